@@ -1,0 +1,86 @@
+//! `org.smartpos.Card`: the secure card module.
+
+use std::collections::HashMap;
+
+use zbus::{OwnedObjectPath, OwnedVariant, Variant, proxy};
+
+/// The state of the secure card module.
+#[proxy(
+    interface = "org.smartpos.Card1",
+    default_service = "org.smartpos.Card",
+    default_path = "/org/smartpos/Card"
+)]
+pub trait Card {
+    /// `ready`, `absent` or `tampered`.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn module_state(&self) -> zbus::Result<String>;
+
+    /// What the module says it is.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn module(&self) -> zbus::Result<String>;
+
+    /// Whether the module says that it was approved by somebody. Virtual ones never do.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn certified(&self) -> zbus::Result<bool>;
+
+    /// Whether a chip card is in the slot.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn card_present(&self) -> zbus::Result<bool>;
+}
+
+/// Card payments and the acquirer's working keys, for `org.smartpos.Payment` alone, on the system bus alone.
+#[proxy(
+    interface = "org.smartpos.CardPayment1",
+    default_service = "org.smartpos.Card",
+    default_path = "/org/smartpos/Card"
+)]
+pub trait CardPayment {
+    /// Begins an EMV transaction and returns its object.
+    ///
+    /// `when` is local time, `YYMMDDhhmmss`; `counter` is the transaction sequence counter.
+    fn start(
+        &self,
+        amount: u64,
+        currency: &str,
+        when: &str,
+        counter: u32,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Loads working keys: slot (`pik`, `mak`, `tdk`), the key enciphered under the master key, its check value.
+    fn load_working_keys(&self, keys: &[(&str, &[u8], &[u8])]) -> zbus::Result<()>;
+
+    /// The check value of the key in `slot`; empty where there is no key.
+    fn key_check_value(&self, slot: &str) -> zbus::Result<Vec<u8>>;
+
+    /// The message authentication code of `data` under the MAC key.
+    fn mac(&self, data: &[u8]) -> zbus::Result<Vec<u8>>;
+
+    /// Whether `mac` is that of `data` under the MAC key.
+    fn verify_mac(&self, data: &[u8], mac: &[u8]) -> zbus::Result<bool>;
+}
+
+/// One EMV transaction.
+#[proxy(interface = "org.smartpos.CardTransaction1", default_service = "org.smartpos.Card")]
+pub trait CardTransaction {
+    /// Calls it off where the card has not been asked for its last word yet.
+    fn cancel(&self) -> zbus::Result<()>;
+
+    /// Goes on with the host's answer: its response code and its issuer data (DE 55: tags 91, 71, 72).
+    fn authorise(&self, response_code: &str, issuer_data: &[u8]) -> zbus::Result<()>;
+
+    /// Goes on without the host: it could not be reached.
+    fn unable_to_go_online(&self) -> zbus::Result<()>;
+
+    /// `insert-card`, `reading`, `pin`, `pin-digits`, `remove-card` …, with details.
+    #[zbus(signal)]
+    fn progress(&self, step: &str, details: HashMap<String, OwnedVariant>) -> zbus::Result<()>;
+
+    /// The card wants the host to decide; `card` is what the host needs, all secrets of it enciphered.
+    #[zbus(signal)]
+    fn online_requested(&self, card: HashMap<String, OwnedVariant>) -> zbus::Result<()>;
+
+    /// The end: `approved`, `declined` or `failed`.
+    #[zbus(signal)]
+    fn completed(&self, outcome: &str, result: HashMap<String, OwnedVariant>) -> zbus::Result<()>;
+}
