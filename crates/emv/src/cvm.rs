@@ -1,0 +1,236 @@
+//! EMV Book 3 clause 10.5 and Annex C3: cardholder verification.
+//!
+//! Offline PIN methods are recognised but never supported: [`crate::Config`] refuses a terminal that announces
+//! them. They would become one more arm of [`Kernel::perform`].
+
+use tlv::tags;
+
+use crate::bits::{aip, terminal_capabilities, tsi, tvr};
+use crate::kernel::{Kernel, PinResult, Progress, Wait};
+use crate::outcome::{Cvm, Reason};
+use crate::restrictions::{CASH, CASHBACK};
+
+/// Annex C3, bits 6 to 1 of the CVM code.
+mod method {
+    pub(super) const FAIL: u8 = 0x00;
+    pub(super) const PLAINTEXT_PIN: u8 = 0x01;
+    pub(super) const ONLINE_PIN: u8 = 0x02;
+    pub(super) const PLAINTEXT_PIN_AND_SIGNATURE: u8 = 0x03;
+    pub(super) const ENCIPHERED_PIN: u8 = 0x04;
+    pub(super) const ENCIPHERED_PIN_AND_SIGNATURE: u8 = 0x05;
+    pub(super) const SIGNATURE: u8 = 0x1E;
+    pub(super) const NO_CVM: u8 = 0x1F;
+}
+
+/// Book 4 clause 6.3.4.5: byte 3 of the CVM results.
+mod result {
+    pub(super) const UNKNOWN: u8 = 0x00;
+    pub(super) const FAILED: u8 = 0x01;
+    pub(super) const SUCCESSFUL: u8 = 0x02;
+}
+
+/// Byte 1 of the CVM results if no method was performed.
+const NONE_PERFORMED: u8 = 0x3F;
+
+/// One rule of the CVM list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rule {
+    code: u8,
+    condition: u8,
+}
+
+impl Rule {
+    fn method(self) -> u8 {
+        self.code & 0x3F
+    }
+
+    fn goes_on_if_unsuccessful(self) -> bool {
+        self.code & 0x40 != 0
+    }
+}
+
+/// How far the list has been worked through.
+#[derive(Default)]
+pub(crate) struct Verification {
+    position: usize,
+    /// The PIN was bypassed: it is not asked for again (Book 4 clause 6.3.4.3).
+    bypassed: bool,
+    cvm: Option<Cvm>,
+}
+
+impl Verification {
+    pub(crate) fn cvm(&self) -> Cvm {
+        self.cvm.unwrap_or(Cvm::None)
+    }
+}
+
+/// What a method came to.
+enum Performed {
+    Successful(Cvm, u8),
+    Unsuccessful,
+    /// Not a method of this terminal.
+    Unsupported,
+    AskForPin,
+}
+
+impl Kernel {
+    pub(crate) fn verify_cardholder(&mut self) -> Progress {
+        let length = self.data.get(tags::CVM_LIST).map(<[u8]>::len);
+        self.verification = Verification::default();
+        if !self.aip_has(aip::CARDHOLDER_VERIFICATION) {
+            return self.manage_risk();
+        }
+        // Two amounts of four bytes, then rules of two; a list without rules is as good as none.
+        match length {
+            None => {
+                self.mark_tvr(tvr::ICC_DATA_MISSING);
+                return self.manage_risk();
+            }
+            Some(8) => return self.manage_risk(),
+            Some(length) if length < 8 || length % 2 != 0 => {
+                return Err(Reason::DataMalformed(tags::CVM_LIST));
+            }
+            Some(_) => {}
+        }
+        self.set_cvm_results(NONE_PERFORMED, 0x00, result::FAILED);
+        self.next_rule()
+    }
+
+    fn set_cvm_results(&mut self, code: u8, condition: u8, result: u8) {
+        self.data.set(tags::CVM_RESULTS, &[code, condition, result]);
+    }
+
+    fn rule(&self, position: usize) -> Option<Rule> {
+        let rules = self.data.get(tags::CVM_LIST)?.get(8..)?;
+        let (rules, _) = rules.as_chunks();
+        rules.get(position).map(|&[code, condition]| Rule { code, condition })
+    }
+
+    /// Clause 10.5: the rules in order, until one succeeds or one fails that ends the list.
+    fn next_rule(&mut self) -> Progress {
+        while let Some(rule) = self.rule(self.verification.position) {
+            self.verification.position += 1;
+            if !self.condition_holds(rule) {
+                continue;
+            }
+            match self.perform(rule) {
+                Performed::AskForPin => return Ok(Wait::Pin),
+                Performed::Successful(cvm, result) => return self.verified(rule, cvm, result),
+                Performed::Unsuccessful => self.set_cvm_results(rule.code, rule.condition, result::FAILED),
+                Performed::Unsupported => self.set_cvm_results(NONE_PERFORMED, 0x00, result::FAILED),
+            }
+            if !rule.goes_on_if_unsuccessful() {
+                break;
+            }
+        }
+        self.verification_failed()
+    }
+
+    fn verified(&mut self, rule: Rule, cvm: Cvm, result: u8) -> Progress {
+        self.verification.cvm = Some(cvm);
+        self.set_cvm_results(rule.code, rule.condition, result);
+        self.mark_tsi(tsi::CARDHOLDER_VERIFICATION);
+        self.manage_risk()
+    }
+
+    fn verification_failed(&mut self) -> Progress {
+        self.verification.cvm = Some(Cvm::Failed);
+        self.mark_tvr(tvr::VERIFICATION_FAILED);
+        self.mark_tsi(tsi::CARDHOLDER_VERIFICATION);
+        self.manage_risk()
+    }
+
+    /// Annex C3, table 44: a condition that is not known, or lacks its data, does not hold.
+    fn condition_holds(&self, rule: Rule) -> bool {
+        let unattended = self.config.terminal.is_unattended();
+        let kind = self.transaction.kind;
+        match rule.condition {
+            0x00 => true,
+            0x01 => kind == CASH && unattended,
+            0x02 => kind != CASH && kind != CASHBACK,
+            0x03 => self.supports(rule.method()),
+            0x04 => kind == CASH && !unattended,
+            0x05 => kind == CASHBACK,
+            0x06 => self.amount_limit(0).is_some_and(|limit| self.transaction.amount < limit),
+            0x07 => self.amount_limit(0).is_some_and(|limit| self.transaction.amount > limit),
+            0x08 => self.amount_limit(4).is_some_and(|limit| self.transaction.amount < limit),
+            0x09 => self.amount_limit(4).is_some_and(|limit| self.transaction.amount > limit),
+            _ => false,
+        }
+    }
+
+    /// Amount X or Y of the list, if the transaction is in the application's currency.
+    fn amount_limit(&self, offset: usize) -> Option<u64> {
+        let currency = self.data.get(tags::APPLICATION_CURRENCY)?;
+        (self.data.get(tags::TRANSACTION_CURRENCY) == Some(currency)).then_some(())?;
+        let (bytes, _) = self.data.get(tags::CVM_LIST)?.get(offset..)?.split_first_chunk::<4>()?;
+        Some(u64::from(u32::from_be_bytes(*bytes)))
+    }
+
+    fn supports(&self, method: u8) -> bool {
+        let [_, ours, _] = self.config.terminal.capabilities;
+        let needed = match method {
+            method::FAIL => return true,
+            method::PLAINTEXT_PIN => terminal_capabilities::PLAINTEXT_PIN,
+            method::ONLINE_PIN => terminal_capabilities::ONLINE_PIN,
+            method::PLAINTEXT_PIN_AND_SIGNATURE => {
+                terminal_capabilities::PLAINTEXT_PIN | terminal_capabilities::SIGNATURE
+            }
+            method::ENCIPHERED_PIN => terminal_capabilities::ENCIPHERED_PIN,
+            method::ENCIPHERED_PIN_AND_SIGNATURE => {
+                terminal_capabilities::ENCIPHERED_PIN | terminal_capabilities::SIGNATURE
+            }
+            method::SIGNATURE => terminal_capabilities::SIGNATURE,
+            method::NO_CVM => terminal_capabilities::NO_CVM,
+            _ => return false,
+        };
+        ours & needed == needed
+    }
+
+    /// Clauses 10.5.1 to 10.5.5.
+    fn perform(&mut self, rule: Rule) -> Performed {
+        let method = rule.method();
+        let needs_pin = matches!(method, method::PLAINTEXT_PIN..=method::ENCIPHERED_PIN_AND_SIGNATURE);
+        if needs_pin && !self.supports(method) {
+            self.mark_tvr(tvr::PIN_PAD_MISSING);
+            return Performed::Unsupported;
+        }
+        match method {
+            method::FAIL => Performed::Unsuccessful,
+            method::ONLINE_PIN if self.verification.bypassed => Performed::Unsuccessful,
+            method::ONLINE_PIN => Performed::AskForPin,
+            method::SIGNATURE if self.supports(method) => {
+                Performed::Successful(Cvm::Signature, result::UNKNOWN)
+            }
+            method::NO_CVM if self.supports(method) => {
+                Performed::Successful(Cvm::NotRequired, result::SUCCESSFUL)
+            }
+            method::SIGNATURE | method::NO_CVM => Performed::Unsupported,
+            _ => {
+                self.mark_tvr(tvr::UNRECOGNISED_CVM);
+                Performed::Unsupported
+            }
+        }
+    }
+
+    /// Clause 10.5.2.
+    pub(crate) fn take_pin_result(&mut self, pin: PinResult) -> Progress {
+        let asked = self.verification.position.checked_sub(1).and_then(|position| self.rule(position));
+        let rule = asked.ok_or(Reason::UnexpectedEvent)?;
+        match pin {
+            PinResult::Entered => {
+                self.mark_tvr(tvr::ONLINE_PIN_ENTERED);
+                return self.verified(rule, Cvm::OnlinePin, result::UNKNOWN);
+            }
+            PinResult::Bypassed => {
+                self.verification.bypassed = true;
+                self.mark_tvr(tvr::PIN_NOT_ENTERED);
+            }
+            PinResult::PinPadBroken => self.mark_tvr(tvr::PIN_PAD_MISSING),
+            PinResult::Cancelled => return Err(Reason::Cancelled),
+            PinResult::TimedOut => return Err(Reason::PinTimedOut),
+        }
+        self.set_cvm_results(rule.code, rule.condition, result::FAILED);
+        if rule.goes_on_if_unsuccessful() { self.next_rule() } else { self.verification_failed() }
+    }
+}

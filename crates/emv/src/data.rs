@@ -1,0 +1,209 @@
+//! EMV Book 3 clause 5 and 7: the data objects of one transaction, and where each came from.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use tlv::{Dol, Tag, is_sensitive, tags};
+use zeroize::Zeroizing;
+
+/// Card data that may not be shown: a PAN, or track 2. Its `Debug` gives the length alone.
+#[derive(Clone, Copy)]
+pub struct Sensitive<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Sensitive<'a> {
+    /// The bytes, for the secure module. Never for a log, a message or a screen.
+    pub fn expose(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl fmt::Debug for Sensitive<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} bytes>", self.0.len())
+    }
+}
+
+/// A tag that may not leave the kernel in field 55.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("data element {0} is sensitive and has no place in field 55: seal it with the secure module")]
+pub struct SensitiveTag(pub Tag);
+
+/// What only the terminal or the issuer says. A card that gives one of these is not listened to.
+const NOT_FROM_CARD: &[Tag] = &[
+    tags::AUTHORISATION_CODE,
+    tags::ARC,
+    tags::ISSUER_AUTHENTICATION,
+    tags::TC_HASH,
+    tags::DATA_AUTHENTICATION_CODE,
+    tags::ICC_DYNAMIC_NUMBER,
+    tags::SCRIPT_RESULTS,
+];
+
+type Objects = BTreeMap<Tag, Zeroizing<Vec<u8>>>;
+
+/// What the terminal, the issuer and the card have said. A card can't override the terminal's own objects.
+#[derive(Default)]
+pub(crate) struct Data {
+    terminal: Objects,
+    /// From GET PROCESSING OPTIONS on, where a second occurrence is an error.
+    card: Objects,
+    /// From the final SELECT.
+    fci: Objects,
+}
+
+impl Data {
+    pub(crate) fn get(&self, tag: Tag) -> Option<&[u8]> {
+        let object =
+            self.terminal.get(&tag).or_else(|| self.card.get(&tag)).or_else(|| self.fci.get(&tag))?;
+        Some(object.as_slice())
+    }
+
+    pub(crate) fn array<const N: usize>(&self, tag: Tag) -> Option<[u8; N]> {
+        self.get(tag)?.try_into().ok()
+    }
+
+    /// A binary number of at most eight bytes.
+    pub(crate) fn number(&self, tag: Tag) -> Option<u64> {
+        let bytes = self.get(tag).filter(|bytes| !bytes.is_empty() && bytes.len() <= 8)?;
+        Some(bytes.iter().fold(0, |number, &byte| (number << 8) | u64::from(byte)))
+    }
+
+    pub(crate) fn set(&mut self, tag: Tag, value: &[u8]) {
+        self.terminal.insert(tag, Zeroizing::new(value.to_vec()));
+    }
+
+    pub(crate) fn set_fci(&mut self, tag: Tag, value: &[u8]) {
+        if NOT_FROM_CARD.contains(&tag) {
+            return;
+        }
+        self.fci.insert(tag, Zeroizing::new(value.to_vec()));
+    }
+
+    /// Takes an object from the card, or says that the card gave it already (Book 3 clause 7.2).
+    pub(crate) fn add_from_card(&mut self, tag: Tag, value: &[u8]) -> bool {
+        if NOT_FROM_CARD.contains(&tag) {
+            return true;
+        }
+        self.card.insert(tag, Zeroizing::new(value.to_vec())).is_none()
+    }
+
+    /// Takes an object that the card may give anew, such as its cryptogram.
+    pub(crate) fn replace_from_card(&mut self, tag: Tag, value: &[u8]) {
+        self.card.insert(tag, Zeroizing::new(value.to_vec()));
+    }
+
+    /// Forgets the application that was selected.
+    pub(crate) fn forget_card(&mut self) {
+        self.card.clear();
+        self.fci.clear();
+    }
+
+    /// The values that a DOL asks for; `None` if the list is malformed.
+    pub(crate) fn build(&self, dol: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let dol = Dol::new(dol);
+        let mut out = Zeroizing::new(Vec::with_capacity(dol.total_length().ok()?));
+        dol.build(&mut *out, |tag| self.get(tag)).ok()?;
+        Some(out)
+    }
+
+    pub(crate) fn field_55(&self, wanted: &[Tag]) -> Result<Vec<u8>, SensitiveTag> {
+        let mut out = Vec::new();
+        for &tag in wanted {
+            if is_sensitive(tag) || tag.is_constructed() {
+                return Err(SensitiveTag(tag));
+            }
+            if let Some(value) = self.get(tag) {
+                // A `Vec` always has room.
+                let _ = tlv::write(&mut out, tag, value);
+            }
+        }
+        Ok(out)
+    }
+
+    /// First six and last four digits of the PAN, the rest as asterisks.
+    pub(crate) fn masked_pan(&self) -> Option<String> {
+        let pan = self.get(tags::PAN)?;
+        let digits = digits(pan)?;
+        let hidden = digits.len().checked_sub(10).filter(|_| digits.len() >= 12)?;
+        let (first, rest) = digits.split_at_checked(6)?;
+        let (_, last) = rest.split_at_checked(hidden)?;
+        Some(format!("{first}{}{last}", "*".repeat(hidden)))
+    }
+}
+
+/// The digits of a compressed numeric value, without its padding; `None` if something else is in it.
+pub(crate) fn digits(bytes: &[u8]) -> Option<Zeroizing<String>> {
+    let mut out = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+    let mut ended = false;
+    for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]) {
+        match nibble {
+            0..=9 if !ended => out.push(char::from(b'0' + nibble)),
+            0x0F => ended = true,
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+/// An amount or counter as `N` bytes of BCD; the digits beyond are lost, which the caller has excluded.
+pub(crate) fn bcd<const N: usize>(mut number: u64) -> [u8; N] {
+    let mut out = [0; N];
+    for byte in out.iter_mut().rev() {
+        let pair = u8::try_from(number % 100).unwrap_or_default();
+        *byte = (pair / 10) << 4 | (pair % 10);
+        number /= 100;
+    }
+    out
+}
+
+/// A BCD date YYMMDD with its century (Book 3: years from 50 are of the twentieth), for comparing.
+pub(crate) fn date(bcd: &[u8]) -> Option<[u8; 4]> {
+    let &[year, month, day] = bcd else { return None };
+    Some([if year >= 0x50 { 0x19 } else { 0x20 }, year, month, day])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_pan(pan: &str) -> Data {
+        let mut data = Data::default();
+        data.add_from_card(tags::PAN, &hex::decode(pan).unwrap());
+        data
+    }
+
+    #[test]
+    fn a_masked_pan_keeps_six_and_four_digits() {
+        assert_eq!(with_pan("6228480000001234567F").masked_pan().unwrap(), "622848*********4567");
+        assert_eq!(with_pan("4761739001010010").masked_pan().unwrap(), "476173******0010");
+    }
+
+    #[test]
+    fn a_pan_too_short_to_mask_is_not_shown_at_all() {
+        assert_eq!(with_pan("62284812345F").masked_pan(), None);
+        assert_eq!(with_pan("6228F80000001234").masked_pan(), None);
+    }
+
+    #[test]
+    fn field_55_refuses_sensitive_tags_and_leaves_out_absent_ones() {
+        let mut data = with_pan("4761739001010010");
+        data.set(tags::TVR, &[0; 5]);
+        assert_eq!(data.field_55(&[tags::PAN]), Err(SensitiveTag(tags::PAN)));
+        assert_eq!(data.field_55(&[tags::ATC, tags::TVR]).unwrap(), [0x95, 5, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn the_card_cannot_override_the_terminal() {
+        let mut data = Data::default();
+        data.set(tags::AMOUNT_AUTHORISED, &bcd::<6>(1234));
+        data.add_from_card(tags::AMOUNT_AUTHORISED, &[0; 6]);
+        data.add_from_card(tags::ARC, b"00");
+        assert_eq!(data.get(tags::ARC), None);
+        assert_eq!(data.get(tags::AMOUNT_AUTHORISED), Some(&[0, 0, 0, 0, 0x12, 0x34][..]));
+    }
+
+    #[test]
+    fn years_from_fifty_are_of_the_last_century() {
+        assert!(date(&[0x99, 0x12, 0x31]) < date(&[0x26, 0x01, 0x01]));
+    }
+}

@@ -1,0 +1,84 @@
+//! An EMV contact kernel (EMV 4.4 Books 1 to 4) without I/O.
+//!
+//! [`Kernel`] is handed what happened as an [`Event`] and answers with the [`Action`] that follows: transmit an APDU,
+//! ask for a choice, for an online PIN, for the host, or complete. It reads no clock, draws no random number, and
+//! never sees a PIN or a secret key. One module implements one function of Book 3, and opens with its clause.
+//!
+//! ```no_run
+//! # fn transmit(_: &[u8]) -> Vec<u8> { Vec::new() }
+//! # fn run(config: std::sync::Arc<emv::Config>, transaction: emv::Transaction) {
+//! use emv::{Action, Event, Kernel, PinResult};
+//! let mut kernel = Kernel::new(config, transaction);
+//! let mut action = kernel.start();
+//! loop {
+//!     action = match action {
+//!         Action::Transmit(command) => {
+//!             let response = transmit(command);
+//!             kernel.step(Event::Response(&response))
+//!         }
+//!         Action::ChooseApplication(_) => kernel.step(Event::Chosen(0)),
+//!         Action::EnterOnlinePin => kernel.step(Event::Pin(PinResult::Bypassed)),
+//!         Action::GoOnline => kernel.step(Event::HostUnreachable),
+//!         Action::Complete(_) => break,
+//!     };
+//! }
+//! # }
+//! ```
+//!
+//! Not done yet: combined data authentication and offline PIN. [`Config`] refuses a terminal that announces them.
+
+mod action_analysis;
+mod apdu;
+mod authentication;
+mod bits;
+mod certificates;
+mod completion;
+mod config;
+mod cryptogram;
+mod cvm;
+mod data;
+mod initiate;
+mod kernel;
+mod online;
+mod outcome;
+mod read;
+mod restrictions;
+mod risk;
+mod scripts;
+mod selection;
+#[cfg(test)]
+mod tests;
+
+pub use bits::tvr::ActionCode;
+pub use config::{Application, Capk, Config, ConfigError, Terminal};
+pub use data::{Sensitive, SensitiveTag};
+pub use kernel::{Action, Event, HostAnswer, Kernel, PinResult, Transaction};
+pub use outcome::{Cryptogram, CryptogramKind, Cvm, Decision, Online, Outcome, Reason};
+pub use selection::Candidate;
+
+use tlv::{Tag, tags};
+
+/// The data elements that an acquirer gets in field 55; those that a card has not are left out.
+pub const FIELD_55: &[Tag] = &[
+    tags::CRYPTOGRAM,
+    tags::CID,
+    tags::IAD,
+    tags::UNPREDICTABLE_NUMBER,
+    tags::ATC,
+    tags::TVR,
+    tags::TRANSACTION_DATE,
+    tags::TRANSACTION_TYPE,
+    tags::AMOUNT_AUTHORISED,
+    tags::TRANSACTION_CURRENCY,
+    tags::AIP,
+    tags::TERMINAL_COUNTRY,
+    tags::AMOUNT_OTHER,
+    tags::TERMINAL_CAPABILITIES,
+    tags::CVM_RESULTS,
+    tags::TERMINAL_TYPE,
+    tags::IFD_SERIAL_NUMBER,
+    tags::DF_NAME,
+    tags::VERSION_TERMINAL,
+    tags::SEQUENCE_COUNTER,
+    tags::PRODUCT_IDENTIFICATION,
+];

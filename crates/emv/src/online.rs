@@ -1,0 +1,66 @@
+//! EMV Book 3 clause 10.9: online processing and issuer authentication.
+
+use tlv::{Reader, tags};
+
+use crate::apdu::{Command, OK, Response};
+use crate::bits::{aip, tsi, tvr};
+use crate::cryptogram::reference_control;
+use crate::kernel::{HostAnswer, Kernel, Pending, Progress};
+use crate::outcome::Online;
+use crate::scripts::{Phase, Scripts};
+
+impl Kernel {
+    pub(crate) fn take_host_answer(&mut self, answer: HostAnswer<'_>) -> Progress {
+        self.online = if answer.approved { Online::Approved } else { Online::Declined };
+        self.data.set(tags::ARC, &answer.arc);
+        if let Some(code) = answer.authorisation_code {
+            self.data.set(tags::AUTHORISATION_CODE, &code);
+        }
+        self.scripts = Scripts::new(answer.field_55);
+        self.authenticate_issuer(answer.field_55)
+    }
+
+    /// Clause 10.9: by EXTERNAL AUTHENTICATE if the card supports it, else within the second GENERATE AC.
+    fn authenticate_issuer(&mut self, field_55: &[u8]) -> Progress {
+        let objects: Result<Vec<_>, _> = Reader::new(field_55).collect();
+        let Ok(objects) = objects else {
+            self.mark_tvr(tvr::ISSUER_AUTHENTICATION_FAILED);
+            return self.run_scripts(Phase::BeforeSecondAc);
+        };
+        let Some(object) = objects.iter().find(|object| object.tag == tags::ISSUER_AUTHENTICATION) else {
+            return self.run_scripts(Phase::BeforeSecondAc);
+        };
+        if !(8..=16).contains(&object.value.len()) {
+            self.mark_tvr(tvr::ISSUER_AUTHENTICATION_FAILED);
+            return self.run_scripts(Phase::BeforeSecondAc);
+        }
+        self.data.set(tags::ISSUER_AUTHENTICATION, object.value);
+        if self.aip_has(aip::ISSUER_AUTHENTICATION) {
+            return self.send(Command::external_authenticate(object.value), Pending::ExternalAuthenticate);
+        }
+        self.run_scripts(Phase::BeforeSecondAc)
+    }
+
+    pub(crate) fn on_external_authenticate(&mut self, response: &Response) -> Progress {
+        self.mark_tsi(tsi::ISSUER_AUTHENTICATION);
+        if response.status != OK {
+            self.mark_tvr(tvr::ISSUER_AUTHENTICATION_FAILED);
+        }
+        self.run_scripts(Phase::BeforeSecondAc)
+    }
+
+    /// Clause 10.11: the issuer's decision becomes the request to the card.
+    pub(crate) fn pass_on_decision(&mut self) -> Progress {
+        let approved = self.online == Online::Approved;
+        self.generate_second_ac(if approved { reference_control::TC } else { reference_control::AAC })
+    }
+
+    /// Clause 10.7: the issuer could not be asked.
+    pub(crate) fn decide_without_host(&mut self) -> Progress {
+        self.online = Online::Unreachable;
+        let request = self.offline_request();
+        let arc = if request == reference_control::TC { b"Y3" } else { b"Z3" };
+        self.data.set(tags::ARC, arc);
+        self.generate_second_ac(request)
+    }
+}

@@ -1,0 +1,255 @@
+//! EMV Book 1 clause 12: application selection.
+
+use tlv::{Reader, Tag, find, tags};
+
+use crate::apdu::{Command, OK, Response};
+use crate::kernel::{Kernel, Pending, Progress, Wait};
+use crate::outcome::Reason;
+
+/// Clause 12.2.2: the payment system environment.
+const PSE: &[u8] = b"1PAY.SYS.DDF01";
+
+/// SELECT is not supported: the card is blocked.
+const FUNCTION_NOT_SUPPORTED: u16 = 0x6A81;
+/// There are no more records.
+const RECORD_NOT_FOUND: u16 = 0x6A83;
+
+/// A card with more occurrences of a partial name than this is not followed further.
+const MAX_OCCURRENCES: u8 = 16;
+/// A card with more applications than this shows only the first ones.
+const MAX_CANDIDATES: usize = 32;
+
+/// An application that both the card and the terminal have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The name on the card.
+    pub aid: Vec<u8>,
+    /// What to show to the cardholder.
+    pub label: String,
+    /// 1 is the highest, 15 the lowest; 0 if the card gave none.
+    pub priority: u8,
+    /// Whether the cardholder must confirm even a single application.
+    pub confirmation: bool,
+    /// Which of the terminal's applications it is.
+    pub(crate) application: usize,
+}
+
+/// The candidate list, and what was selected from it.
+#[derive(Default)]
+pub(crate) struct Selection {
+    candidates: Vec<Candidate>,
+    selected: Option<Candidate>,
+}
+
+impl Selection {
+    pub(crate) fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    pub(crate) fn selected(&self) -> Option<&Candidate> {
+        self.selected.as_ref()
+    }
+
+    fn add(&mut self, candidate: Candidate) {
+        let known = self.candidates.iter().any(|other| other.aid == candidate.aid);
+        if !known && self.candidates.len() < MAX_CANDIDATES {
+            self.candidates.push(candidate);
+        }
+    }
+}
+
+impl Kernel {
+    /// Clause 12.3.2: the card's own directory first.
+    pub(crate) fn select_pse(&mut self) -> Progress {
+        self.send(Command::select(PSE, false), Pending::SelectPse)
+    }
+
+    pub(crate) fn on_pse(&mut self, response: &Response) -> Progress {
+        if response.status == FUNCTION_NOT_SUPPORTED {
+            return Err(Reason::CardBlocked);
+        }
+        let sfi =
+            (response.status == OK).then(|| find(&response.data, tags::SFI)).and_then(Result::ok).flatten();
+        match sfi {
+            Some(&[sfi @ 1..=10]) => self.read_directory(sfi, 1),
+            _ => self.select_listed(0),
+        }
+    }
+
+    fn read_directory(&mut self, sfi: u8, record: u8) -> Progress {
+        self.send(Command::read_record(sfi, record), Pending::ReadDirectory { sfi, record })
+    }
+
+    pub(crate) fn on_directory_record(&mut self, sfi: u8, record: u8, response: &Response) -> Progress {
+        if response.status == RECORD_NOT_FOUND && !self.selection.candidates.is_empty() {
+            return self.choose();
+        }
+        if response.status == OK
+            && self.add_directory_entries(&response.data).is_some()
+            && let Some(next) = record.checked_add(1)
+        {
+            return self.read_directory(sfi, next);
+        }
+        // An empty or broken directory counts for nothing (clause 12.3.2): ask for each AID instead.
+        self.selection.candidates.clear();
+        self.select_listed(0)
+    }
+
+    /// Clause 12.2.3: one record holds one or more application templates. `None` if it is malformed.
+    fn add_directory_entries(&mut self, record: &[u8]) -> Option<()> {
+        let record = template(record, tags::RECORD_TEMPLATE)?;
+        for entry in Reader::new(record) {
+            let entry = entry.ok()?;
+            if entry.tag != tags::APPLICATION_TEMPLATE {
+                continue;
+            }
+            let aid = child(entry.value, tags::ADF_NAME)?;
+            if let Some(application) = aid.and_then(|aid| self.accepted(aid)) {
+                let candidate = self.candidate(aid.unwrap_or_default(), application, entry.value);
+                self.selection.add(candidate);
+            }
+        }
+        Some(())
+    }
+
+    /// Clause 12.3.3: the terminal's list of AIDs, one after the other.
+    fn select_listed(&mut self, index: usize) -> Progress {
+        match self.config.applications.get(index) {
+            Some(application) => {
+                let command = Command::select(&application.aid, false);
+                self.send(command, Pending::SelectListed { index, occurrence: 0 })
+            }
+            None => self.choose(),
+        }
+    }
+
+    pub(crate) fn on_listed(&mut self, index: usize, occurrence: u8, response: &Response) -> Progress {
+        if response.status == FUNCTION_NOT_SUPPORTED && occurrence == 0 {
+            return Err(Reason::CardBlocked);
+        }
+        let found = response.status == OK || matches!(response.sw1(), 0x62 | 0x63);
+        let name = find(&response.data, tags::DF_NAME).ok().flatten();
+        let (Some(name), true, Some(application)) = (name, found, self.config.applications.get(index)) else {
+            return self.select_listed(index + 1);
+        };
+        let exact = name == application.aid;
+        let partial = application.partial && name.starts_with(&application.aid);
+        let again = Command::select(&application.aid, true);
+        let usable = response.status == OK && (5..=16).contains(&name.len());
+        if usable && (exact || partial) {
+            let inner = find(&response.data, tags::FCI_PROPRIETARY).ok().flatten().unwrap_or_default();
+            let candidate = self.candidate(name, index, inner);
+            self.selection.add(candidate);
+        }
+        if partial && !exact && occurrence < MAX_OCCURRENCES {
+            return self.send(again, Pending::SelectListed { index, occurrence: occurrence + 1 });
+        }
+        self.select_listed(index + 1)
+    }
+
+    /// Which of the terminal's applications a name on the card belongs to: an exact match before a partial one.
+    fn accepted(&self, aid: &[u8]) -> Option<usize> {
+        let applications = &self.config.applications;
+        (5..=16).contains(&aid.len()).then_some(())?;
+        let exact = applications.iter().position(|application| application.aid == aid);
+        exact.or_else(|| applications.iter().position(|ours| ours.partial && aid.starts_with(&ours.aid)))
+    }
+
+    fn candidate(&self, aid: &[u8], application: usize, objects: &[u8]) -> Candidate {
+        let priority =
+            child(objects, tags::APPLICATION_PRIORITY).flatten().and_then(|value| value.first().copied());
+        let priority = priority.unwrap_or_default();
+        Candidate {
+            aid: aid.to_vec(),
+            label: label(objects).unwrap_or_else(|| {
+                self.config.applications.get(application).map(|ours| ours.name.clone()).unwrap_or_default()
+            }),
+            priority: priority & 0x0F,
+            confirmation: priority & 0x80 != 0,
+            application,
+        }
+    }
+
+    /// Clause 12.4: final selection. Also where a candidate that failed leads back to; it is off the list by then.
+    pub(crate) fn choose(&mut self) -> Progress {
+        let candidates = &mut self.selection.candidates;
+        // No priority comes last; the order of the list decides between equals.
+        candidates.sort_by_key(|candidate| if candidate.priority == 0 { 16 } else { candidate.priority });
+        let several = candidates.len() > 1 && self.config.terminal.cardholder_choice;
+        let unasked = candidates.iter().position(|candidate| !candidate.confirmation);
+        match unasked {
+            _ if candidates.is_empty() => Err(Reason::NoCommonApplication),
+            Some(index) if !several => self.select_chosen(index),
+            _ => Ok(Wait::Choice),
+        }
+    }
+
+    pub(crate) fn select_chosen(&mut self, index: usize) -> Progress {
+        if index >= self.selection.candidates.len() {
+            return Err(Reason::UnexpectedEvent);
+        }
+        let candidate = self.selection.candidates.remove(index);
+        self.data.forget_card();
+        let command = Command::select(&candidate.aid, false);
+        self.selection.selected = Some(candidate);
+        self.send(command, Pending::SelectFinally)
+    }
+
+    pub(crate) fn on_final_select(&mut self, response: &Response) -> Progress {
+        if response.status == OK && self.take_fci(&response.data).is_some() {
+            return self.initiate();
+        }
+        self.selection.selected = None;
+        self.choose()
+    }
+
+    /// Clause 11.3.4: what the selected application says of itself. `None` if it is malformed or another's.
+    fn take_fci(&mut self, response: &[u8]) -> Option<()> {
+        let fci = template(response, tags::FCI_TEMPLATE)?;
+        let name = child(fci, tags::DF_NAME)??;
+        let proprietary = child(fci, tags::FCI_PROPRIETARY)??;
+        if self.aid() != Some(name) {
+            return None;
+        }
+        self.data.set_fci(tags::DF_NAME, name);
+        for object in Reader::new(proprietary) {
+            let object = object.ok()?;
+            if !object.tag.is_constructed() {
+                self.data.set_fci(object.tag, object.value);
+            }
+        }
+        if let (Some(label), Some(selected)) = (label(proprietary), &mut self.selection.selected) {
+            selected.label = label;
+        }
+        Some(())
+    }
+}
+
+/// The value of the template that the response consists of.
+pub(crate) fn template(response: &[u8], tag: Tag) -> Option<&[u8]> {
+    let mut objects = Reader::new(response);
+    let first = objects.next()?.ok()?;
+    (first.tag == tag && objects.next().is_none()).then_some(first.value)
+}
+
+/// The object with this tag on this level; the outer `None` if the level is malformed.
+pub(crate) fn child(objects: &[u8], tag: Tag) -> Option<Option<&[u8]>> {
+    let mut found = None;
+    for object in Reader::new(objects) {
+        let object = object.ok()?;
+        if object.tag == tag && found.is_none() {
+            found = Some(object.value);
+        }
+    }
+    Some(found)
+}
+
+/// Clause 12.4: the preferred name if its code table is ISO 8859-1, else the label.
+fn label(objects: &[u8]) -> Option<String> {
+    let latin_1 = child(objects, tags::CODE_TABLE_INDEX)? == Some(&[0x01]);
+    let preferred = child(objects, tags::PREFERRED_NAME)?.filter(|_| latin_1);
+    let bytes = preferred.or(child(objects, tags::APPLICATION_LABEL)?)?;
+    let text: String = bytes.iter().take(16).map(|&byte| char::from(byte)).collect();
+    let shown = text.trim();
+    (!shown.is_empty() && !shown.chars().any(char::is_control)).then(|| shown.to_owned())
+}
