@@ -1,0 +1,165 @@
+//! The card's part of a transaction, as `cardd` plays it: what it says, and what it is told.
+
+use client::card::{CardPaymentProxy, CardTransactionProxy};
+use client::{Dictionary, get};
+use futures_util::StreamExt as _;
+use zbus::message::Type as MessageType;
+use zbus::{Connection, MatchRule, MessageStream, OwnedVariant};
+
+use crate::host::OnlineCard;
+use crate::transaction::{Card, Transaction};
+
+/// What the card's side says.
+#[derive(Debug)]
+pub(crate) enum CardEvent {
+    /// A step, for the cardholder and the app.
+    Progress(String, Dictionary),
+    /// The host has to decide.
+    Online(Box<OnlineCard>),
+    /// The end of the card's part.
+    Completed(CardEnd),
+    /// The card daemon went away.
+    Gone,
+}
+
+/// How the card's part ended.
+#[derive(Debug, Clone)]
+pub(crate) struct CardEnd {
+    /// `approved`, `declined`, `cancelled` or `failed`.
+    pub(crate) outcome: String,
+    /// Why, for a person.
+    pub(crate) reason: String,
+    pub(crate) card: Card,
+}
+
+/// One EMV transaction at the card daemon.
+pub(crate) struct CardSession {
+    proxy: CardTransactionProxy<'static>,
+    signals: MessageStream,
+    gone: tokio::task::JoinHandle<()>,
+}
+
+impl CardSession {
+    /// Begins the card's part of `sale`. `when` is local time, `YYMMDDhhmmss`.
+    pub(crate) async fn start(
+        bus: &Connection,
+        card: &CardPaymentProxy<'static>,
+        sale: &Transaction,
+        when: &str,
+    ) -> zbus::Result<CardSession> {
+        let counter = u32::try_from(sale.id.rem_euclid(99_999_999)).unwrap_or_default();
+        let owner = zbus::fdo::DBusProxy::new(bus).await?.get_name_owner("org.smartpos.Card".try_into()?).await?;
+        // Listening begins before the transaction does, so that nothing it says is missed.
+        let rule = MatchRule::builder()
+            .msg_type(MessageType::Signal)
+            .sender(owner.as_str())
+            .interface("org.smartpos.CardTransaction1")
+            .build()?;
+        let signals = MessageStream::for_match_rule(rule, bus, None).await?;
+        let path = card.start(sale.request.amount, &sale.request.currency, when, counter, Default::default()).await?;
+        let proxy = CardTransactionProxy::builder(bus).path(path).build().await?;
+        let connection = bus.clone();
+        let gone = tokio::spawn(async move {
+            if let Err(error) = service::bus::vanished(&connection, owner).await {
+                log::warn!("the card daemon can't be watched: {error}");
+            }
+        });
+        Ok(CardSession { proxy, signals, gone })
+    }
+
+    /// What the card's side says next.
+    pub(crate) async fn next(&mut self) -> CardEvent {
+        loop {
+            let message = tokio::select! {
+                message = self.signals.next() => message,
+                _ = &mut self.gone => None,
+            };
+            let Some(Ok(message)) = message else { return CardEvent::Gone };
+            let header = message.header();
+            if header.path() != Some(self.proxy.inner().path()) {
+                continue;
+            }
+            let event = match header.member().map(|member| member.as_str()) {
+                Some("Progress") => message.body().deserialize().map(|(step, details)| CardEvent::Progress(step, details)),
+                Some("OnlineRequested") => message.body().deserialize().map(|card| online_card(&card)),
+                Some("Completed") => message.body().deserialize().map(|(outcome, result)| completed(outcome, &result)),
+                _ => continue,
+            };
+            return event.unwrap_or_else(|error| {
+                log::error!("the card daemon said something that can't be read: {error}");
+                CardEvent::Gone
+            });
+        }
+    }
+
+    /// Waits for the end of the card's part.
+    pub(crate) async fn end(&mut self) -> Option<CardEnd> {
+        loop {
+            match self.next().await {
+                CardEvent::Completed(end) => return Some(end),
+                CardEvent::Gone => return None,
+                CardEvent::Progress(..) | CardEvent::Online(_) => {}
+            }
+        }
+    }
+
+    /// Calls the card's part off; its end still comes.
+    pub(crate) async fn cancel(&self) {
+        if let Err(error) = self.proxy.cancel().await {
+            log::warn!("the card daemon does not cancel: {error}");
+        }
+    }
+
+    /// Hands the host's answer to the card.
+    pub(crate) async fn authorise(&self, code: &str, issuer_data: &[u8]) -> zbus::Result<()> {
+        self.proxy.authorise(code, issuer_data).await
+    }
+
+    /// Tells the card that the host can't be reached.
+    pub(crate) async fn unable_to_go_online(&self) -> zbus::Result<()> {
+        self.proxy.unable_to_go_online().await
+    }
+}
+
+impl Drop for CardSession {
+    fn drop(&mut self) {
+        self.gone.abort();
+    }
+}
+
+fn online_card(values: &Dictionary) -> CardEvent {
+    let pin_block = bytes(values, "pin_block");
+    CardEvent::Online(Box::new(OnlineCard {
+        card: card(values),
+        sealed_track2: bytes(values, "sealed_track2").unwrap_or_default(),
+        pin_block,
+        chip_data: bytes(values, "chip_data").unwrap_or_default(),
+    }))
+}
+
+fn completed(outcome: String, values: &Dictionary) -> CardEvent {
+    CardEvent::Completed(CardEnd { outcome, reason: text(values, "reason"), card: card(values) })
+}
+
+fn card(values: &Dictionary) -> Card {
+    Card {
+        masked_pan: text(values, "masked_pan"),
+        pan_sequence: get::<u8>(values, "pan_sequence"),
+        entry_mode: text(values, "entry_mode"),
+        aid: text(values, "aid"),
+        label: text(values, "label"),
+        cvm: text(values, "cvm"),
+        tvr: text(values, "tvr"),
+        tsi: text(values, "tsi"),
+        cryptogram: text(values, "cryptogram"),
+    }
+}
+
+fn text(values: &Dictionary, key: &str) -> String {
+    get::<&str>(values, key).unwrap_or_default().to_string()
+}
+
+fn bytes(values: &Dictionary, key: &str) -> Option<Vec<u8>> {
+    let value: OwnedVariant = values.get(key)?.try_clone().ok()?;
+    Vec::<u8>::try_from(value).ok()
+}

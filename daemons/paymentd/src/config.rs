@@ -1,0 +1,95 @@
+//! `paymentd.toml`.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use service::config::find_file;
+
+/// The configuration of this daemon.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) merchant: Merchant,
+    pub(crate) host: Host,
+}
+
+/// Who sells.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Merchant {
+    /// On receipts.
+    pub(crate) name: String,
+    /// The terminal's number at the acquirer, DE 41, 8 characters.
+    pub(crate) terminal: String,
+    /// The merchant's number at the acquirer, DE 42, 15 characters.
+    pub(crate) merchant: String,
+    /// The one currency that this terminal takes: ISO 4217, three letters.
+    pub(crate) currency: String,
+}
+
+impl Default for Merchant {
+    fn default() -> Merchant {
+        Merchant {
+            name: String::new(),
+            terminal: "00000000".to_string(),
+            merchant: "000000000000000".to_string(),
+            currency: "CNY".to_string(),
+        }
+    }
+}
+
+/// The acquirer's host.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Host {
+    /// `address:port`.
+    pub(crate) address: String,
+    /// The name that its certificate must hold.
+    pub(crate) server_name: String,
+    /// The dialect: a file `hosts/PROFILE.toml` in a configuration folder.
+    pub(crate) profile: String,
+    /// Replaces the profile's answer timeout, in milliseconds.
+    pub(crate) answer_timeout_ms: Option<u64>,
+}
+
+impl Default for Host {
+    fn default() -> Host {
+        Host {
+            address: String::new(),
+            server_name: String::new(),
+            profile: "unionpay-direct".to_string(),
+            answer_timeout_ms: None,
+        }
+    }
+}
+
+impl Merchant {
+    /// The numeric code (ISO 4217) of the terminal's currency and its number of minor digits.
+    pub(crate) fn currency_code(&self) -> Result<(&'static str, u32), String> {
+        CURRENCIES
+            .iter()
+            .find(|(name, _, _)| *name == self.currency)
+            .map(|(_, code, digits)| (*code, *digits))
+            .ok_or_else(|| format!("merchant.currency: `{}` is not a currency that we know", self.currency))
+    }
+}
+
+/// ISO 4217: letters, number, minor digits.
+const CURRENCIES: &[(&str, &str, u32)] = &[
+    ("CNY", "156", 2),
+    ("EUR", "978", 2),
+    ("GBP", "826", 2),
+    ("HKD", "344", 2),
+    ("JPY", "392", 0),
+    ("MOP", "446", 2),
+    ("SGD", "702", 2),
+    ("THB", "764", 2),
+    ("USD", "840", 2),
+];
+
+/// Reads the host's dialect.
+pub(crate) fn host_profile(host: &Host, folders: &[std::path::PathBuf]) -> Result<iso8583::Host, String> {
+    let file = Path::new("hosts").join(format!("{}.toml", host.profile));
+    let (path, text) = find_file(&file.to_string_lossy(), folders).map_err(|error| error.to_string())?;
+    toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,167 @@
+//! The transactions that are open in front of callers: what each object shows, and who is told.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use service::bus::Buses;
+use service::guard::Caller;
+use service::options::Dictionary;
+use tokio::sync::watch;
+use zbus::OwnedObjectPath;
+
+use crate::api::TransactionObject;
+use crate::sale::is_cancellable;
+use crate::transaction::{State, Transaction};
+
+/// Followers of one transaction who are told of its steps.
+const MAX_FOLLOWERS: usize = 4;
+
+/// One transaction in front of its callers; clones are the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Sale {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    buses: Buses,
+    path: OwnedObjectPath,
+    view: Mutex<View>,
+    cancel: watch::Sender<Option<&'static str>>,
+    ended: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct View {
+    transaction: Transaction,
+    progress: String,
+    followers: Vec<Caller>,
+}
+
+impl Sale {
+    pub(crate) fn new(buses: &Buses, path: OwnedObjectPath, transaction: Transaction) -> Sale {
+        let (cancel, _) = watch::channel(None);
+        let (ended, _) = watch::channel(transaction.state == State::Final);
+        let view = Mutex::new(View { transaction, progress: String::new(), followers: Vec::new() });
+        Sale { shared: Arc::new(Shared { buses: buses.clone(), path, view, cancel, ended }) }
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.shared.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn path(&self) -> &OwnedObjectPath {
+        &self.shared.path
+    }
+
+    /// The transaction as it stands.
+    pub(crate) fn transaction(&self) -> Transaction {
+        self.view().transaction.clone()
+    }
+
+    /// What it waits for.
+    pub(crate) fn current_progress(&self) -> String {
+        self.view().progress.clone()
+    }
+
+    pub(crate) fn cancellable(&self) -> bool {
+        is_cancellable(self.view().transaction.state)
+    }
+
+    pub(crate) fn is_final(&self) -> bool {
+        self.view().transaction.state == State::Final
+    }
+
+    /// Waits until it is final.
+    pub(crate) async fn ended(&self) {
+        let mut ended = self.shared.ended.subscribe();
+        // The sender lives as long as this sale.
+        let _ = ended.wait_for(|ended| *ended).await;
+    }
+
+    /// From now on `caller` is told of each step.
+    pub(crate) fn follow(&self, caller: Caller) {
+        let mut view = self.view();
+        if !view.followers.contains(&caller) {
+            if view.followers.len() >= MAX_FOLLOWERS {
+                view.followers.remove(0);
+            }
+            view.followers.push(caller);
+        }
+    }
+
+    /// Forgets a caller that left. A sale that nobody follows any more, and that can be called off, is.
+    pub(crate) fn left(&self, caller: &Caller) {
+        let alone = {
+            let mut view = self.view();
+            view.followers.retain(|follower| follower != caller);
+            view.followers.is_empty()
+        };
+        if alone {
+            self.cancel("the app that asked for it went away");
+        }
+    }
+
+    /// Asks to call the sale off; it stops if it is not past its point of no return.
+    pub(crate) fn cancel(&self, why: &'static str) {
+        self.shared.cancel.send_if_modified(|reason| {
+            let first = reason.is_none();
+            if first {
+                *reason = Some(why);
+            }
+            first
+        });
+    }
+
+    /// Waits until somebody calls the sale off.
+    pub(crate) async fn cancelled(&self) {
+        let mut asked = self.shared.cancel.subscribe();
+        // The sender lives as long as this sale.
+        let _ = asked.wait_for(Option::is_some).await;
+    }
+
+    pub(crate) fn why_cancelled(&self) -> &'static str {
+        self.shared.cancel.borrow().unwrap_or("called off")
+    }
+
+    /// Shows a step to all followers.
+    pub(crate) async fn progress(&self, step: &str, details: Dictionary) {
+        let (state, followers) = {
+            let mut view = self.view();
+            view.progress = step.to_string();
+            (view.transaction.state, view.followers.clone())
+        };
+        for follower in followers {
+            let Ok(emitter) = follower.emitter(&self.shared.buses, self.path()) else { continue };
+            let copy = details.iter().filter_map(|(key, value)| Some((key.clone(), value.try_clone().ok()?)));
+            let told = TransactionObject::state_changed(&emitter, state.as_str(), step, copy.collect()).await;
+            if let Err(error) = told {
+                log::warn!("{} can't be told: {error}", follower.identity);
+            }
+        }
+    }
+
+    /// Shows what the journal now holds; tells the end, once.
+    pub(crate) async fn update(&self, transaction: Transaction) {
+        let (ended, followers) = {
+            let mut view = self.view();
+            let ended = view.transaction.state != State::Final && transaction.state == State::Final;
+            view.transaction = transaction;
+            if ended {
+                view.progress = String::new();
+            }
+            (ended, view.followers.clone())
+        };
+        if !ended {
+            return;
+        }
+        self.shared.ended.send_replace(true);
+        let transaction = self.transaction();
+        let outcome = transaction.outcome.map(|outcome| outcome.as_str()).unwrap_or_default();
+        for follower in followers {
+            let Ok(emitter) = follower.emitter(&self.shared.buses, self.path()) else { continue };
+            if let Err(error) = TransactionObject::completed(&emitter, outcome, transaction.to_dictionary()).await {
+                log::warn!("{} can't be told: {error}", follower.identity);
+            }
+        }
+    }
+}

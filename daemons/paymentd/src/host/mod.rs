@@ -1,0 +1,216 @@
+//! The acquirer's host: reached over TLS, spoken to in a dialect that is data.
+
+mod dialect;
+mod link;
+mod tls;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::card::CardPaymentProxy;
+use iso8583::Mti;
+
+pub(crate) use dialect::{OnlineCard, SaleAnswer};
+pub(crate) use link::Link;
+
+use crate::config::{Host as HostConfig, Merchant};
+use crate::journal::{Journal, JournalError};
+use crate::transaction::Transaction;
+
+/// Why the host did not give an answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HostError {
+    /// Nothing was sent: the host knows of nothing.
+    #[error("the host can't be reached: {0}")]
+    Unreachable(String),
+    /// The request was sent; what became of it is unknown.
+    #[error("the host did not answer: {0}")]
+    NoAnswer(String),
+    /// An answer came with a wrong message authentication code; what became of the request is unknown.
+    #[error("the host's answer is not authentic: {0}")]
+    BadMac(String),
+    /// An answer came that is none to the request; what became of the request is unknown.
+    #[error("the host's answer can't be used: {0}")]
+    BadAnswer(String),
+    /// The host refused to sign the terminal on.
+    #[error("the host refused the sign-on with code {0}")]
+    SignOnRefused(String),
+    /// The secure module could not do its part.
+    #[error("the secure card module: {0}")]
+    Module(#[from] zbus::Error),
+    /// The journal could not do its part.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// The host, with all that is needed to speak to it.
+pub(crate) struct Host {
+    profile: Arc<iso8583::Host>,
+    merchant: Merchant,
+    currency: &'static str,
+    address: String,
+    tls: tls::Connector,
+    answer_timeout: Duration,
+    journal: Journal,
+    card: CardPaymentProxy<'static>,
+    signed_on: bool,
+}
+
+/// What the host is made of, besides its configuration.
+pub(crate) struct Parts<'a> {
+    pub(crate) profile: iso8583::Host,
+    pub(crate) credentials: &'a Path,
+    pub(crate) journal: Journal,
+    pub(crate) card: CardPaymentProxy<'static>,
+}
+
+impl Host {
+    /// Gets ready to speak to the host; it is not called yet.
+    pub(crate) fn new(config: &HostConfig, merchant: &Merchant, parts: Parts<'_>) -> Result<Host, String> {
+        let Parts { profile, credentials, journal, card } = parts;
+        let (currency, _) = merchant.currency_code()?;
+        let answer_timeout = config
+            .answer_timeout_ms
+            .map_or(Duration::from_secs(profile.timeouts.answer_s.into()), Duration::from_millis);
+        let tls = tls::Connector::new(&config.server_name, credentials)?;
+        Ok(Host {
+            profile: Arc::new(profile),
+            merchant: merchant.clone(),
+            currency,
+            address: config.address.clone(),
+            tls,
+            answer_timeout,
+            journal,
+            card,
+            signed_on: false,
+        })
+    }
+
+    /// DE 39 of a reversal for `error`.
+    pub(crate) fn reversal_reason(&self, error: &HostError) -> &str {
+        match error {
+            HostError::BadMac(_) => &self.profile.reversal.bad_mac,
+            HostError::BadAnswer(_) => &self.profile.reversal.error,
+            _ => &self.profile.reversal.no_answer,
+        }
+    }
+
+    /// DE 39 of a reversal for a card that refused what the host had approved.
+    pub(crate) fn card_refused_reason(&self) -> &str {
+        &self.profile.reversal.error
+    }
+
+    /// DE 39 of a reversal for a request whose answer nobody knows.
+    pub(crate) fn no_answer_reason(&self) -> &str {
+        &self.profile.reversal.no_answer
+    }
+
+    /// How long to wait before trying a reversal for the `attempt`th time.
+    pub(crate) fn reversal_delay(&self, attempt: usize) -> Duration {
+        let delays = &self.profile.timeouts.reversal_retry_s;
+        let seconds = delays.get(attempt).or(delays.last()).copied().unwrap_or(60);
+        Duration::from_secs(seconds.into())
+    }
+
+    /// Calls the host.
+    pub(crate) async fn connect(&self) -> Result<Link, HostError> {
+        let limit = Duration::from_secs(self.profile.timeouts.connect_s.into());
+        let stream = tokio::time::timeout(limit, self.tls.connect(&self.address))
+            .await
+            .map_err(|_| HostError::Unreachable(format!("{}: no connection in {limit:?}", self.address)))?
+            .map_err(|error| HostError::Unreachable(format!("{}: {error}", self.address)))?;
+        Ok(Link::new(stream, self.profile.framing.clone(), self.answer_timeout))
+    }
+
+    /// Whether working keys have to be fetched before anything else.
+    pub(crate) async fn needs_sign_on(&self) -> Result<bool, HostError> {
+        Ok(!self.signed_on || self.card.key_check_value("mak").await?.is_empty())
+    }
+
+    /// Signs on: fetches working keys and hands them, enciphered as they are, to the secure module.
+    pub(crate) async fn sign_on(&mut self, link: &mut Link) -> Result<(), HostError> {
+        let (stan, batch) = self.journal.next_stan().await?;
+        let request = dialect::sign_on(&self.profile, &self.merchant, stan, batch)?;
+        let answer = link.exchange(&request).await?;
+        let profile = Arc::clone(&self.profile);
+        let answer = parse(&profile, &answer)?;
+        dialect::check_echo(&answer, Mti(0x0810), stan, &self.merchant)?;
+        let code = dialect::text(&answer, 39)?;
+        if code != "00" {
+            return Err(HostError::SignOnRefused(code));
+        }
+        let keys = dialect::working_keys(&self.profile, &answer)?;
+        let keys: Vec<(&str, &[u8], &[u8])> =
+            keys.iter().map(|(slot, key, check)| (slot.as_str(), key.as_slice(), check.as_slice())).collect();
+        self.card.load_working_keys(&keys).await?;
+        self.signed_on = true;
+        log::info!("signed on; {} working keys loaded", keys.len());
+        Ok(())
+    }
+
+    /// Asks the host to authorize a sale. Anything but an `Ok` leaves its outcome unknown, once this was called.
+    pub(crate) async fn sale(
+        &mut self,
+        link: &mut Link,
+        sale: &Transaction,
+        card: &OnlineCard,
+    ) -> Result<SaleAnswer, HostError> {
+        let request = dialect::sale(&self.profile, &self.merchant, self.currency, sale, card)?;
+        let request = self.authenticate(request).await?;
+        let answer = link.exchange(&request).await?;
+        let profile = Arc::clone(&self.profile);
+        let message = parse(&profile, &answer)?;
+        self.verify(&message).await?;
+        dialect::check_echo(&message, Mti(0x0210), sale.stan, &self.merchant)?;
+        dialect::sale_answer(&message, sale.request.amount)
+    }
+
+    /// Tells the host that a sale does not stand; the code of its acknowledgement.
+    pub(crate) async fn reverse(&mut self, link: &mut Link, sale: &Transaction) -> Result<String, HostError> {
+        let request = dialect::reversal(&self.profile, &self.merchant, self.currency, sale)?;
+        let request = self.authenticate(request).await?;
+        let answer = link.exchange(&request).await?;
+        let profile = Arc::clone(&self.profile);
+        let message = parse(&profile, &answer)?;
+        self.verify(&message).await?;
+        dialect::check_echo(&message, Mti(0x0410), sale.stan, &self.merchant)?;
+        let code = dialect::text(&message, 39)?;
+        if self.profile.reversal.acknowledged.contains(&code) {
+            return Ok(code);
+        }
+        Err(HostError::BadAnswer(format!("the reversal was answered with code {code}")))
+    }
+
+    /// Replaces the empty DE 64 at the end of `message`.
+    async fn authenticate(&self, mut message: Vec<u8>) -> Result<Vec<u8>, HostError> {
+        let unusable = |error: iso8583::Error| HostError::BadAnswer(error.to_string());
+        let parsed = self.profile.codec.parse(&message).map_err(unusable)?;
+        let mac = self.card.mac(parsed.mac_input(64).map_err(unusable)?).await?;
+        let mac = <[u8; 8]>::try_from(mac.as_slice())
+            .map_err(|_| HostError::Module(zbus::Error::Failure("a MAC is not of 8 bytes".to_string())))?;
+        iso8583::set_mac(&mut message, &mac).map_err(unusable)?;
+        Ok(message)
+    }
+
+    /// Checks DE 64. A host that could not check ours may have lost the keys: the next exchange signs on first.
+    async fn verify(&mut self, message: &iso8583::Message<'_>) -> Result<(), HostError> {
+        let code = dialect::text(message, 39)?;
+        if self.profile.sign_on.again_on.contains(&code) {
+            self.signed_on = false;
+        }
+        let Some(mac) = message.get(64) else {
+            self.signed_on = false;
+            return Err(HostError::BadMac(format!("no DE 64 with code {code}")));
+        };
+        let input = message.mac_input(64).map_err(|error| HostError::BadAnswer(error.to_string()))?;
+        if self.card.verify_mac(input, mac.bytes()).await? {
+            return Ok(());
+        }
+        Err(HostError::BadMac("DE 64 does not fit".to_string()))
+    }
+}
+
+fn parse<'a>(profile: &'a iso8583::Host, bytes: &'a [u8]) -> Result<iso8583::Message<'a>, HostError> {
+    profile.codec.parse(bytes).map_err(|error| HostError::BadAnswer(error.to_string()))
+}

@@ -1,0 +1,231 @@
+//! The journal: SQLite through sqlx, each commit durable before it returns (WAL, `synchronous=FULL`).
+
+use std::path::Path;
+use std::time::Duration;
+
+use service::request::Key;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Row as _, SqliteConnection};
+
+use crate::transaction::{Card, Event, Outcome, Request, State, Transaction};
+
+/// The schema, one step for each version (`PRAGMA user_version`).
+const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_journal.sql")];
+
+/// The journal can't be read or written: a full disk, a broken file, or a bug of ours.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JournalError {
+    /// What SQLite said.
+    #[error("the journal: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// What stands there can't be understood.
+    #[error("the journal holds something that can't be read: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The event does not fit the transaction's state.
+    #[error("the journal refuses an event: {0}")]
+    Event(String),
+    /// The file was written by a newer version.
+    #[error("the journal is of version {0}; this program knows up to {known}; install the newer one", known = MIGRATIONS.len())]
+    Newer(usize),
+}
+
+type Result<T> = std::result::Result<T, JournalError>;
+
+/// Which transactions to list.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    /// Only this owner's; `None` is everybody's.
+    pub(crate) owner: Option<String>,
+    pub(crate) state: Option<String>,
+    pub(crate) outcome: Option<String>,
+    /// Milliseconds since 1970, inclusive.
+    pub(crate) since: Option<i64>,
+    /// Milliseconds since 1970, exclusive.
+    pub(crate) until: Option<i64>,
+}
+
+/// The journal of this terminal.
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    pool: SqlitePool,
+}
+
+impl Journal {
+    /// Opens the journal `file`, made where it is missing, and brings its schema up to date.
+    pub(crate) async fn open(file: &Path) -> Result<Journal> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .pragma("cache_size", "-256")
+            .busy_timeout(Duration::from_secs(5));
+        // One connection, kept for ever: it orders the writes, and an idle daemon has no pool to tend.
+        let pool = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await?;
+        let journal = Journal { pool };
+        journal.migrate().await?;
+        Ok(journal)
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&self.pool).await?;
+        let version = usize::try_from(version).unwrap_or(usize::MAX);
+        let steps = MIGRATIONS.get(version..).ok_or(JournalError::Newer(version))?;
+        for (index, step) in steps.iter().enumerate() {
+            let mut tx = self.pool.begin().await?;
+            sqlx::raw_sql(*step).execute(&mut *tx).await?;
+            let number = version.saturating_add(index).saturating_add(1);
+            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}"))).execute(&mut *tx).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction; it is durable when this returns.
+    pub(crate) async fn create(&self, request: Request, now: i64) -> Result<Transaction> {
+        let event = Event::Created { request: request.clone() };
+        let mut transaction = Transaction::new(request, now);
+        let mut tx = self.pool.begin().await?;
+        let insert = "INSERT INTO transactions (owner, key, created, state, outcome, reversal, body)
+                      VALUES (?, ?, ?, 'created', '', '', ?)";
+        let inserted = sqlx::query(insert)
+            .bind(&transaction.request.owner)
+            .bind(transaction.request.key.as_str())
+            .bind(now)
+            .bind(serde_json::to_string(&transaction)?)
+            .execute(&mut *tx)
+            .await?;
+        transaction.id = inserted.last_insert_rowid();
+        append_event(&mut tx, transaction.id, now, &event).await?;
+        tx.commit().await?;
+        Ok(transaction)
+    }
+
+    /// Gives the transaction its trace number and arms the reversal; durable before the request is sent.
+    pub(crate) async fn authorize(&self, transaction: &mut Transaction, card: Card, chip_data: String, now: i64) -> Result<()> {
+        let mut tx = self.pool.begin().await?;
+        let (stan, batch) = next_stan(&mut tx).await?;
+        let event = Event::Authorized { stan, batch, card, chip_data };
+        let next = write(&mut tx, transaction, &event, now).await?;
+        tx.commit().await?;
+        *transaction = next;
+        Ok(())
+    }
+
+    /// Records what happened to `transaction`; durable when this returns.
+    pub(crate) async fn record(&self, transaction: &mut Transaction, event: &Event, now: i64) -> Result<()> {
+        let mut tx = self.pool.begin().await?;
+        let next = write(&mut tx, transaction, event, now).await?;
+        tx.commit().await?;
+        *transaction = next;
+        Ok(())
+    }
+
+    /// A trace number and the batch, for a message that is no transaction of its own.
+    pub(crate) async fn next_stan(&self) -> Result<(u32, u32)> {
+        let mut connection = self.pool.acquire().await?;
+        next_stan(&mut connection).await
+    }
+
+    /// The transaction that `owner` began with `key`; with no owner, anybody's.
+    pub(crate) async fn find(&self, owner: Option<&str>, key: &Key) -> Result<Option<Transaction>> {
+        let select = "SELECT id, body FROM transactions WHERE key = ?2 AND (?1 IS NULL OR owner = ?1) ORDER BY id DESC LIMIT 1";
+        let row = sqlx::query(select).bind(owner).bind(key.as_str()).fetch_optional(&self.pool).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Up to `limit` transactions, newest first, below the id `before`.
+    pub(crate) async fn list(&self, filter: &Filter, before: i64, limit: u32) -> Result<Vec<Transaction>> {
+        let select = "SELECT id, body FROM transactions
+                      WHERE id < ?1 AND (?2 IS NULL OR owner = ?2) AND (?3 IS NULL OR state = ?3)
+                        AND (?4 IS NULL OR outcome = ?4) AND (?5 IS NULL OR created >= ?5) AND (?6 IS NULL OR created < ?6)
+                      ORDER BY id DESC LIMIT ?7";
+        let rows = sqlx::query(select)
+            .bind(before)
+            .bind(&filter.owner)
+            .bind(&filter.state)
+            .bind(&filter.outcome)
+            .bind(filter.since)
+            .bind(filter.until)
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// What is not done: transactions without an end, and reversals that the host has not acknowledged; oldest first.
+    pub(crate) async fn open_items(&self) -> Result<Vec<Transaction>> {
+        let select = "SELECT id, body FROM transactions WHERE state <> 'final' OR reversal = 'pending' ORDER BY id";
+        let rows = sqlx::query(select).fetch_all(&self.pool).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Closes the file in an orderly way.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+fn read(row: &sqlx::sqlite::SqliteRow) -> Result<Transaction> {
+    let body: String = row.try_get("body")?;
+    let mut transaction: Transaction = serde_json::from_str(&body)?;
+    transaction.id = row.try_get("id")?;
+    Ok(transaction)
+}
+
+async fn next_stan(connection: &mut SqliteConnection) -> Result<(u32, u32)> {
+    let update = "UPDATE counters SET stan = stan % 999999 + 1 RETURNING stan, batch";
+    let row = sqlx::query(update).fetch_one(connection).await?;
+    Ok((row.try_get("stan")?, row.try_get("batch")?))
+}
+
+async fn write(connection: &mut SqliteConnection, before: &Transaction, event: &Event, now: i64) -> Result<Transaction> {
+    let mut transaction = before.clone();
+    transaction.apply(event, now).map_err(JournalError::Event)?;
+    append_event(connection, transaction.id, now, event).await?;
+    // The state that the event was decided on must still be the one that stands here.
+    let update = "UPDATE transactions SET state = ?, outcome = ?, reversal = ?, body = ? WHERE id = ? AND state = ?";
+    let updated = sqlx::query(update)
+        .bind(transaction.state.as_str())
+        .bind(transaction.outcome.map(|outcome| outcome.as_str()).unwrap_or_default())
+        .bind(transaction.reversal.map(|reversal| reversal.as_str()).unwrap_or_default())
+        .bind(serde_json::to_string(&transaction)?)
+        .bind(transaction.id)
+        .bind(before.state.as_str())
+        .execute(connection)
+        .await?;
+    if updated.rows_affected() == 1 {
+        Ok(transaction)
+    } else {
+        Err(JournalError::Event(format!("transaction {} is no longer {}", before.id, before.state.as_str())))
+    }
+}
+
+async fn append_event(connection: &mut SqliteConnection, id: i64, now: i64, event: &Event) -> Result<()> {
+    sqlx::query("INSERT INTO events (transaction_id, at, body) VALUES (?, ?, ?)")
+        .bind(id)
+        .bind(now)
+        .bind(serde_json::to_string(event)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Whether `state` is the word for a state; filters are checked before they are looked up.
+pub(crate) fn is_state(word: &str) -> bool {
+    [State::Created, State::Authorizing, State::Answered, State::Final].iter().any(|state| state.as_str() == word)
+}
+
+/// Whether `word` is the word for an outcome.
+pub(crate) fn is_outcome(word: &str) -> bool {
+    [Outcome::Approved, Outcome::Declined, Outcome::Cancelled, Outcome::Failed, Outcome::Reversed]
+        .iter()
+        .any(|outcome| outcome.as_str() == word)
+}

@@ -1,0 +1,68 @@
+//! `smartpos-paymentd` owns the journal and the links to acquirers.
+
+mod api;
+mod card;
+mod config;
+mod counter;
+mod desk;
+mod host;
+mod journal;
+mod receipt;
+mod sale;
+mod teller;
+mod transaction;
+
+use std::process::ExitCode;
+
+use client::card::CardPaymentProxy;
+use client::printer::PrinterProxy;
+use service::daemon::{Context, Daemon, run};
+use tokio::sync::{mpsc, watch};
+
+use crate::api::{PATH, PaymentService};
+use crate::config::{Config, host_profile};
+use crate::counter::Counter;
+use crate::host::{Host, Parts};
+use crate::journal::Journal;
+use crate::teller::{Teller, Tools};
+
+const DAEMON: Daemon = Daemon {
+    program: "smartpos-paymentd",
+    bus_name: "org.smartpos.Payment",
+    config: "paymentd",
+    about: "takes payments; owns the journal and the links to acquirers",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+fn main() -> ExitCode {
+    run(&DAEMON, start)
+}
+
+async fn start(context: Context, config: Config) -> Result<impl Future<Output = Result<(), String>>, String> {
+    let Context { buses, guards, config_folders, state, credentials, stop } = context;
+    tokio::fs::create_dir_all(&state).await.map_err(|error| format!("{}: {error}", state.display()))?;
+    let journal = Journal::open(&state.join("journal.sqlite")).await.map_err(|error| error.to_string())?;
+    let card = CardPaymentProxy::new(&buses.system).await.map_err(|error| error.to_string())?;
+    let printer = PrinterProxy::new(&buses.system).await.map_err(|error| error.to_string())?;
+    let profile = host_profile(&config.host, &config_folders)?;
+    let parts = Parts { profile, credentials: &credentials, journal: journal.clone(), card: card.clone() };
+    let host = Host::new(&config.host, &config.merchant, parts)?;
+
+    let merchant = config.merchant;
+    let (pending_count, pending) = watch::channel(0);
+    let bus = buses.system.clone();
+    let tools = Tools { bus, journal: journal.clone(), host, card, printer, merchant: merchant.clone() };
+    let teller = Teller::new(tools, pending_count).await.map_err(|error| error.to_string())?;
+    let (sender, sales) = mpsc::channel(1);
+    let counter = Counter::new(buses, guards.clone(), journal, sender);
+    for (connection, guard) in guards.each() {
+        let service = PaymentService {
+            guard: guard.clone(),
+            counter: counter.clone(),
+            merchant: merchant.clone(),
+            pending: pending.clone(),
+        };
+        connection.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
+    }
+    Ok(teller.work(sales, stop))
+}
