@@ -1,0 +1,243 @@
+//! One request in, one reaction out: checks, rules and the answer. No sockets here.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use iso8583::{Builder, Message, Mti, set_mac};
+use jiff::Zoned;
+use keys::TdesKey;
+
+use crate::issuer::Issuer;
+use crate::ledger::{Entry, Key, Ledger, State};
+use crate::request::{self, APPROVED, MALFUNCTION, Refusal, WorkingKeys};
+use crate::rules::{Part, Rule, Rules};
+use crate::{reversal, sale, sign_on};
+
+/// Sign-on.
+pub(crate) const SIGN_ON: Mti = Mti(0x0800);
+/// Sale.
+pub(crate) const SALE: Mti = Mti(0x0200);
+/// Reversal.
+pub(crate) const REVERSAL: Mti = Mti(0x0400);
+
+/// DE 32 of every answer: who this acquirer is.
+const INSTITUTION: &str = "00010344";
+
+/// The acquirer: what it knows and what it has booked.
+#[derive(Debug)]
+pub struct Acquirer {
+    pub(crate) profile: Arc<iso8583::Host>,
+    pub(crate) tmk: TdesKey,
+    pub(crate) issuer: Issuer,
+    /// What is booked.
+    pub ledger: Ledger,
+    /// What it does on purpose.
+    pub rules: Rules,
+    pub(crate) sessions: HashMap<String, WorkingKeys>,
+}
+
+/// What happens on the connection after a request.
+#[derive(Debug)]
+pub struct Reaction {
+    /// The message to send, if any.
+    pub answer: Option<Vec<u8>>,
+    /// How long to wait before.
+    pub delay: Duration,
+    /// Whether the connection is closed instead.
+    pub close: bool,
+    /// For the log: what was decided and why.
+    pub note: String,
+}
+
+/// What the answer to a request says.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: String,
+    pub(crate) reason: String,
+    pub(crate) approval: Option<String>,
+    pub(crate) rrn: Option<String>,
+    /// DE 55.
+    pub(crate) chip: Option<Vec<u8>>,
+    /// DE 62.
+    pub(crate) keys: Option<Vec<u8>>,
+}
+
+impl Answer {
+    pub(crate) fn new(code: &str, reason: impl Into<String>) -> Answer {
+        let (code, reason) = (code.to_owned(), reason.into());
+        Answer { code, reason, approval: None, rrn: None, chip: None, keys: None }
+    }
+}
+
+impl Acquirer {
+    /// An acquirer that speaks the dialect of `profile` and shares `tmk` with its terminals.
+    #[must_use]
+    pub fn new(profile: iso8583::Host, tmk: TdesKey, issuer: Issuer, ledger: Ledger) -> Acquirer {
+        let (rules, sessions) = (Rules::default(), HashMap::new());
+        Acquirer { profile: Arc::new(profile), tmk, issuer, ledger, rules, sessions }
+    }
+
+    /// The dialect that it speaks.
+    #[must_use]
+    pub fn profile(&self) -> &Arc<iso8583::Host> {
+        &self.profile
+    }
+
+    /// Takes one request, received at `now`.
+    ///
+    /// # Errors
+    /// Why the bytes are no request that could be answered; the connection is to be closed.
+    pub fn handle(&mut self, bytes: &[u8], now: &Zoned) -> Result<Reaction, String> {
+        let profile = Arc::clone(&self.profile);
+        let message = profile.codec.parse(bytes).map_err(|error| error.to_string())?;
+        let mti = message.mti();
+        if ![SIGN_ON, SALE, REVERSAL].contains(&mti) {
+            return Err(format!("MTI {mti}: this host takes 0200, 0400 and 0800"));
+        }
+        let rule = self.rules.take(mti);
+        if rule == Rule::DropBefore {
+            return Ok(Reaction::close(format!("{mti}: connection closed before booking, by rule")));
+        }
+        let outcome = match mti {
+            SIGN_ON => sign_on::sign_on(self, &message, &rule),
+            SALE => sale::sale(self, &message, &rule, now),
+            _ => reversal::reversal(self, &message, &rule),
+        };
+        let answer = outcome.unwrap_or_else(|refusal| self.refuse(&message, refusal));
+        let note = format!("{mti} STAN {}: {} {}", echo(&message, 11), answer.code, answer.reason);
+        if rule == Rule::DropAfter {
+            return Ok(Reaction::close(format!("{note}; connection closed instead of an answer, by rule")));
+        }
+        let packed = self.pack(&message, &answer, &rule, now).map_err(|error| error.to_string())?;
+        let answer = if rule == Rule::Silent { None } else { Some(packed) };
+        let delay = if let Rule::Late(delay) = rule { delay } else { Duration::ZERO };
+        Ok(Reaction { answer, delay, close: false, note })
+    }
+
+    /// The working keys of the terminal that sent `message`.
+    pub(crate) fn keys(&self, message: &Message<'_>) -> Option<&WorkingKeys> {
+        self.sessions.get(&echo(message, 41))
+    }
+
+    /// Books `entry`, or refuses the request if the ledger's file cannot be written.
+    pub(crate) fn book(&mut self, entry: Entry) -> Result<(), Refusal> {
+        let failed =
+            |error: io::Error| Refusal::new(MALFUNCTION, format!("the ledger cannot be written: {error}"));
+        self.ledger.record(entry).map_err(failed)
+    }
+
+    /// Notes a refused message in the ledger, without using its STAN up.
+    fn refuse(&mut self, message: &Message<'_>, refusal: Refusal) -> Answer {
+        let batch = echo(message, 60).get(2..8).unwrap_or_default().to_owned();
+        let key = Key { terminal: echo(message, 41), batch, stan: echo(message, 11) };
+        let entry = new_entry(message, key, State::Refused, &refusal);
+        // The request is refused either way, so the failure only goes to the log.
+        match self.book(entry) {
+            Ok(()) => Answer::new(&refusal.code, refusal.reason),
+            Err(failure) => Answer::new(&refusal.code, format!("{}; {}", refusal.reason, failure.reason)),
+        }
+    }
+
+    /// Numbers for an approval: DE 38 and DE 37, neither ever given before.
+    pub(crate) fn references(&self, now: &Zoned) -> (String, String) {
+        let number = self.ledger.next_number() % 1_000_000;
+        (format!("{number:06}"), format!("{}{number:06}", now.strftime("%y%m%d")))
+    }
+
+    fn pack(
+        &self,
+        request: &Message<'_>,
+        answer: &Answer,
+        rule: &Rule,
+        now: &Zoned,
+    ) -> Result<Vec<u8>, iso8583::Error> {
+        let wrong = |part| *rule == Rule::Wrong(part);
+        let mti = if wrong(Part::Mti) { other_answer(request.mti()) } else { request.mti().answer() };
+        let (time, date) = (now.strftime("%H%M%S").to_string(), now.strftime("%m%d").to_string());
+        let rrn = answer.rrn.clone().unwrap_or_else(|| self.references(now).1);
+        let mut builder = Builder::new(&self.profile.codec, mti);
+        for number in [3, 4, 11, 25, 41, 42, 49, 60] {
+            builder.echo(number, request.get(number));
+        }
+        builder.text(12, &time).text(13, &date).text(32, INSTITUTION).text(37, &rrn).text(39, &answer.code);
+        if let Some(approval) = &answer.approval {
+            builder.text(38, approval);
+        }
+        if let Some(chip) = &answer.chip {
+            builder.bytes(55, chip);
+        }
+        if let Some(keys) = &answer.keys {
+            builder.bytes(62, keys);
+        }
+        if let Some(stan) = request.get(11).filter(|_| wrong(Part::Stan)) {
+            builder.number(11, (stan.to_u64()? + 1) % 1_000_000);
+        }
+        if let Some(amount) = request.get(4).filter(|_| wrong(Part::Amount)) {
+            builder.number(4, (amount.to_u64()? + 1) % 1_000_000_000_000);
+        }
+        let keys = self.keys(request).filter(|_| request.mti() != SIGN_ON);
+        if keys.is_some() {
+            builder.bytes(64, &[0; 8]);
+        }
+        let mut packed = vec![0; self.profile.framing.max_bytes];
+        let length = builder.pack(&mut packed)?;
+        packed.truncate(length);
+        if let Some(keys) = keys {
+            self.sign(&mut packed, keys, wrong(Part::Mac))?;
+        }
+        Ok(packed)
+    }
+
+    fn sign(&self, packed: &mut [u8], keys: &WorkingKeys, wrong: bool) -> Result<(), iso8583::Error> {
+        let input = self.profile.codec.parse(packed)?.mac_input(64)?;
+        let mut mac = keys::mac::unionpay(&keys.mak, input);
+        if wrong {
+            // Still eight hex digits, each of them another one.
+            mac = mac.map(|digit| if digit == b'0' { b'1' } else { b'0' });
+        }
+        set_mac(packed, &mac)
+    }
+}
+
+impl Reaction {
+    fn close(note: String) -> Reaction {
+        Reaction { answer: None, delay: Duration::ZERO, close: true, note }
+    }
+}
+
+/// An entry for `message`; what it lacks stays empty.
+pub(crate) fn new_entry(message: &Message<'_>, key: Key, state: State, refusal: &Refusal) -> Entry {
+    Entry {
+        terminal: key.terminal,
+        merchant: echo(message, 42),
+        batch: key.batch,
+        stan: key.stan,
+        mti: message.mti().to_string(),
+        amount: request::amount(message).unwrap_or(0),
+        currency: echo(message, 49),
+        masked_pan: String::new(),
+        approval: None,
+        rrn: None,
+        state,
+        code: refusal.code.clone(),
+        reason: refusal.reason.clone(),
+        card: None,
+        atc: None,
+    }
+}
+
+/// What an approved entry says.
+pub(crate) fn approved() -> Refusal {
+    Refusal::new(APPROVED, "approved")
+}
+
+fn echo(message: &Message<'_>, number: u8) -> String {
+    message.get(number).map(|value| value.text()).unwrap_or_default()
+}
+
+/// The type of an answer to something else.
+fn other_answer(request: Mti) -> Mti {
+    if request == SALE { REVERSAL.answer() } else { SALE.answer() }
+}

@@ -1,0 +1,139 @@
+//! The issuer behind the acquirer: it knows the virtual cards, their keys and PINs.
+
+use jiff::civil::Date;
+use keys::emv::CryptogramInput;
+use keys::{TdesKey, Track2, emv};
+use sim_cards::Profile;
+
+use crate::chip::ChipData;
+use crate::request::{DO_NOT_HONOUR, EXPIRED, FORMAT, INVALID, Refusal, UNKNOWN_CARD, WRONG_PIN};
+
+/// Tag 9F27: the card asks for an online decision.
+const ARQC: u8 = 0x80;
+/// CVM (9F34 byte 1, without the bit that says what to do on failure): online PIN.
+const ONLINE_PIN: u8 = 0x02;
+/// CVM result (9F34 byte 3): failed.
+const CVM_FAILED: u8 = 0x01;
+
+/// All cards.
+#[derive(Debug)]
+pub struct Issuer {
+    cards: Vec<Profile>,
+}
+
+/// A cryptogram that was right.
+pub(crate) struct Verified {
+    session: TdesKey,
+    arqc: [u8; 8],
+    pub(crate) atc: u16,
+}
+
+impl Issuer {
+    /// The issuer of `cards`.
+    #[must_use]
+    pub fn new(cards: Vec<Profile>) -> Issuer {
+        Issuer { cards }
+    }
+
+    /// The card of this track, valid on the day `today`.
+    pub(crate) fn card(&self, track: &Track2, psn: &str, today: Date) -> Result<&Profile, Refusal> {
+        if !track.pan().luhn_valid() {
+            return Err(Refusal::new(UNKNOWN_CARD, "the check digit of the PAN is wrong"));
+        }
+        let known = |card: &&Profile| card.pan == *track.pan() && format!("0{:02x}", card.psn) == psn;
+        let card = self.cards.iter().find(known);
+        let card =
+            card.ok_or_else(|| Refusal::new(UNKNOWN_CARD, "no card with this PAN and sequence number"))?;
+        let [year, month, _] = card.expiry;
+        if track.expiry() != format!("{year:02x}{month:02x}") {
+            return Err(Refusal::new(UNKNOWN_CARD, "the expiry date of the track is not the card's"));
+        }
+        // Valid through the last day of its month. The virtual cards live in this century.
+        let now = format!("{:02}{:02}", today.year().rem_euclid(100), today.month());
+        if track.expiry() < now.as_str() {
+            return Err(Refusal::new(EXPIRED, format!("the card expired in {}", track.expiry())));
+        }
+        Ok(card)
+    }
+
+    /// Checks that the chip speaks of the transaction of the message.
+    pub(crate) fn check_terms(
+        chip: &ChipData<'_>,
+        amount: u64,
+        currency: &str,
+        today: Date,
+    ) -> Result<(), Refusal> {
+        let digits = |bytes: &[u8]| hex::encode(bytes);
+        let expected = [
+            (0x9F02, digits(&chip.get::<6>(0x9F02)?), format!("{amount:012}")),
+            (0x5F2A, digits(&chip.get::<2>(0x5F2A)?), format!("0{currency}")),
+            (0x9C, digits(&chip.get::<1>(0x9C)?), "00".to_owned()),
+        ];
+        if let Some((tag, got, expected)) = expected.iter().find(|(_, got, expected)| got != expected) {
+            let reason = format!("DE 55: tag {tag:X}: expected {expected} as in the message, got {got}");
+            return Err(Refusal::new(INVALID, reason));
+        }
+        // The terminal may stand in the next time zone, or sell around midnight.
+        let near = [today.yesterday(), Ok(today), today.tomorrow()];
+        let date = digits(&chip.get::<3>(0x9A)?);
+        if !near.iter().flatten().any(|day| day.strftime("%y%m%d").to_string() == date) {
+            return Err(Refusal::new(INVALID, format!("DE 55: tag 9A: {date} is not today")));
+        }
+        let [information] = chip.get(0x9F27)?;
+        if information != ARQC {
+            return Err(Refusal::new(
+                INVALID,
+                "DE 55: tag 9F27: expected 80, a request for an online decision",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Verifies the application cryptogram `arqc` (Book 2 §8) over `input`.
+    pub(crate) fn verify(
+        card: &Profile,
+        input: &CryptogramInput,
+        arqc: [u8; 8],
+    ) -> Result<Verified, Refusal> {
+        let session = emv::session_key(&emv::card_key(card.imk(), &card.pan, card.psn), input.atc);
+        if !keys::mac::equal(&emv::cryptogram(&session, input), &arqc) {
+            return Err(Refusal::new(DO_NOT_HONOUR, "DE 55: tag 9F26: the cryptogram is wrong"));
+        }
+        Ok(Verified { session, arqc, atc: u16::from_be_bytes(input.atc) })
+    }
+
+    /// The PIN block, which has to be there exactly if the cardholder was to be verified by it.
+    pub(crate) fn pin_block(chip: &ChipData<'_>, block: Option<&[u8]>) -> Result<Option<[u8; 8]>, Refusal> {
+        let [method, _, result] = chip.get(0x9F34)?;
+        let used = method & 0x3F == ONLINE_PIN && result != CVM_FAILED;
+        match (used, block) {
+            (false, None) => Ok(None),
+            (true, Some(block)) => {
+                let block = block.first_chunk::<8>().copied();
+                block.map(Some).ok_or_else(|| Refusal::new(FORMAT, "DE 52: too short"))
+            }
+            (true, None) => Err(Refusal::new(FORMAT, "DE 52: missing, but tag 9F34 says online PIN")),
+            (false, Some(_)) => Err(Refusal::new(FORMAT, "DE 52: present, but tag 9F34 says no online PIN")),
+        }
+    }
+
+    /// Checks the PIN in `block`.
+    pub(crate) fn check_pin(card: &Profile, pik: &TdesKey, block: [u8; 8]) -> Result<(), Refusal> {
+        let wrong = |reason: &str| Refusal::new(WRONG_PIN, format!("DE 52: {reason}"));
+        let pin = keys::pin_block::decipher(pik, block, &card.pan)
+            .map_err(|_| wrong("the PIN block is no format 0 block of this card under the PIK"))?;
+        if card.pin.as_ref() == Some(&pin) { Ok(()) } else { Err(wrong("the PIN is wrong")) }
+    }
+}
+
+impl Verified {
+    /// Issuer authentication data (tag 91), method 1 (Book 2 §8.2.1): ARPC and the answer code.
+    pub(crate) fn issuer_data(&self, code: &str) -> Option<Vec<u8>> {
+        let arc: [u8; 2] = code.as_bytes().try_into().ok()?;
+        let arpc = emv::arpc(&self.session, self.arqc, arc);
+        let mut data = vec![0x91, 10];
+        data.extend(arpc);
+        data.extend(arc);
+        Some(data)
+    }
+}

@@ -1,0 +1,31 @@
+//! The virtual acquirer host: UnionPay's direct dialect over mutual TLS, and the issuer behind it.
+//!
+//! It is strict. A message that deviates from docs/host-unionpay-direct.md in one bit is refused, with the
+//! answer code that a real host would give and a reason on stderr and in the ledger. It is also malicious on
+//! request: [`rules`] make it late, silent, wrong or gone at the moments when money can be lost.
+//!
+//! [`host`] decides, [`sale`], [`reversal`] and [`sign_on`] one message each; [`ledger`] is what the tests
+//! compare with the terminal's journal. [`server`] owns the sockets.
+
+pub mod args;
+pub mod chip;
+pub mod commands;
+pub mod host;
+pub mod issuer;
+pub mod ledger;
+pub mod pki;
+mod request;
+pub mod reversal;
+pub mod rules;
+pub mod sale;
+pub mod server;
+pub mod sign_on;
+
+/// The host profile that this acquirer speaks, the same file that the terminal reads.
+pub const HOST_PROFILE: &str = include_str!("../../../config/hosts/unionpay-direct.toml");
+
+/// The terminals that are registered: terminal and merchant identification (DE 41, DE 42).
+pub const TERMINALS: [(&str, &str); 1] = [("12345678", "898100012345678")];
+
+/// The currency of this acquirer (DE 49): renminbi.
+pub const CURRENCY: &str = "156";

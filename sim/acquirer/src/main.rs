@@ -1,0 +1,79 @@
+//! The process `smartpos-sim-acquirer`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use keys::TdesKey;
+use sim_acquirer::args::{Args, USAGE};
+use sim_acquirer::host::Acquirer;
+use sim_acquirer::issuer::Issuer;
+use sim_acquirer::ledger::Ledger;
+use sim_acquirer::{HOST_PROFILE, pki, server};
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(problem) => {
+            note(&format!("{problem}\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.and_then(|runtime| runtime.block_on(run(&args))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> io::Result<()> {
+    pki::ensure(&args.pki)?;
+    let tls = Arc::new(pki::server_config(&args.pki)?);
+    let profile: iso8583::Host = toml::from_str(HOST_PROFILE).map_err(io::Error::other)?;
+    let issuer = Issuer::new(sim_cards::profiles().collect());
+    let ledger = Ledger::open(&args.ledger)?;
+    let acquirer = Arc::new(Mutex::new(Acquirer::new(profile, read_key(&args.tmk)?, issuer, ledger)));
+
+    let listener = TcpListener::bind(&args.listen).await?;
+    publish(&args.control, &listener.local_addr()?.to_string())?;
+    let terminals = server::serve(listener, tls, Arc::clone(&acquirer), note);
+    let testers = server::control(&args.control, acquirer);
+    let ready = async {
+        // After both sockets exist: `select!` below polls in order.
+        let mut out = io::stdout();
+        writeln!(out, "ready").and_then(|()| out.flush())?;
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        ended = testers => ended,
+        ended = terminals => ended,
+        ended = ready => ended,
+    }
+}
+
+fn read_key(path: &Path) -> io::Result<TdesKey> {
+    let wrong = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    TdesKey::from_hex(&text).map_err(|error| wrong(&error))
+}
+
+/// Writes the address to a file that appears whole.
+fn publish(dir: &Path, address: &str) -> io::Result<()> {
+    let (path, new) = (dir.join("acquirer.addr"), dir.join("acquirer.addr.new"));
+    fs::write(&new, address)?;
+    fs::rename(new, path)
+}
+
+/// Notes go to stderr: stdout says `ready` and nothing else.
+fn note(text: &str) {
+    // Nothing can be done about a stderr that is closed.
+    let _ = writeln!(io::stderr(), "{text}");
+}

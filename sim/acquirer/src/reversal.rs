@@ -1,0 +1,92 @@
+//! Reversal, 0400/0410: undoes the sale with the same terminal, batch and STAN.
+//!
+//! It can be repeated as often as needed: the answer is the same each time. A sale that the host does not know is
+//! answered 25 and forbidden, so that it can't be booked if it arrives later; terminals take 25 for done.
+
+use iso8583::Message;
+
+use crate::CURRENCY;
+use crate::host::{Acquirer, Answer, new_entry};
+use crate::ledger::{Entry, Key, State};
+use crate::request::{self, APPROVED, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
+use crate::rules::Rule;
+use crate::sale::{MESSAGE_TYPE, NO_NETWORK_CODE};
+
+const MANDATORY: [u8; 13] = [3, 4, 11, 22, 23, 25, 39, 41, 42, 49, 60, 61, 64];
+/// Approval code and chip data, as far as the terminal has them.
+const OPTIONAL: [u8; 2] = [38, 55];
+
+/// Checks a reversal and undoes what it names.
+pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
+    request::check_elements(message, &MANDATORY, &OPTIONAL)?;
+    request::check_terminal(message)?;
+    request::check_mac(message, host.keys(message))?;
+    let reason = check_form(host, message)?;
+    let key = original(message)?;
+    if let Rule::Decline(code) = rule {
+        return Err(Refusal::new(code, "declined by rule"));
+    }
+    let unknown =
+        Refusal::new(NO_ORIGINAL, format!("no such sale, forbidden from now on; reversal reason {reason}"));
+    let Some(sale) = host.ledger.find(&key).cloned() else {
+        let entry = new_entry(message, key, State::Reversed, &unknown);
+        host.book(entry)?;
+        return Ok(Answer::new(NO_ORIGINAL, unknown.reason));
+    };
+    check_same(message, &sale)?;
+    match sale.state {
+        State::Approved => {
+            let reason = format!("reversed by the terminal, reason {reason}");
+            let answer = Answer::new(APPROVED, reason.clone());
+            host.book(Entry { state: State::Reversed, reason, ..sale })?;
+            Ok(answer)
+        }
+        // The code that the first reversal got: 25 if the sale never arrived.
+        State::Reversed => Ok(Answer::new(&sale.code, "reversed already")),
+        State::Declined | State::Refused => Ok(Answer::new(NO_ORIGINAL, "the sale was not approved")),
+    }
+}
+
+/// Checks the form and returns the reason for the reversal.
+fn check_form(host: &Acquirer, message: &Message<'_>) -> Result<String, Refusal> {
+    request::check_is(message, 3, "000000", INVALID)?;
+    request::check_is(message, 25, "00", INVALID)?;
+    request::check_is(message, 49, CURRENCY, INVALID)?;
+    request::batch(message, MESSAGE_TYPE, NO_NETWORK_CODE)?;
+    if let Some(chip) = message.get(55) {
+        let fault = tlv::Reader::new(chip.bytes()).find_map(Result::err);
+        if let Some(error) = fault {
+            return Err(Refusal::new(FORMAT, format!("DE 55: {error}")));
+        }
+    }
+    let reason = request::text(message, 39)?;
+    let known = &host.profile.reversal;
+    if [&known.no_answer, &known.bad_mac, &known.error].contains(&&reason) {
+        return Ok(reason);
+    }
+    Err(Refusal::new(FORMAT, format!("DE 39: {reason} is no reason for a reversal")))
+}
+
+/// What DE 61 names: batch and STAN of the sale; the STAN is also that of the reversal.
+fn original(message: &Message<'_>) -> Result<Key, Refusal> {
+    let named = request::text(message, 61)?;
+    let wrong = || Refusal::new(FORMAT, "DE 61: expected 12 digits, the batch and the STAN of the sale");
+    let (batch, stan) = named.split_at_checked(6).filter(|(_, stan)| stan.len() == 6).ok_or_else(wrong)?;
+    request::check_is(message, 11, stan, FORMAT)?;
+    Ok(Key { terminal: request::text(message, 41)?, batch: batch.to_owned(), stan: stan.to_owned() })
+}
+
+/// Checks that the reversal speaks of that very sale.
+fn check_same(message: &Message<'_>, sale: &Entry) -> Result<(), Refusal> {
+    let amount = request::amount(message)?;
+    if amount != sale.amount {
+        let reason = format!("DE 4: expected {} as in the sale, got {amount}", sale.amount);
+        return Err(Refusal::new(WRONG_AMOUNT, reason));
+    }
+    match (message.get(38), &sale.approval) {
+        (Some(got), Some(approval)) if !got.is(approval) => {
+            Err(Refusal::new(INVALID, "DE 38: not the approval code of the sale"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,374 @@
+//! A tiny terminal, and an acquirer for it to talk to over real TLS on the loopback.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use iso8583::frame::{Decoder, End};
+use iso8583::{Builder, Mti, set_mac};
+use jiff::Zoned;
+use keys::emv::{self, CryptogramInput};
+use keys::{Pin, TdesKey};
+use rustls::ClientConfig;
+use sim_acquirer::host::Acquirer;
+use sim_acquirer::issuer::Issuer;
+use sim_acquirer::ledger::{Entry, Ledger};
+use sim_acquirer::{HOST_PROFILE, commands, pki, server};
+use sim_cards::Profile;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+pub(crate) const TERMINAL: &str = "12345678";
+pub(crate) const MERCHANT: &str = "898100012345678";
+
+pub(crate) fn dialect() -> iso8583::Host {
+    toml::from_str(HOST_PROFILE).unwrap()
+}
+
+fn tmk() -> TdesKey {
+    TdesKey::new([0x31; 16])
+}
+
+/// An acquirer that listens, with its folder.
+pub(crate) struct Bank {
+    pub(crate) dir: TempDir,
+    pub(crate) address: std::net::SocketAddr,
+    acquirer: Arc<Mutex<Acquirer>>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Bank {
+    pub(crate) async fn open() -> Bank {
+        Bank::open_in(TempDir::new().unwrap()).await
+    }
+
+    async fn open_in(dir: TempDir) -> Bank {
+        pki::ensure(dir.path()).unwrap();
+        let tls = Arc::new(pki::server_config(dir.path()).unwrap());
+        let ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
+        let issuer = Issuer::new(sim_cards::profiles().collect());
+        let acquirer = Arc::new(Mutex::new(Acquirer::new(dialect(), tmk(), issuer, ledger)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(server::serve(listener, tls, Arc::clone(&acquirer), |_| {}));
+        Bank { dir, address, acquirer, server }
+    }
+
+    /// The same acquirer after its process was killed: only the ledger's file is left.
+    pub(crate) async fn restart(self) -> Bank {
+        self.server.abort();
+        Bank::open_in(self.dir).await
+    }
+
+    pub(crate) async fn command(&self, words: &str) -> sim_control::Reply {
+        let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+        commands::run(&mut *self.acquirer.lock().await, &words)
+    }
+
+    pub(crate) async fn rule(&self, words: &str) {
+        let reply = self.command(&format!("host {words}")).await;
+        assert!(reply.ok, "{}", reply.text);
+    }
+
+    pub(crate) async fn ledger(&self) -> Vec<Entry> {
+        serde_json::from_value(self.command("ledger").await.data).unwrap()
+    }
+
+    /// The last entry: its state, code and reason.
+    pub(crate) async fn last(&self) -> (String, String, String) {
+        let entry = self.ledger().await.pop().unwrap();
+        (format!("{:?}", entry.state), entry.code, entry.reason)
+    }
+}
+
+/// The working keys.
+#[derive(Clone)]
+pub(crate) struct Keys {
+    pub(crate) pik: TdesKey,
+    pub(crate) mak: TdesKey,
+    pub(crate) tdk: TdesKey,
+}
+
+/// A connection, and the keys once it has signed on.
+pub(crate) struct Terminal {
+    pub(crate) stream: TlsStream<TcpStream>,
+    dialect: iso8583::Host,
+    decoder: Decoder,
+    pub(crate) keys: Option<Keys>,
+}
+
+/// An answer: its data elements as text, by number.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) mti: Mti,
+    pub(crate) fields: std::collections::BTreeMap<u8, String>,
+    pub(crate) mac_is_right: bool,
+}
+
+impl Answer {
+    pub(crate) fn code(&self) -> &str {
+        self.text(39)
+    }
+
+    pub(crate) fn text(&self, number: u8) -> &str {
+        self.fields.get(&number).map_or("", String::as_str)
+    }
+}
+
+pub(crate) fn client_config(dir: &Path, with_certificate: bool) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(pki::roots(dir).unwrap());
+    if with_certificate {
+        let (chain, key) = pki::terminal_identity(dir).unwrap();
+        builder.with_client_auth_cert(chain, key).unwrap()
+    } else {
+        builder.with_no_client_auth()
+    }
+}
+
+impl Terminal {
+    pub(crate) async fn connect(bank: &Bank) -> Terminal {
+        let connector = TlsConnector::from(Arc::new(client_config(bank.dir.path(), true)));
+        let tcp = TcpStream::connect(bank.address).await.unwrap();
+        let stream = connector.connect(pki::SERVER_NAME.try_into().unwrap(), tcp).await.unwrap();
+        let dialect = dialect();
+        let decoder = Decoder::new(dialect.framing.clone(), End::Terminal);
+        Terminal { stream, dialect, decoder, keys: None }
+    }
+
+    pub(crate) async fn signed_on(bank: &Bank) -> Terminal {
+        let mut terminal = Terminal::connect(bank).await;
+        assert_eq!(terminal.sign_on().await.code(), "00");
+        terminal
+    }
+
+    pub(crate) async fn sign_on(&mut self) -> Answer {
+        let codec = self.dialect.codec.clone();
+        let mut request = Builder::new(&codec, Mti(0x0800));
+        request.number(11, 1).text(41, TERMINAL).text(42, MERCHANT).text(60, "00000001004");
+        self.send(&pack(&request)).await;
+        let message = self.receive().await.unwrap();
+        let message = codec.parse(&message).unwrap();
+        let slots = message.get(62).map(|keys| self.dialect.sign_on.keys.split(keys.bytes()).unwrap());
+        if let Some(slots) = slots {
+            let [pik, mak, tdk] = [0, 1, 2].map(|index: usize| {
+                let key = tmk().unwrap_key(slots[index].key.try_into().unwrap());
+                assert!(keys::kcv::matches(&key, slots[index].check.try_into().unwrap()));
+                key
+            });
+            self.keys = Some(Keys { pik, mak, tdk });
+        }
+        self.read(&message)
+    }
+
+    pub(crate) async fn sell(&mut self, sale: &Sale) -> Option<Answer> {
+        let message = sale.pack(self.keys.as_ref().unwrap());
+        self.exchange(&message).await
+    }
+
+    pub(crate) async fn reverse(&mut self, sale: &Sale, amount: u64) -> Option<Answer> {
+        let message = sale.pack_reversal(self.keys.as_ref().unwrap(), amount);
+        self.exchange(&message).await
+    }
+
+    /// Sends a message; `None` if the host closes the connection instead of an answer.
+    pub(crate) async fn exchange(&mut self, message: &[u8]) -> Option<Answer> {
+        self.send(message).await;
+        self.answer().await
+    }
+
+    pub(crate) async fn answer(&mut self) -> Option<Answer> {
+        let message = self.receive().await?;
+        let codec = self.dialect.codec.clone();
+        Some(self.read(&codec.parse(&message).unwrap()))
+    }
+
+    pub(crate) async fn send(&mut self, message: &[u8]) {
+        let frame = self.dialect.framing.encode(End::Terminal, message).unwrap();
+        self.stream.write_all(&frame).await.unwrap();
+        self.stream.flush().await.unwrap();
+    }
+
+    async fn receive(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let mut byte = [0];
+            if self.stream.read(&mut byte).await.unwrap_or(0) == 0 {
+                return None;
+            }
+            let (frame, _) = self.decoder.push(&byte).unwrap();
+            if let Some(frame) = frame {
+                return Some(frame.message);
+            }
+        }
+    }
+
+    fn read(&self, message: &iso8583::Message<'_>) -> Answer {
+        let mac = message.mac_input(64).ok().zip(self.keys.as_ref());
+        let mac_is_right = mac.is_some_and(|(input, keys)| {
+            keys::mac::unionpay(&keys.mak, input) == message.require(64).unwrap().bytes()
+        });
+        let text = |value: iso8583::Value<'_>| match value.number() {
+            55 => hex::encode(value.bytes()),
+            _ => value.text(),
+        };
+        let fields = message.fields().map(|value| (value.number(), text(value))).collect();
+        Answer { mti: message.mti(), fields, mac_is_right }
+    }
+}
+
+pub(crate) fn card(name: &str) -> Profile {
+    sim_cards::profiles().find(|card| card.name == name).unwrap()
+}
+
+/// A sale with everything right; a test changes what it wants wrong.
+#[derive(Clone)]
+pub(crate) struct Sale {
+    pub(crate) card: Profile,
+    pub(crate) stan: u64,
+    pub(crate) amount: u64,
+    pub(crate) atc: u16,
+    pub(crate) pin: Option<&'static str>,
+    pub(crate) terminal: &'static str,
+    pub(crate) merchant: &'static str,
+    /// What the chip signs, if not `amount`.
+    pub(crate) chip_amount: Option<u64>,
+    pub(crate) wrong_cryptogram: bool,
+    /// Whether tag 9F34 says the opposite of what was done.
+    pub(crate) wrong_method: bool,
+    pub(crate) psn: u64,
+}
+
+impl Sale {
+    pub(crate) fn of(name: &str, stan: u64, amount: u64) -> Sale {
+        let card = card(name);
+        let atc = u16::try_from(stan).unwrap();
+        Sale {
+            card,
+            stan,
+            amount,
+            atc,
+            pin: None,
+            terminal: TERMINAL,
+            merchant: MERCHANT,
+            chip_amount: None,
+            wrong_cryptogram: false,
+            wrong_method: false,
+            psn: 1,
+        }
+    }
+
+    pub(crate) fn with_pin(self, pin: &'static str) -> Sale {
+        Sale { pin: Some(pin), ..self }
+    }
+
+    pub(crate) fn pack(&self, keys: &Keys) -> Vec<u8> {
+        let codec = dialect().codec;
+        let [year, month, _] = self.card.expiry;
+        let mut track = format!("{}D{year:02x}{month:02x}2010000000", self.card.pan.digits());
+        if track.len() % 2 == 1 {
+            track.push('F');
+        }
+        let sealed = keys::track2::seal(&keys.tdk, [0x5A; 8], &hex::decode(track).unwrap()).unwrap();
+        let chip = self.chip();
+        let block =
+            self.pin.map(|pin| keys::pin_block::encipher(&keys.pik, &Pin::new(pin).unwrap(), &self.card.pan));
+        let mut sale = Builder::new(&codec, Mti(0x0200));
+        self.common(&mut sale);
+        sale.bytes(35, &sealed).bytes(55, &chip);
+        sale.text(53, if block.is_some() { "2610000000000000" } else { "0610000000000000" });
+        if let Some(block) = &block {
+            sale.text(26, "12").bytes(52, block);
+        }
+        let mut message = pack(&sale);
+        sign(&mut message, keys);
+        message
+    }
+
+    pub(crate) fn pack_reversal(&self, keys: &Keys, amount: u64) -> Vec<u8> {
+        let codec = dialect().codec;
+        let original = format!("000001{:06}", self.stan);
+        let mut reversal = Builder::new(&codec, Mti(0x0400));
+        self.common(&mut reversal);
+        reversal.number(4, amount).text(39, "98").text(61, &original);
+        let mut message = pack(&reversal);
+        sign(&mut message, keys);
+        message
+    }
+
+    fn common(&self, message: &mut Builder<'_>) {
+        message.text(3, "000000").number(4, self.amount).number(11, self.stan);
+        message.text(22, if self.pin.is_some() { "051" } else { "052" }).number(23, self.psn).text(25, "00");
+        message.text(41, self.terminal).text(42, self.merchant).text(49, "156").text(60, "22000001000");
+        message.bytes(64, &[0; 8]);
+    }
+
+    fn chip(&self) -> Vec<u8> {
+        let bcd = |text: String| hex::decode(text).unwrap();
+        let input = CryptogramInput {
+            amount_authorised: bcd(format!("{:012}", self.chip_amount.unwrap_or(self.amount)))
+                .try_into()
+                .unwrap(),
+            amount_other: [0; 6],
+            terminal_country: [0x01, 0x56],
+            tvr: [0, 0, 0x04, 0x80, 0],
+            currency: [0x01, 0x56],
+            date: bcd(Zoned::now().strftime("%y%m%d").to_string()).try_into().unwrap(),
+            transaction_type: 0,
+            unpredictable_number: [1, 2, 3, 4],
+            aip: self.card.aip(),
+            atc: self.atc.to_be_bytes(),
+            cvr: [0x03, 0xA0, 0, 0],
+        };
+        let session =
+            emv::session_key(&emv::card_key(self.card.imk(), &self.card.pan, self.card.psn), input.atc);
+        let mut arqc = emv::cryptogram(&session, &input);
+        arqc[0] ^= u8::from(self.wrong_cryptogram);
+        let [a, b, c, d] = input.cvr;
+        let method = if self.pin.is_some() != self.wrong_method { [0x02, 0, 0] } else { [0x1E, 0, 0] };
+        let elements: [(u32, &[u8]); 20] = [
+            (0x9F26, &arqc),
+            (0x9F27, &[0x80]),
+            (0x9F10, &[7, 1, 1, a, b, c, d, 1]),
+            (0x9F37, &input.unpredictable_number),
+            (0x9F36, &input.atc),
+            (0x95, &input.tvr),
+            (0x9A, &input.date),
+            (0x9C, &[0]),
+            (0x9F02, &input.amount_authorised),
+            (0x5F2A, &input.currency),
+            (0x82, &input.aip),
+            (0x9F1A, &input.terminal_country),
+            (0x9F03, &input.amount_other),
+            (0x9F33, &[0xE0, 0xF8, 0xC8]),
+            (0x9F34, &method),
+            (0x9F35, &[0x22]),
+            (0x9F1E, b"SERIAL01"),
+            (0x84, &[0xA0, 0, 0, 3, 0x33, 1, 1, 1]),
+            (0x9F09, &[0, 0x20]),
+            (0x9F41, &[0, 0, 0, 1]),
+        ];
+        let mut chip = Vec::new();
+        for (tag, value) in elements {
+            tlv::write(&mut chip, tlv::Tag::new(tag), value).unwrap();
+        }
+        chip
+    }
+}
+
+pub(crate) fn pack(builder: &Builder<'_>) -> Vec<u8> {
+    let mut message = vec![0; 2048];
+    let length = builder.pack(&mut message).unwrap();
+    message.truncate(length);
+    message
+}
+
+pub(crate) fn sign(message: &mut [u8], keys: &Keys) {
+    let mac = keys::mac::unionpay(&keys.mak, &message[..message.len() - 8]);
+    set_mac(message, &mac).unwrap();
+}
