@@ -1,0 +1,95 @@
+//! Events: what the payload of an event frame says.
+
+use crate::error::{Error, Result};
+use crate::message::Secret;
+use crate::wire::{Reader, Writer};
+
+/// How a PIN entry ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinResult {
+    /// A PIN was typed: its enciphered block.
+    Entered([u8; 8]),
+    /// Enter without a digit.
+    Bypassed,
+    /// The cancel key, or a cancel request.
+    Cancelled,
+    /// No key for too long.
+    TimedOut,
+}
+
+/// What the module reports on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of the specification, and named as there")]
+pub enum Event {
+    /// A card was put into the slot.
+    CardInserted { slot: u8 },
+    /// The card was taken out.
+    CardRemoved { slot: u8 },
+    /// So many digits are typed now.
+    PinDigits { entry: u16, count: u8 },
+    /// The PIN entry has ended.
+    PinEnded { entry: u16, result: PinResult },
+    /// The module has been tampered with, and has wiped its keys.
+    Tampered,
+}
+
+impl Event {
+    /// The payload of an event frame.
+    ///
+    /// # Errors
+    /// None in this version.
+    pub fn encode(&self) -> Result<Secret> {
+        let mut to = Writer::new();
+        match self {
+            Self::CardInserted { slot } => to.raw(&[1, *slot]),
+            Self::CardRemoved { slot } => to.raw(&[2, *slot]),
+            Self::PinDigits { entry, count } => {
+                to.u8(3);
+                to.u16(*entry);
+                to.u8(*count);
+            }
+            Self::PinEnded { entry, result } => {
+                to.u8(4);
+                to.u16(*entry);
+                match result {
+                    PinResult::Entered(block) => {
+                        to.u8(0);
+                        to.raw(block);
+                    }
+                    PinResult::Bypassed => to.u8(1),
+                    PinResult::Cancelled => to.u8(2),
+                    PinResult::TimedOut => to.u8(3),
+                }
+            }
+            Self::Tampered => to.u8(5),
+        }
+        to.finish()
+    }
+
+    /// The event in a payload.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn decode(payload: &[u8]) -> Result<Self> {
+        let mut from = Reader::new(payload);
+        let event = match from.u8()? {
+            1 => Self::CardInserted { slot: from.u8()? },
+            2 => Self::CardRemoved { slot: from.u8()? },
+            3 => Self::PinDigits { entry: from.u16()?, count: from.u8()? },
+            4 => Self::PinEnded {
+                entry: from.u16()?,
+                result: match from.u8()? {
+                    0 => PinResult::Entered(from.array()?),
+                    1 => PinResult::Bypassed,
+                    2 => PinResult::Cancelled,
+                    3 => PinResult::TimedOut,
+                    _ => return Err(Error::Value("PIN result")),
+                },
+            },
+            5 => Self::Tampered,
+            _ => return Err(Error::Value("event")),
+        };
+        from.end()?;
+        Ok(event)
+    }
+}

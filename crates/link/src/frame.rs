@@ -1,0 +1,253 @@
+//! Frames: a kind, a session, a number and a payload, closed by a CRC-32, stuffed (COBS), between zero bytes.
+//!
+//! ```text
+//! 00 | COBS( kind 1 | session 4 | number 2 | payload 0..4096 | CRC-32 4 ) | 00
+//! ```
+
+use zeroize::Zeroizing;
+
+use crate::cobs::{stuff, unstuff};
+use crate::crc::crc32;
+use crate::error::{Error, Result};
+
+/// The most payload bytes of a frame.
+pub const MAX_PAYLOAD: usize = 4096;
+
+/// Kind, session, number and CRC.
+const OVERHEAD: usize = 1 + 4 + 2 + 4;
+
+/// The longest stuffed frame: one byte more for each 254, and one.
+const MAX_STUFFED: usize = MAX_PAYLOAD + OVERHEAD + (MAX_PAYLOAD + OVERHEAD) / 254 + 1;
+
+/// What a frame is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Host: open a session.
+    Hello,
+    /// Module: the session is open.
+    Welcome,
+    /// Host: do this.
+    Request,
+    /// Module: this came of it.
+    Response,
+    /// Module: the request was received, its response takes longer.
+    Working,
+    /// Module: this happened.
+    Event,
+    /// Host: the event of this number was received.
+    Ack,
+    /// Module: no such session is open.
+    Closed,
+}
+
+impl Kind {
+    /// All kinds, in the order of their codes, which begin with 1.
+    const ALL: [Kind; 8] = [
+        Kind::Hello,
+        Kind::Welcome,
+        Kind::Request,
+        Kind::Response,
+        Kind::Working,
+        Kind::Event,
+        Kind::Ack,
+        Kind::Closed,
+    ];
+
+    fn code(self) -> u8 {
+        (1..).zip(Self::ALL).find(|(_, kind)| *kind == self).map_or(0, |(code, _)| code)
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        (1..).zip(Self::ALL).find(|(known, _)| *known == code).map(|(_, kind)| kind)
+    }
+}
+
+/// One frame. Its payload is wiped on drop, and doesn't print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is.
+    pub kind: Kind,
+    /// The session it belongs to.
+    pub session: u32,
+    /// The number of the request (also in its answers) or of the event; 0 elsewhere.
+    pub number: u16,
+    /// The message.
+    pub payload: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Frame { kind, session, number, payload } = self;
+        write!(f, "{kind:?} {number} of session {session:08x}, {} bytes", payload.len())
+    }
+}
+
+impl Frame {
+    /// A frame without payload.
+    pub(crate) fn bare(kind: Kind, session: u32, number: u16) -> Self {
+        Self { kind, session, number, payload: Zeroizing::default() }
+    }
+
+    /// The bytes to send.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] if the payload exceeds [`MAX_PAYLOAD`].
+    pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
+        if self.payload.len() > MAX_PAYLOAD {
+            return Err(Error::TooLong);
+        }
+        let mut content = Zeroizing::new(Vec::with_capacity(self.payload.len() + OVERHEAD));
+        content.push(self.kind.code());
+        content.extend(self.session.to_be_bytes());
+        content.extend(self.number.to_be_bytes());
+        content.extend(self.payload.iter());
+        let crc = crc32(content.iter());
+        content.extend(crc.to_be_bytes());
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_STUFFED + 2));
+        bytes.push(0);
+        stuff(&content, &mut bytes);
+        bytes.push(0);
+        Ok(bytes)
+    }
+
+    /// The frame in stuffed bytes without their delimiters; none if anything is wrong with it.
+    fn decode(stuffed: &[u8]) -> Option<Self> {
+        let content = unstuff(stuffed)?;
+        let (body, crc) = content.split_last_chunk()?;
+        if crc32(body) != u32::from_be_bytes(*crc) {
+            return None;
+        }
+        let (kind, body) = body.split_first()?;
+        let (session, body) = body.split_first_chunk()?;
+        let (number, payload) = body.split_first_chunk()?;
+        if payload.len() > MAX_PAYLOAD {
+            return None;
+        }
+        Some(Self {
+            kind: Kind::from_code(*kind)?,
+            session: u32::from_be_bytes(*session),
+            number: u16::from_be_bytes(*number),
+            payload: Zeroizing::new(payload.to_vec()),
+        })
+    }
+}
+
+/// Finds frames in a stream of bytes, whatever else is in it. It holds at most one frame.
+pub struct Decoder {
+    stuffed: Zeroizing<Vec<u8>>,
+    /// More came than a frame can have: drop everything up to the next delimiter.
+    overrun: bool,
+    dropped: u64,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self { stuffed: Zeroizing::new(Vec::with_capacity(MAX_STUFFED)), overrun: false, dropped: 0 }
+    }
+}
+
+impl Decoder {
+    /// Takes the next bytes of the stream, and returns the good frames that they complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Frame> {
+        bytes.iter().filter_map(|byte| self.push_byte(*byte)).collect()
+    }
+
+    /// How many pieces of the stream were no good frames, since the start: the quality of the line.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn push_byte(&mut self, byte: u8) -> Option<Frame> {
+        if byte != 0 {
+            self.overrun |= self.stuffed.len() == MAX_STUFFED;
+            if !self.overrun {
+                self.stuffed.push(byte);
+            }
+            return None;
+        }
+        let frame = if self.overrun { None } else { Frame::decode(&self.stuffed) };
+        if frame.is_none() && (self.overrun || !self.stuffed.is_empty()) {
+            self.dropped += 1;
+        }
+        self.overrun = false;
+        // Wipes the bytes but keeps their room.
+        zeroize::Zeroize::zeroize(&mut *self.stuffed);
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(payload: Vec<u8>) -> Frame {
+        Frame { kind: Kind::Request, session: 0xDEAD_0042, number: 7, payload: Zeroizing::new(payload) }
+    }
+
+    #[test]
+    fn a_kind_has_the_code_of_the_specification() {
+        assert_eq!(Kind::Hello.code(), 1);
+        assert_eq!(Kind::Closed.code(), 8);
+        assert_eq!(Kind::from_code(0), None);
+        assert_eq!(Kind::from_code(9), None);
+    }
+
+    #[test]
+    fn the_longest_payload_passes_and_a_longer_one_is_refused() {
+        let longest = frame(vec![1; MAX_PAYLOAD]);
+        assert_eq!(Decoder::default().push(&longest.encode().unwrap()), [longest]);
+        assert_eq!(frame(vec![1; MAX_PAYLOAD + 1]).encode().err(), Some(Error::TooLong));
+    }
+
+    #[test]
+    fn a_frame_after_an_endless_one_is_found() {
+        let mut decoder = Decoder::default();
+        for _ in 0..100 {
+            assert!(decoder.push(&[0x55; 1000]).is_empty());
+        }
+        let good = frame(vec![1, 2, 3]);
+        assert_eq!(decoder.push(&good.encode().unwrap()), [good]);
+        assert_eq!(decoder.dropped(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn frames_pass_however_the_stream_is_cut(payloads in proptest::collection::vec(any::<Vec<u8>>(), 1..5), cut in 1_usize..40) {
+            let frames: Vec<Frame> = payloads.into_iter().map(frame).collect();
+            let stream: Vec<u8> = frames.iter().flat_map(|frame| frame.encode().unwrap().to_vec()).collect();
+            let mut decoder = Decoder::default();
+            let got: Vec<Frame> = stream.chunks(cut).flat_map(|chunk| decoder.push(chunk)).collect();
+            prop_assert_eq!(got, frames);
+            prop_assert_eq!(decoder.dropped(), 0);
+        }
+
+        #[test]
+        fn garbage_gives_no_frame_and_the_next_one_is_found(garbage in proptest::collection::vec(any::<u8>(), 0..3000)) {
+            let mut decoder = Decoder::default();
+            prop_assert!(decoder.push(&garbage).is_empty());
+            let good = frame(vec![0, 1, 0]);
+            prop_assert_eq!(decoder.push(&good.encode().unwrap()), [good]);
+        }
+
+        #[test]
+        fn a_frame_with_a_flipped_bit_is_dropped(payload: Vec<u8>, place: prop::sample::Index, bit in 0..8) {
+            let mut bytes = frame(payload).encode().unwrap();
+            // The delimiters are left alone: a changed one leaves the frame itself whole.
+            let place = 1 + place.index(bytes.len() - 2);
+            bytes[place] ^= 1_u8 << bit;
+            prop_assert!(Decoder::default().push(&bytes).is_empty());
+        }
+
+        #[test]
+        fn a_frame_with_a_piece_missing_is_dropped(payload: Vec<u8>, from: prop::sample::Index, length in 1_usize..9) {
+            let bytes = frame(payload).encode().unwrap().to_vec();
+            let from = 1 + from.index(bytes.len() - 2);
+            let to = (from + length).min(bytes.len() - 1);
+            let cut = [&bytes[..from], &bytes[to..]].concat();
+            prop_assert!(Decoder::default().push(&cut).is_empty());
+        }
+    }
+}

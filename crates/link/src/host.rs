@@ -1,0 +1,238 @@
+//! The host's end of the line.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::frame::{Decoder, Frame, Kind};
+use crate::message::{Hello, Request, Response, Welcome};
+use crate::module::following;
+use crate::{RESEND_AFTER, VERSION};
+
+/// How often a request is sent before a module that gives no sign of life counts as silent.
+const ATTEMPTS: u8 = 6;
+
+/// What happened on the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// A session is open: requests may be made. Whatever the module did for an earlier one has ended.
+    Opened(Welcome),
+    /// The request that was under way is answered.
+    Answered(Response),
+    /// The request that was under way failed. Whether the module carried it out isn't known. A new session is
+    /// being opened.
+    Failed(Fault),
+    /// The module reports something.
+    Event(Event),
+    /// The module speaks no version that this end does.
+    WrongVersion,
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The module was silent, or took longer than allowed.
+    Timeout,
+    /// The module closed the session: it has restarted.
+    Restarted,
+    /// The module answered against the protocol.
+    Protocol(Error),
+}
+
+/// The host's end of the line: one session at a time, one request at a time.
+pub struct Host {
+    session: u32,
+    open: bool,
+    decoder: Decoder,
+    output: VecDeque<Zeroizing<Vec<u8>>>,
+    happenings: VecDeque<Happening>,
+    /// The number of the latest request.
+    latest: u16,
+    /// The number of the latest event.
+    event: u16,
+    pending: Option<Pending>,
+    /// When to send the hello or the request again.
+    resend: Duration,
+}
+
+struct Pending {
+    operation: u8,
+    frame: Frame,
+    attempts: u8,
+    until: Duration,
+}
+
+impl Host {
+    /// An end that opens its first session. `session` is a random number.
+    #[must_use]
+    pub fn new(session: u32, now: Duration) -> Self {
+        let mut host = Self {
+            session: session.max(1),
+            open: false,
+            decoder: Decoder::default(),
+            output: VecDeque::new(),
+            happenings: VecDeque::new(),
+            latest: 0,
+            event: 0,
+            pending: None,
+            resend: now,
+        };
+        host.say_hello(now);
+        host
+    }
+
+    /// Sends a request, which may take as long as `limit`.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] without a session or while another request is under way; [`Error::TooLong`].
+    pub fn request(&mut self, request: &Request, limit: Duration, now: Duration) -> Result<()> {
+        if !self.ready() {
+            return Err(Error::NotReady);
+        }
+        let payload = request.encode()?;
+        self.latest = following(self.latest);
+        let frame = Frame { kind: Kind::Request, session: self.session, number: self.latest, payload };
+        self.output.push_back(frame.encode()?);
+        self.resend = now + RESEND_AFTER;
+        self.pending =
+            Some(Pending { operation: request.operation(), frame, attempts: 1, until: now + limit });
+        Ok(())
+    }
+
+    /// Whether a request may be sent now.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.open && self.pending.is_none()
+    }
+
+    /// Takes bytes from the line.
+    pub fn receive(&mut self, bytes: &[u8], now: Duration) {
+        for frame in self.decoder.push(bytes) {
+            self.take(&frame, now);
+        }
+    }
+
+    /// Sends again what wasn't answered in time, and gives up what took too long.
+    pub fn tick(&mut self, now: Duration) {
+        if !self.open {
+            if self.resend <= now {
+                self.say_hello(now);
+            }
+            return;
+        }
+        let Some(pending) = &mut self.pending else { return };
+        if pending.until <= now || (self.resend <= now && pending.attempts >= ATTEMPTS) {
+            self.start_over(Fault::Timeout, now);
+        } else if self.resend <= now {
+            pending.attempts += 1;
+            self.resend = now + RESEND_AFTER;
+            self.output.extend(pending.frame.encode());
+        }
+    }
+
+    /// When to call [`tick`](Self::tick) at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        match &self.pending {
+            Some(pending) => Some(self.resend.min(pending.until)),
+            None if self.open => None,
+            None => Some(self.resend),
+        }
+    }
+
+    /// The next bytes to send.
+    pub fn output(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+        self.output.pop_front()
+    }
+
+    /// What happened next.
+    pub fn happening(&mut self) -> Option<Happening> {
+        self.happenings.pop_front()
+    }
+
+    fn take(&mut self, frame: &Frame, now: Duration) {
+        // Session 0 is no session: a module that has just started says that none is open.
+        let started = frame.kind == Kind::Closed && frame.session == 0;
+        if frame.session != self.session && !started {
+            return;
+        }
+        match frame.kind {
+            Kind::Welcome => self.welcome(frame),
+            Kind::Response => self.response(frame, now),
+            Kind::Working => {
+                if let Some(pending) =
+                    self.pending.as_mut().filter(|pending| pending.frame.number == frame.number)
+                {
+                    pending.attempts = 1;
+                }
+            }
+            Kind::Event => self.event(frame),
+            Kind::Closed if self.open => self.start_over(Fault::Restarted, now),
+            Kind::Closed if frame.number != 0 => self.happenings.push_back(Happening::WrongVersion),
+            // A module that has just started, before the session opens: the hello may have been too early.
+            Kind::Closed => self.say_hello(now),
+            // The host's own kinds: an echo.
+            Kind::Hello | Kind::Request | Kind::Ack => {}
+        }
+    }
+
+    fn welcome(&mut self, frame: &Frame) {
+        let Ok(welcome) = Welcome::decode(&frame.payload) else { return };
+        if welcome.version != VERSION {
+            self.happenings.push_back(Happening::WrongVersion);
+        } else if !self.open {
+            self.open = true;
+            self.happenings.push_back(Happening::Opened(welcome));
+        }
+    }
+
+    fn response(&mut self, frame: &Frame, now: Duration) {
+        let Some(pending) = self.pending.take_if(|pending| pending.frame.number == frame.number) else {
+            return;
+        };
+        match Response::decode(pending.operation, &frame.payload) {
+            Ok(response) => self.happenings.push_back(Happening::Answered(response)),
+            Err(error) => {
+                self.pending = Some(pending);
+                self.start_over(Fault::Protocol(error), now);
+            }
+        }
+    }
+
+    fn event(&mut self, frame: &Frame) {
+        // Before the welcome there is nobody to tell; the module will send it again.
+        if !self.open {
+            return;
+        }
+        if frame.number == following(self.event) {
+            self.event = frame.number;
+            // An event that this version doesn't know is passed over.
+            self.happenings.extend(Event::decode(&frame.payload).ok().map(Happening::Event));
+        } else if frame.number != self.event {
+            return;
+        }
+        self.output.extend(Frame::bare(Kind::Ack, self.session, frame.number).encode());
+    }
+
+    fn start_over(&mut self, fault: Fault, now: Duration) {
+        if self.pending.take().is_some() {
+            self.happenings.push_back(Happening::Failed(fault));
+        }
+        self.session = self.session.wrapping_add(1).max(1);
+        self.open = false;
+        self.latest = 0;
+        self.event = 0;
+        self.say_hello(now);
+    }
+
+    fn say_hello(&mut self, now: Duration) {
+        let hello = Hello { lowest: VERSION, highest: VERSION, capabilities: 0 };
+        let payload = hello.encode().unwrap_or_default();
+        let frame = Frame { kind: Kind::Hello, session: self.session, number: 0, payload };
+        self.output.extend(frame.encode());
+        self.resend = now + RESEND_AFTER;
+    }
+}

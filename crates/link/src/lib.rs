@@ -1,0 +1,30 @@
+//! The line protocol between a terminal's processor (the host) and its secure module: both ends, without I/O.
+//!
+//! `docs/secure-module-link.md` specifies it for firmware writers; a test keeps its vectors true. [`Host`] and
+//! [`Module`] are the two ends: each is handed the bytes that came and the time, and hands back the bytes to
+//! send and what happened. The layers below them are [`frame`] and [`message`].
+//!
+//! Time is a [`Duration`](std::time::Duration) since any fixed moment, and never goes back.
+
+mod cobs;
+mod crc;
+mod error;
+mod event;
+pub mod frame;
+mod host;
+pub mod message;
+mod module;
+mod wire;
+
+pub use error::{Error, Result};
+pub use event::{Event, PinResult};
+pub use frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
+pub use host::{Fault, Happening, Host};
+pub use message::{Hello, PinEntry, Refusal, Request, Response, Status, Welcome};
+pub use module::{Incoming, Module};
+
+/// The version of the protocol that this crate speaks.
+pub const VERSION: u8 = 1;
+
+/// How long an end waits for an answer before it sends a frame again.
+pub const RESEND_AFTER: std::time::Duration = std::time::Duration::from_millis(300);

@@ -1,0 +1,417 @@
+//! Messages: what the payload of a frame says. Nothing in them prints card data.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::wire::{Reader, Writer};
+
+/// Bytes that are wiped on drop.
+pub type Secret = Zeroizing<Vec<u8>>;
+
+/// The host opens a session. Bytes that later versions append are ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hello {
+    /// The lowest version that the host speaks.
+    pub lowest: u8,
+    /// The highest version that the host speaks.
+    pub highest: u8,
+    /// What the host can do beyond the version: none is defined in version 1.
+    pub capabilities: u32,
+}
+
+impl Hello {
+    pub(crate) fn encode(self) -> Result<Secret> {
+        let mut to = Writer::new();
+        to.u8(self.lowest);
+        to.u8(self.highest);
+        to.u32(self.capabilities);
+        to.finish()
+    }
+
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self> {
+        let mut from = Reader::new(payload);
+        Ok(Self { lowest: from.u8()?, highest: from.u8()?, capabilities: from.u32()? })
+    }
+}
+
+/// The module has opened a session. Bytes that later versions append are ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Welcome {
+    /// The version that both speak from now on.
+    pub version: u8,
+    /// The capabilities that both have.
+    pub capabilities: u32,
+    /// A number that the module draws when it starts: another one means that it has restarted.
+    pub boot: u32,
+}
+
+impl Welcome {
+    pub(crate) fn encode(self) -> Result<Secret> {
+        let mut to = Writer::new();
+        to.u8(self.version);
+        to.u32(self.capabilities);
+        to.u32(self.boot);
+        to.finish()
+    }
+
+    pub(crate) fn decode(payload: &[u8]) -> Result<Self> {
+        let mut from = Reader::new(payload);
+        Ok(Self { version: from.u8()?, capabilities: from.u32()?, boot: from.u32()? })
+    }
+}
+
+/// A PIN entry that the module is to begin.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PinEntry {
+    /// The number of this entry, by which its events name it.
+    pub entry: u16,
+    /// The slot of the PIN key.
+    pub key: String,
+    /// The PAN for the format 0 block, in digits.
+    pub pan: Zeroizing<String>,
+    /// The fewest digits.
+    pub shortest: u8,
+    /// The most digits.
+    pub longest: u8,
+    /// How long to wait for the first key, in milliseconds.
+    pub first_key: u32,
+    /// How long to wait for each further key, in milliseconds.
+    pub next_key: u32,
+    /// Whether Enter without a digit is a bypass.
+    pub bypass: bool,
+    /// The amount for the display in minor units, its ISO 4217 code, and how many digits the minor unit has.
+    pub amount: Option<(u64, u16, u8)>,
+}
+
+/// What the host asks of the module.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of the specification, and named as there")]
+pub enum Request {
+    /// What are you, and how are you?
+    Status,
+    /// Random bytes, 1 to 256.
+    Random { length: u16 },
+    /// Power up or reset the card; answers its ATR.
+    CardPowerOn { slot: u8 },
+    /// Take its power away.
+    CardPowerOff { slot: u8 },
+    /// Exchange an APDU.
+    CardTransmit { slot: u8, command: Secret },
+    /// Begin a PIN entry; its end is an event.
+    EnterPin(PinEntry),
+    /// End it.
+    CancelPin,
+    /// Load a key enciphered under another.
+    LoadKey { key: String, under: String, wrapped: [u8; 16], check: [u8; 4] },
+    /// The check value of a key.
+    KeyCheckValue { key: String },
+    /// A UnionPay MAC.
+    Mac { key: String, message: Secret },
+    /// Compare a UnionPay MAC.
+    VerifyMac { key: String, mac: [u8; 8], message: Secret },
+    /// Seal track 2.
+    SealTrack2 { key: String, track2: Secret },
+}
+
+impl Request {
+    /// The operation's code.
+    #[must_use]
+    pub fn operation(&self) -> u8 {
+        match self {
+            Self::Status => 0x01,
+            Self::Random { .. } => 0x02,
+            Self::CardPowerOn { .. } => 0x10,
+            Self::CardPowerOff { .. } => 0x11,
+            Self::CardTransmit { .. } => 0x12,
+            Self::EnterPin(_) => 0x20,
+            Self::CancelPin => 0x21,
+            Self::LoadKey { .. } => 0x30,
+            Self::KeyCheckValue { .. } => 0x31,
+            Self::Mac { .. } => 0x32,
+            Self::VerifyMac { .. } => 0x33,
+            Self::SealTrack2 { .. } => 0x34,
+        }
+    }
+
+    /// The payload of a request frame.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] if it doesn't fit.
+    pub fn encode(&self) -> Result<Secret> {
+        let mut to = Writer::new();
+        to.u8(self.operation());
+        match self {
+            Self::Status | Self::CancelPin => {}
+            Self::Random { length } => to.u16(*length),
+            Self::CardPowerOn { slot } | Self::CardPowerOff { slot } => to.u8(*slot),
+            Self::CardTransmit { slot, command } => {
+                to.u8(*slot);
+                to.data(command);
+            }
+            Self::EnterPin(entry) => entry.encode(&mut to),
+            Self::LoadKey { key, under, wrapped, check } => {
+                to.text(key);
+                to.text(under);
+                to.raw(wrapped);
+                to.raw(check);
+            }
+            Self::KeyCheckValue { key } => to.text(key),
+            Self::Mac { key, message } => {
+                to.text(key);
+                to.data(message);
+            }
+            Self::VerifyMac { key, mac, message } => {
+                to.text(key);
+                to.raw(mac);
+                to.data(message);
+            }
+            Self::SealTrack2 { key, track2 } => {
+                to.text(key);
+                to.data(track2);
+            }
+        }
+        to.finish()
+    }
+
+    /// The request in a payload.
+    ///
+    /// # Errors
+    /// [`Error::Operation`] for an unknown operation; else what is wrong with its fields.
+    pub fn decode(payload: &[u8]) -> Result<Self> {
+        let mut from = Reader::new(payload);
+        let request = match from.u8()? {
+            0x01 => Self::Status,
+            0x02 => Self::Random { length: from.u16()? },
+            0x10 => Self::CardPowerOn { slot: from.u8()? },
+            0x11 => Self::CardPowerOff { slot: from.u8()? },
+            0x12 => Self::CardTransmit { slot: from.u8()?, command: from.data()? },
+            0x20 => Self::EnterPin(PinEntry::decode(&mut from)?),
+            0x21 => Self::CancelPin,
+            0x30 => Self::LoadKey {
+                key: key_name(&mut from)?,
+                under: key_name(&mut from)?,
+                wrapped: from.array()?,
+                check: from.array()?,
+            },
+            0x31 => Self::KeyCheckValue { key: key_name(&mut from)? },
+            0x32 => Self::Mac { key: key_name(&mut from)?, message: from.data()? },
+            0x33 => Self::VerifyMac { key: key_name(&mut from)?, mac: from.array()?, message: from.data()? },
+            0x34 => Self::SealTrack2 { key: key_name(&mut from)?, track2: from.data()? },
+            unknown => return Err(Error::Operation(unknown)),
+        };
+        from.end()?;
+        Ok(request)
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Request({:#04x})", self.operation())
+    }
+}
+
+impl PinEntry {
+    fn encode(&self, to: &mut Writer) {
+        to.u16(self.entry);
+        to.text(&self.key);
+        to.text(&self.pan);
+        to.u8(self.shortest);
+        to.u8(self.longest);
+        to.u32(self.first_key);
+        to.u32(self.next_key);
+        to.u8(self.bypass.into());
+        to.u8(self.amount.is_some().into());
+        if let Some((minor_units, currency, exponent)) = self.amount {
+            to.raw(&minor_units.to_be_bytes());
+            to.u16(currency);
+            to.u8(exponent);
+        }
+    }
+
+    fn decode(from: &mut Reader<'_>) -> Result<Self> {
+        Ok(Self {
+            entry: from.u16()?,
+            key: key_name(from)?,
+            pan: from.text("PAN")?,
+            shortest: from.u8()?,
+            longest: from.u8()?,
+            first_key: from.u32()?,
+            next_key: from.u32()?,
+            bypass: from.flag("bypass")?,
+            amount: if from.flag("amount")? { Some((from.u64()?, from.u16()?, from.u8()?)) } else { None },
+        })
+    }
+}
+
+impl fmt::Debug for PinEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PinEntry({})", self.entry)
+    }
+}
+
+fn key_name(from: &mut Reader<'_>) -> Result<String> {
+    from.text("key slot").map(|mut name| std::mem::take(&mut *name))
+}
+
+/// What the module says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Whether it is a certified device.
+    pub certified: bool,
+    /// Whether it has been tampered with.
+    pub tampered: bool,
+    /// Whether a card is in slot 0.
+    pub card_present: bool,
+    /// Its kind, for a person.
+    pub kind: String,
+    /// Its firmware's version.
+    pub firmware: String,
+    /// Its serial number.
+    pub serial: String,
+}
+
+/// Why the module refused a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It doesn't know the operation, or can't do it.
+    NotSupported,
+    /// A field has a wrong form or value.
+    Invalid,
+    /// A PIN entry is going on.
+    Busy,
+    /// It has been tampered with.
+    Tampered,
+    /// No card is in the slot.
+    NoCard,
+    /// The card doesn't answer, or has no power.
+    CardMute,
+    /// The key slot is empty.
+    NoKey,
+    /// The key isn't for this use.
+    WrongUsage,
+    /// The loaded key has another check value.
+    BadCheckValue,
+}
+
+impl Refusal {
+    /// All refusals, in the order of their codes, which begin with 1.
+    const ALL: [Refusal; 9] = [
+        Refusal::NotSupported,
+        Refusal::Invalid,
+        Refusal::Busy,
+        Refusal::Tampered,
+        Refusal::NoCard,
+        Refusal::CardMute,
+        Refusal::NoKey,
+        Refusal::WrongUsage,
+        Refusal::BadCheckValue,
+    ];
+
+    fn code(self) -> u8 {
+        (1..).zip(Self::ALL).find(|(_, refusal)| *refusal == self).map_or(0, |(code, _)| code)
+    }
+
+    fn from_code(code: u8) -> Result<Self> {
+        let found = (1..).zip(Self::ALL).find(|(known, _)| *known == code);
+        found.map(|(_, refusal)| refusal).ok_or(Error::Value("result"))
+    }
+}
+
+/// What came of a request.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of the specification, and named as there")]
+pub enum Response {
+    /// It is done, and there is nothing to tell.
+    Done,
+    /// To [`Request::Status`].
+    Status(Status),
+    /// Random bytes, an ATR, a response APDU, sealed data.
+    Data(Secret),
+    /// To [`Request::KeyCheckValue`].
+    CheckValue([u8; 4]),
+    /// To [`Request::Mac`].
+    Mac([u8; 8]),
+    /// To [`Request::VerifyMac`].
+    Verified(bool),
+    /// It was refused. The reason is for a person, and holds no card data.
+    Refused { refusal: Refusal, reason: String },
+}
+
+impl Response {
+    /// The payload of a response frame to `operation`.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] if it doesn't fit.
+    pub fn encode(&self, operation: u8) -> Result<Secret> {
+        let mut to = Writer::new();
+        to.u8(operation);
+        to.u8(if let Self::Refused { refusal, .. } = self { refusal.code() } else { 0 });
+        match self {
+            Self::Done => {}
+            Self::Status(status) => {
+                to.u8(status.certified.into());
+                to.u8(status.tampered.into());
+                to.u8(status.card_present.into());
+                to.text(&status.kind);
+                to.text(&status.firmware);
+                to.text(&status.serial);
+            }
+            Self::Data(data) => to.data(data),
+            Self::CheckValue(value) => to.raw(value),
+            Self::Mac(mac) => to.raw(mac),
+            Self::Verified(equal) => to.u8((*equal).into()),
+            Self::Refused { reason, .. } => to.text(reason),
+        }
+        to.finish()
+    }
+
+    /// The response to `operation` in a payload.
+    ///
+    /// # Errors
+    /// [`Error::WrongAnswer`] if it answers another operation; else what is wrong with its fields.
+    pub fn decode(operation: u8, payload: &[u8]) -> Result<Self> {
+        let mut from = Reader::new(payload);
+        if from.u8()? != operation {
+            return Err(Error::WrongAnswer);
+        }
+        let result = from.u8()?;
+        let response = match operation {
+            _ if result != 0 => Self::Refused {
+                refusal: Refusal::from_code(result)?,
+                reason: from.text("reason").map(|mut reason| std::mem::take(&mut *reason))?,
+            },
+            0x01 => Self::Status(Status {
+                certified: from.flag("certified")?,
+                tampered: from.flag("tampered")?,
+                card_present: from.flag("card present")?,
+                kind: from.text("kind")?.to_string(),
+                firmware: from.text("firmware")?.to_string(),
+                serial: from.text("serial number")?.to_string(),
+            }),
+            0x02 | 0x10 | 0x12 | 0x34 => Self::Data(from.data()?),
+            0x11 | 0x20 | 0x21 | 0x30 => Self::Done,
+            0x31 => Self::CheckValue(from.array()?),
+            0x32 => Self::Mac(from.array()?),
+            0x33 => Self::Verified(from.flag("equal")?),
+            unknown => return Err(Error::Operation(unknown)),
+        };
+        from.end()?;
+        Ok(response)
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("Done"),
+            Self::Status(status) => status.fmt(f),
+            Self::Data(data) => write!(f, "Data({} bytes)", data.len()),
+            Self::CheckValue(_) => f.write_str("CheckValue"),
+            Self::Mac(_) => f.write_str("Mac"),
+            Self::Verified(equal) => write!(f, "Verified({equal})"),
+            Self::Refused { refusal, reason } => write!(f, "Refused({refusal:?}: {reason})"),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The module's end of the line.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::frame::{Decoder, Frame, Kind};
+use crate::message::{Hello, Refusal, Request, Response, Welcome};
+use crate::{RESEND_AFTER, VERSION};
+
+/// The most events that wait for the host. One that doesn't take them has lost touch.
+const MAX_EVENTS: usize = 32;
+
+/// What came from the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A session was opened: end a PIN entry and take the card's power away, for who wanted them is gone.
+    Opened,
+    /// Do this, and [respond](Module::respond).
+    Request(Request),
+}
+
+/// The module's end of the line.
+pub struct Module {
+    boot: u32,
+    decoder: Decoder,
+    session: Option<Session>,
+    output: VecDeque<Zeroizing<Vec<u8>>>,
+}
+
+struct Session {
+    id: u32,
+    /// The number of the latest request, 0 before the first.
+    latest: u16,
+    /// The operation of the latest request.
+    operation: u8,
+    /// The answer to it, once there is one: it is sent again if the request comes again.
+    answer: Option<Frame>,
+    /// Events that the host hasn't acknowledged; the first one is on its way.
+    events: VecDeque<Event>,
+    /// The number of the first event.
+    event: u16,
+    /// When the first event was sent.
+    sent: Duration,
+}
+
+impl Module {
+    /// An end without a session. `boot` is a random number drawn at each start. The line opens with the news
+    /// that no session is open, so that a host notices the restart at once.
+    #[must_use]
+    pub fn new(boot: u32) -> Self {
+        let mut module = Self { boot, decoder: Decoder::default(), session: None, output: VecDeque::new() };
+        module.send(&Frame::bare(Kind::Closed, 0, 0));
+        module
+    }
+
+    /// Takes bytes from the line, and returns what the host wants.
+    pub fn receive(&mut self, bytes: &[u8], now: Duration) -> Vec<Incoming> {
+        let frames = self.decoder.push(bytes);
+        frames.into_iter().filter_map(|frame| self.take(&frame, now)).collect()
+    }
+
+    /// Answers the request that came last. An answer that comes after its session has ended is dropped.
+    pub fn respond(&mut self, response: &Response) {
+        let Some(session) = &mut self.session else { return };
+        if session.answer.is_some() || session.latest == 0 {
+            return;
+        }
+        let refused = || {
+            let reason = "the answer does not fit into a frame".to_owned();
+            Response::Refused { refusal: Refusal::Invalid, reason }.encode(session.operation)
+        };
+        let payload = response.encode(session.operation).or_else(|_| refused()).unwrap_or_default();
+        let frame = Frame { kind: Kind::Response, session: session.id, number: session.latest, payload };
+        session.answer = Some(frame.clone());
+        self.send(&frame);
+    }
+
+    /// Reports an event. It is sent until the host acknowledges it; without a session it is dropped, for a host
+    /// asks for the status when it opens one.
+    pub fn report(&mut self, event: Event, now: Duration) {
+        let Some(session) = &mut self.session else { return };
+        if session.events.len() >= MAX_EVENTS {
+            let closed = Frame::bare(Kind::Closed, session.id, 0);
+            self.session = None;
+            self.send(&closed);
+            return;
+        }
+        session.events.push_back(event);
+        if session.events.len() == 1 {
+            self.send_event(now);
+        }
+    }
+
+    /// Sends again what the host hasn't acknowledged in time.
+    pub fn tick(&mut self, now: Duration) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.send_event(now);
+        }
+    }
+
+    /// When to call [`tick`](Self::tick) at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        let session = self.session.as_ref().filter(|session| !session.events.is_empty())?;
+        Some(session.sent + RESEND_AFTER)
+    }
+
+    /// The next bytes to send.
+    pub fn output(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+        self.output.pop_front()
+    }
+
+    fn take(&mut self, frame: &Frame, now: Duration) -> Option<Incoming> {
+        match frame.kind {
+            Kind::Hello => self.hello(frame),
+            Kind::Request => self.request(frame),
+            Kind::Ack => {
+                self.acknowledged(frame, now);
+                None
+            }
+            // The module's own kinds: an echo.
+            _ => None,
+        }
+    }
+
+    fn hello(&mut self, frame: &Frame) -> Option<Incoming> {
+        let hello = Hello::decode(&frame.payload).ok()?;
+        if !(hello.lowest..=hello.highest).contains(&VERSION) {
+            self.send(&Frame::bare(Kind::Closed, frame.session, u16::from(VERSION)));
+            return None;
+        }
+        // A repeated hello opens nothing: its welcome was lost.
+        let new = self.session.as_ref().is_none_or(|session| session.id != frame.session);
+        if new {
+            self.session = Some(Session {
+                id: frame.session,
+                latest: 0,
+                operation: 0,
+                answer: None,
+                events: VecDeque::new(),
+                event: 1,
+                sent: Duration::ZERO,
+            });
+        }
+        let welcome = Welcome { version: VERSION, capabilities: 0, boot: self.boot };
+        let payload = welcome.encode().unwrap_or_default();
+        self.send(&Frame { kind: Kind::Welcome, session: frame.session, number: 0, payload });
+        new.then_some(Incoming::Opened)
+    }
+
+    fn request(&mut self, frame: &Frame) -> Option<Incoming> {
+        let Some(session) = self.session.as_mut().filter(|session| session.id == frame.session) else {
+            self.send(&Frame::bare(Kind::Closed, frame.session, 0));
+            return None;
+        };
+        if frame.number == session.latest && session.latest != 0 {
+            let working = Frame::bare(Kind::Working, session.id, session.latest);
+            let again = session.answer.clone().unwrap_or(working);
+            self.send(&again);
+            return None;
+        }
+        if frame.number != following(session.latest) {
+            return None;
+        }
+        session.latest = frame.number;
+        session.operation = frame.payload.first().copied().unwrap_or_default();
+        session.answer = None;
+        match Request::decode(&frame.payload) {
+            Ok(request) => Some(Incoming::Request(request)),
+            Err(error) => {
+                let refusal =
+                    if let Error::Operation(_) = error { Refusal::NotSupported } else { Refusal::Invalid };
+                self.respond(&Response::Refused { refusal, reason: error.to_string() });
+                None
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, frame: &Frame, now: Duration) {
+        let Some(session) = self.session.as_mut() else { return };
+        if session.id != frame.session || session.event != frame.number || session.events.is_empty() {
+            return;
+        }
+        session.events.pop_front();
+        session.event = following(session.event);
+        self.send_event(now);
+    }
+
+    fn send_event(&mut self, now: Duration) {
+        let Some(session) = &mut self.session else { return };
+        let Some(event) = session.events.front() else { return };
+        session.sent = now;
+        let payload = event.encode().unwrap_or_default();
+        let frame = Frame { kind: Kind::Event, session: session.id, number: session.event, payload };
+        self.send(&frame);
+    }
+
+    fn send(&mut self, frame: &Frame) {
+        // Only payloads that the writer has measured get here, so every frame fits.
+        self.output.extend(frame.encode());
+    }
+}
+
+/// The number after `number`: 1 to 65535, then 1 again.
+pub(crate) fn following(number: u16) -> u16 {
+    number.checked_add(1).unwrap_or(1)
+}

@@ -1,0 +1,239 @@
+//! Both ends over lines that lose, repeat, cut and corrupt.
+
+#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test stops at the first surprise")]
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use link::{Event, Fault, Happening, Host, Incoming, Module, PinResult, Request, Response};
+use proptest::prelude::*;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_millis(100);
+
+/// What a line does to a piece that is sent over it.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    None,
+    Lose,
+    Repeat,
+    Flip(usize),
+    Cut(usize),
+    Garbage(u8),
+}
+
+/// Both ends, and a line that has troubles for as long as there are some.
+struct Line {
+    host: Host,
+    module: Module,
+    now: Duration,
+    troubles: VecDeque<Trouble>,
+    /// The random lengths that were asked of the module, in the order of execution.
+    executed: Vec<u16>,
+    happenings: Vec<Happening>,
+}
+
+impl Line {
+    fn new(troubles: Vec<Trouble>) -> Self {
+        Self {
+            host: Host::new(7, Duration::ZERO),
+            module: Module::new(99),
+            now: Duration::ZERO,
+            troubles: troubles.into(),
+            executed: Vec::new(),
+            happenings: Vec::new(),
+        }
+    }
+
+    /// Sends what both ends have to send, and lets time pass.
+    fn step(&mut self) {
+        while let Some(bytes) = self.host.output() {
+            let bytes = self.distort(&bytes);
+            for incoming in self.module.receive(&bytes, self.now) {
+                if let Incoming::Request(Request::Random { length }) = incoming {
+                    self.executed.push(length);
+                    let data = vec![0; length.into()].into();
+                    self.module.respond(&Response::Data(data));
+                }
+            }
+        }
+        while let Some(bytes) = self.module.output() {
+            let bytes = self.distort(&bytes);
+            self.host.receive(&bytes, self.now);
+        }
+        self.happenings.extend(std::iter::from_fn(|| self.host.happening()));
+        self.now += STEP;
+        self.host.tick(self.now);
+        self.module.tick(self.now);
+    }
+
+    fn distort(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        match self.troubles.pop_front().unwrap_or(Trouble::None) {
+            Trouble::None => bytes,
+            Trouble::Lose => Vec::new(),
+            Trouble::Repeat => bytes.repeat(2),
+            Trouble::Flip(place) => {
+                let place = place % bytes.len();
+                bytes[place] ^= 0x10;
+                bytes
+            }
+            Trouble::Cut(place) => bytes[..place % bytes.len()].to_vec(),
+            Trouble::Garbage(byte) => [&[byte; 50], bytes.as_slice()].concat(),
+        }
+    }
+
+    fn until_ready(&mut self) {
+        for _ in 0..1000 {
+            if self.host.ready() {
+                return;
+            }
+            self.step();
+        }
+        panic!("the line never became ready");
+    }
+}
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    prop_oneof![
+        Just(Trouble::None),
+        Just(Trouble::Lose),
+        Just(Trouble::Repeat),
+        any::<usize>().prop_map(Trouble::Flip),
+        any::<usize>().prop_map(Trouble::Cut),
+        any::<u8>().prop_map(Trouble::Garbage),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn each_request_is_executed_at_most_once_and_answered_or_failed(
+        troubles in proptest::collection::vec(trouble(), 0..60),
+    ) {
+        let mut line = Line::new(troubles);
+        for length in 1..=20 {
+            line.until_ready();
+            line.host.request(&Request::Random { length }, LIMIT, line.now).unwrap();
+        }
+        line.until_ready();
+        let mut once = line.executed.clone();
+        once.dedup();
+        prop_assert_eq!(&line.executed, &once);
+        let ends: Vec<_> =
+            line.happenings.iter().filter(|what| matches!(what, Happening::Answered(_) | Happening::Failed(_))).collect();
+        prop_assert_eq!(ends.len(), 20);
+        for (length, end) in (1..).zip(ends) {
+            if let Happening::Answered(Response::Data(data)) = end {
+                prop_assert_eq!(data.len(), length);
+                prop_assert!(line.executed.contains(&u16::try_from(length).unwrap()));
+            } else {
+                prop_assert_eq!(end, &Happening::Failed(Fault::Timeout));
+            }
+        }
+    }
+
+    #[test]
+    fn events_arrive_once_and_in_order(troubles in proptest::collection::vec(trouble(), 0..40)) {
+        let mut line = Line::new(Vec::new());
+        line.until_ready();
+        line.troubles = troubles.into();
+        let events: Vec<Event> = (1..=20).map(|count| Event::PinDigits { entry: 1, count }).collect();
+        for event in &events {
+            line.module.report(*event, line.now);
+        }
+        for _ in 0..1000 {
+            line.step();
+        }
+        let got: Vec<_> = line.happenings.iter().filter_map(|what| match what {
+            Happening::Event(event) => Some(*event),
+            _ => None,
+        }).collect();
+        prop_assert_eq!(got, events);
+    }
+
+    #[test]
+    fn any_payload_is_a_message_or_an_error(operation: u8, payload: Vec<u8>) {
+        let _ = Response::decode(operation, &payload);
+        let _ = Event::decode(&payload);
+        if let Ok(request) = Request::decode(&payload) {
+            prop_assert_eq!(request.encode().unwrap().to_vec(), payload);
+        }
+    }
+}
+
+#[test]
+fn a_module_that_restarts_fails_the_request_and_opens_a_new_session() {
+    let mut line = Line::new(Vec::new());
+    line.until_ready();
+    line.host.request(&Request::Status, LIMIT, line.now).unwrap();
+    while line.host.output().is_some() {}
+    line.module = Module::new(100);
+    line.until_ready();
+    let boots: Vec<u32> = line
+        .happenings
+        .iter()
+        .filter_map(|what| match what {
+            Happening::Opened(welcome) => Some(welcome.boot),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(boots, [99, 100]);
+    assert!(line.happenings.contains(&Happening::Failed(Fault::Restarted)));
+}
+
+#[test]
+fn a_host_that_restarts_is_told_to_the_module() {
+    let mut line = Line::new(Vec::new());
+    line.until_ready();
+    let mut host = Host::new(8, line.now);
+    let hello = host.output().unwrap();
+    assert_eq!(line.module.receive(&hello, line.now), [Incoming::Opened]);
+    // The same hello again opens nothing.
+    assert_eq!(line.module.receive(&hello, line.now), []);
+}
+
+#[test]
+fn a_request_that_takes_long_is_not_given_up_while_the_module_works() {
+    let mut line = Line::new(Vec::new());
+    line.until_ready();
+    // The line's module answers random numbers only: this request stays under way.
+    line.host.request(&Request::CardPowerOn { slot: 0 }, Duration::from_secs(10), line.now).unwrap();
+    let asked = line.now;
+    while !line.host.ready() {
+        line.step();
+    }
+    assert!(line.now - asked >= Duration::from_secs(10));
+    assert!(line.happenings.contains(&Happening::Failed(Fault::Timeout)));
+}
+
+#[test]
+fn a_silent_module_is_given_up_soon() {
+    let mut line = Line::new(Vec::new());
+    line.until_ready();
+    line.troubles = vec![Trouble::Lose; 100].into();
+    line.host.request(&Request::Status, LIMIT, line.now).unwrap();
+    let asked = line.now;
+    while !line.happenings.contains(&Happening::Failed(Fault::Timeout)) {
+        line.step();
+    }
+    assert!(line.now - asked < Duration::from_secs(3));
+}
+
+#[test]
+fn an_unknown_operation_is_refused_by_the_module() {
+    let mut module = Module::new(1);
+    module.receive(&Host::new(7, Duration::ZERO).output().unwrap(), Duration::ZERO);
+    while module.output().is_some() {}
+    let payload = vec![0x7F].into();
+    let frame = link::Frame { kind: link::Kind::Request, session: 7, number: 1, payload };
+    assert_eq!(module.receive(&frame.encode().unwrap(), Duration::ZERO), []);
+    let answer = link::Decoder::default().push(&module.output().unwrap());
+    let refused = Response::decode(0x7F, &answer[0].payload).unwrap();
+    assert!(matches!(refused, Response::Refused { refusal: link::Refusal::NotSupported, .. }), "{refused:?}");
+}
+
+#[test]
+fn a_pin_block_passes_as_an_event() {
+    let event = Event::PinEnded { entry: 3, result: PinResult::Entered([1, 2, 3, 4, 5, 6, 7, 8]) };
+    assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));
+}

@@ -1,0 +1,88 @@
+//! The specification for firmware writers against the code: the test vectors of `docs/secure-module-link.md`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+use std::time::Duration;
+
+use link::{Decoder, Event, Frame, Host, Kind, Module, Refusal, Request, Response};
+
+const SPECIFICATION: &str = include_str!("../../../docs/secure-module-link.md");
+
+struct Vector {
+    kind: &'static str,
+    number: u16,
+    payload: Vec<u8>,
+    frame: Vec<u8>,
+}
+
+fn vectors() -> Vec<Vector> {
+    let (_, section) = SPECIFICATION.split_once("## Test vectors").unwrap();
+    let rows = section.lines().filter(|line| line.ends_with("00` |"));
+    let cells = |row: &'static str| row.split('|').map(|cell| cell.trim().trim_matches('`'));
+    let vector = |row| match cells(row).collect::<Vec<_>>().as_slice() {
+        [_, kind, number, payload, frame, _] => Vector {
+            kind,
+            number: number.parse().unwrap(),
+            payload: hex::decode(payload).unwrap(),
+            frame: hex::decode(frame).unwrap(),
+        },
+        other => panic!("{other:?}"),
+    };
+    rows.map(vector).collect()
+}
+
+#[test]
+fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
+    assert_eq!(vectors().len(), 12);
+    for vector in vectors() {
+        let frames = Decoder::default().push(&vector.frame);
+        let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
+        assert_eq!(format!("{:?}", frame.kind), vector.kind);
+        assert_eq!((frame.session, frame.number), (0x0A0B, vector.number));
+        assert_eq!(frame.payload.to_vec(), vector.payload);
+        assert_eq!(frame.encode().unwrap().to_vec(), vector.frame);
+    }
+}
+
+#[test]
+fn the_conversation_of_the_specification_is_what_both_ends_say() {
+    let sent: Vec<Vec<u8>> = vectors().into_iter().map(|vector| vector.frame).collect();
+    let said = |bytes: &Vec<u8>| sent.contains(bytes);
+    let now = Duration::ZERO;
+    let mut host = Host::new(0x0A0B, now);
+    let hello = host.output().unwrap();
+    assert!(said(&hello));
+    let mut module = Module::new(0x0102_0304);
+    while module.output().is_some() {}
+    module.receive(&hello, now);
+    let welcome = module.output().unwrap();
+    assert!(said(&welcome));
+    host.receive(&welcome, now);
+
+    let empty = Response::Refused { refusal: Refusal::NoKey, reason: "empty".to_owned() };
+    for (request, response) in [
+        (Request::Random { length: 8 }, Response::Data(vec![1, 2, 3, 4, 5, 6, 7, 8].into())),
+        (
+            Request::CardTransmit { slot: 0, command: vec![0, 0xA4, 4, 0].into() },
+            Response::Data(vec![0x6A, 0x82].into()),
+        ),
+        (Request::KeyCheckValue { key: "mak".to_owned() }, empty),
+    ] {
+        host.request(&request, Duration::from_secs(1), now).unwrap();
+        let asked = host.output().unwrap();
+        assert!(said(&asked), "{request:?}");
+        module.receive(&asked, now);
+        module.respond(&response);
+        let answered = module.output().unwrap();
+        assert!(said(&answered), "{response:?}");
+        host.receive(&answered, now);
+    }
+
+    module.report(Event::CardInserted { slot: 0 }, now);
+    let reported = module.output().unwrap();
+    assert!(said(&reported));
+    host.receive(&reported, now);
+    assert!(said(&host.output().unwrap()));
+    let working = Frame { kind: Kind::Working, session: 0x0A0B, number: 2, payload: Vec::new().into() };
+    assert!(said(&working.encode().unwrap()));
+}

@@ -1,0 +1,143 @@
+//! The secure card module as a trait, and the types it speaks in.
+//!
+//! A secure module owns what must never reach the terminal's processor: the PIN pad, the keys, and the tamper
+//! switches; and it drives the card. A driver implements [`SecureModule`]; what its hardware can't do stays at
+//! the default, [`Error::NotSupported`]. A driver is a handle to an actor: all methods take `&self`, may be
+//! called at the same time, and [`SecureModule::cancel_pin`] overtakes a PIN entry that waits.
+
+mod error;
+mod pin;
+mod slot;
+
+use async_trait::async_trait;
+use zeroize::Zeroizing;
+
+pub use error::{Error, Result};
+pub use pin::{Amount, PinOutcome, PinRequest};
+pub use slot::{CardSlot, KeySlot};
+
+/// Card data that are wiped when dropped.
+pub type Secret = Zeroizing<Vec<u8>>;
+
+/// What a secure module says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Whether the module is a certified device (PCI PTS). Software keys and virtual hardware say `false`.
+    pub certified: bool,
+    /// What kind of module it is, for a person.
+    pub kind: String,
+    /// The version of its firmware.
+    pub firmware: String,
+    /// Its serial number.
+    pub serial: String,
+    /// Whether it has been tampered with. Its keys are gone then, until it is serviced.
+    pub tampered: bool,
+    /// Whether a card is in the contact slot.
+    pub card_present: bool,
+}
+
+/// What a secure module reports on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A card was put into a slot.
+    CardInserted(CardSlot),
+    /// The card was taken out of a slot.
+    CardRemoved(CardSlot),
+    /// So many digits of the PIN are typed now: what the screen shows as asterisks.
+    PinDigits(u8),
+    /// The module has been tampered with.
+    Tampered,
+    /// The module, or the line to it, started anew: a PIN entry has ended, the card has lost power, working
+    /// keys may be gone. Ask for its [status](SecureModule::status).
+    Reset,
+}
+
+/// A secure module. Every operation fails with [`Error::Gone`] for ever once the module has gone away.
+#[async_trait]
+pub trait SecureModule: Send + Sync {
+    /// What the module is, and the state it is in.
+    async fn status(&self) -> Result<Status> {
+        Err(Error::NotSupported)
+    }
+
+    /// The next thing that the module reports, in order. It waits until there is one. One caller at a time.
+    async fn next_event(&self) -> Result<Event> {
+        Err(Error::NotSupported)
+    }
+
+    /// `length` random bytes, 1 to 256, from the module's generator.
+    async fn random(&self, length: u16) -> Result<Secret> {
+        let _ = length;
+        Err(Error::NotSupported)
+    }
+
+    /// Powers the card up or resets it (ISO/IEC 7816-3, cold or warm), and returns its answer to reset.
+    async fn card_power_on(&self, slot: CardSlot) -> Result<Vec<u8>> {
+        let _ = slot;
+        Err(Error::NotSupported)
+    }
+
+    /// Takes the card's power away. It is no error if it had none.
+    async fn card_power_off(&self, slot: CardSlot) -> Result<()> {
+        let _ = slot;
+        Err(Error::NotSupported)
+    }
+
+    /// Sends a command APDU (ISO/IEC 7816-4, short: 4 to 261 bytes) and returns the response with its status
+    /// word. `61xx` and `6Cxx` come back as they are.
+    async fn card_transmit(&self, slot: CardSlot, command: &[u8]) -> Result<Secret> {
+        let _ = (slot, command);
+        Err(Error::NotSupported)
+    }
+
+    /// Has a PIN typed, and returns it enciphered as an ISO 9564 format 0 block. The clear PIN stays inside.
+    /// One entry at a time; dropping the future leaves the entry running, so cancel it.
+    async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
+        let _ = request;
+        Err(Error::NotSupported)
+    }
+
+    /// Ends the PIN entry that is going on with [`PinOutcome::Cancelled`]. It is no error if there is none:
+    /// the entry may just have ended.
+    async fn cancel_pin(&self) -> Result<()> {
+        Err(Error::NotSupported)
+    }
+
+    /// Loads a double-length TDES key that is enciphered (ECB) under the key in slot `under`.
+    ///
+    /// [`Error::BadCheckValue`] if the check value differs: the slot keeps what it held.
+    async fn load_key(
+        &self,
+        slot: &KeySlot,
+        under: &KeySlot,
+        wrapped: [u8; 16],
+        check: [u8; 4],
+    ) -> Result<()> {
+        let _ = (slot, under, wrapped, check);
+        Err(Error::NotSupported)
+    }
+
+    /// The check value of the key in a slot: the first 4 bytes of enciphering zeros.
+    async fn key_check_value(&self, slot: &KeySlot) -> Result<[u8; 4]> {
+        let _ = slot;
+        Err(Error::NotSupported)
+    }
+
+    /// The UnionPay MAC of `message` under a MAC key: 8 ASCII characters for DE 64.
+    async fn mac(&self, slot: &KeySlot, message: &[u8]) -> Result<[u8; 8]> {
+        let _ = (slot, message);
+        Err(Error::NotSupported)
+    }
+
+    /// Whether `mac` is the MAC of `message`; compared in constant time, in the module.
+    async fn verify_mac(&self, slot: &KeySlot, message: &[u8], mac: [u8; 8]) -> Result<bool> {
+        let _ = (slot, message, mac);
+        Err(Error::NotSupported)
+    }
+
+    /// Seals track 2 (the value of tag 57) under a data key: the content of DE 35, at most 40 bytes.
+    async fn seal_track2(&self, slot: &KeySlot, track2: &[u8]) -> Result<Vec<u8>> {
+        let _ = (slot, track2);
+        Err(Error::NotSupported)
+    }
+}
