@@ -1,0 +1,200 @@
+//! The driver of a secure module that speaks our line protocol (`docs/secure-module-link.md`) over any byte
+//! stream: a UART, a socket, a pipe of bulk transfers.
+
+mod actor;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use link::{PinEntry, Request, Response};
+use secure_module::{
+    CardSlot, Error, Event, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use zeroize::Zeroizing;
+
+use actor::{Actor, Command};
+
+/// What the module does by itself, without a card.
+const QUICK: Duration = Duration::from_secs(5);
+/// A card's answer to reset (ISO/IEC 7816-3 allows it seconds).
+const POWER_ON: Duration = Duration::from_secs(10);
+/// A card may ask for more time as often as it likes.
+const TRANSMIT: Duration = Duration::from_secs(30);
+/// How many calls wait for the line before callers wait to be let in.
+const CALLS: usize = 16;
+
+/// A secure module at the other end of a byte stream. It is a handle: an actor owns the stream.
+#[derive(Debug)]
+pub(crate) struct LinkModule {
+    calls: mpsc::Sender<Command>,
+    /// Only [`SecureModule::next_event`] locks it, and has one caller at a time.
+    events: Mutex<mpsc::Receiver<Event>>,
+    entries: AtomicU16,
+}
+
+impl LinkModule {
+    /// Opens a session over `stream`, and starts the actor on the current runtime.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] if no module answers within 5 s, [`Error::Gone`] if the stream ends, and
+    /// [`Error::Protocol`] if the module speaks no version that we do.
+    pub(crate) async fn open<S>(stream: S) -> Result<LinkModule>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let session = getrandom::u32().map_err(|error| Error::Protocol(format!("no randomness: {error}")))?;
+        let (calls, commands) = mpsc::channel(CALLS);
+        let (reports, events) = mpsc::channel(actor::MAX_EVENTS);
+        let mut actor = Actor::new(stream, session, commands, reports);
+        tokio::time::timeout(QUICK, actor.open()).await.map_err(|_| Error::Timeout)??;
+        tokio::spawn(actor.run());
+        Ok(LinkModule { calls, events: Mutex::new(events), entries: AtomicU16::new(0) })
+    }
+
+    async fn call(&self, request: Request, limit: Duration) -> Result<Response> {
+        let (reply, answer) = oneshot::channel();
+        self.calls.send(Command::Call { request, limit, reply }).await.map_err(|_| Error::Gone)?;
+        answer.await.map_err(|_| Error::Gone)?
+    }
+
+    async fn data(&self, request: Request, limit: Duration) -> Result<Secret> {
+        match self.call(request, limit).await? {
+            Response::Data(data) => Ok(data),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn done(&self, request: Request, limit: Duration) -> Result<()> {
+        match self.call(request, limit).await? {
+            Response::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+#[async_trait]
+impl SecureModule for LinkModule {
+    async fn status(&self) -> Result<Status> {
+        match self.call(Request::Status, QUICK).await? {
+            Response::Status(status) => Ok(Status {
+                certified: status.certified,
+                kind: status.kind,
+                firmware: status.firmware,
+                serial: status.serial,
+                tampered: status.tampered,
+                card_present: status.card_present,
+            }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn next_event(&self) -> Result<Event> {
+        self.events.lock().await.recv().await.ok_or(Error::Gone)
+    }
+
+    async fn random(&self, length: u16) -> Result<Secret> {
+        let random = self.data(Request::Random { length }, QUICK).await?;
+        if random.len() == usize::from(length) {
+            Ok(random)
+        } else {
+            Err(Error::Protocol(format!("{} random bytes came instead of {length}", random.len())))
+        }
+    }
+
+    async fn card_power_on(&self, slot: CardSlot) -> Result<Vec<u8>> {
+        let atr = self.data(Request::CardPowerOn { slot: slot_number(slot)? }, POWER_ON).await?;
+        Ok(atr.to_vec())
+    }
+
+    async fn card_power_off(&self, slot: CardSlot) -> Result<()> {
+        self.done(Request::CardPowerOff { slot: slot_number(slot)? }, QUICK).await
+    }
+
+    async fn card_transmit(&self, slot: CardSlot, command: &[u8]) -> Result<Secret> {
+        let command = Zeroizing::new(command.to_vec());
+        self.data(Request::CardTransmit { slot: slot_number(slot)?, command }, TRANSMIT).await
+    }
+
+    async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
+        let entry = PinEntry {
+            entry: self.entries.fetch_add(1, Ordering::Relaxed),
+            key: request.key.name().to_owned(),
+            pan: Zeroizing::new(request.pan.digits().to_owned()),
+            shortest: *request.digits.start(),
+            longest: *request.digits.end(),
+            first_key: milliseconds(request.first_key),
+            next_key: milliseconds(request.next_key),
+            bypass: request.bypass,
+            amount: request.amount.map(|amount| (amount.minor_units, amount.currency, amount.exponent)),
+        };
+        let (reply, outcome) = oneshot::channel();
+        self.calls.send(Command::EnterPin { entry, reply }).await.map_err(|_| Error::Gone)?;
+        outcome.await.map_err(|_| Error::Gone)?
+    }
+
+    async fn cancel_pin(&self) -> Result<()> {
+        self.done(Request::CancelPin, QUICK).await
+    }
+
+    async fn load_key(
+        &self,
+        slot: &KeySlot,
+        under: &KeySlot,
+        wrapped: [u8; 16],
+        check: [u8; 4],
+    ) -> Result<()> {
+        let (key, under) = (slot.name().to_owned(), under.name().to_owned());
+        self.done(Request::LoadKey { key, under, wrapped, check }, QUICK).await
+    }
+
+    async fn key_check_value(&self, slot: &KeySlot) -> Result<[u8; 4]> {
+        match self.call(Request::KeyCheckValue { key: slot.name().to_owned() }, QUICK).await? {
+            Response::CheckValue(value) => Ok(value),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn mac(&self, slot: &KeySlot, message: &[u8]) -> Result<[u8; 8]> {
+        let (key, message) = (slot.name().to_owned(), Zeroizing::new(message.to_vec()));
+        match self.call(Request::Mac { key, message }, QUICK).await? {
+            Response::Mac(mac) => Ok(mac),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn verify_mac(&self, slot: &KeySlot, message: &[u8], mac: [u8; 8]) -> Result<bool> {
+        let (key, message) = (slot.name().to_owned(), Zeroizing::new(message.to_vec()));
+        match self.call(Request::VerifyMac { key, mac, message }, QUICK).await? {
+            Response::Verified(equal) => Ok(equal),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn seal_track2(&self, slot: &KeySlot, track2: &[u8]) -> Result<Vec<u8>> {
+        let (key, track2) = (slot.name().to_owned(), Zeroizing::new(track2.to_vec()));
+        let sealed = self.data(Request::SealTrack2 { key, track2 }, QUICK).await?;
+        Ok(sealed.to_vec())
+    }
+}
+
+/// The number that a card slot has on the line.
+fn slot_number(slot: CardSlot) -> Result<u8> {
+    match slot {
+        CardSlot::Contact => Ok(0),
+        _ => Err(Error::NotSupported),
+    }
+}
+
+/// The line counts at most 49 days.
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+fn unexpected(response: &Response) -> Error {
+    Error::Protocol(format!("it answered {response:?}"))
+}

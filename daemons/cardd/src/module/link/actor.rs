@@ -1,0 +1,281 @@
+//! The actor that owns the stream to the module: it moves bytes between the stream and the protocol's host
+//! end, and hands answers to who asked.
+//!
+//! One request is on the line at a time, and further ones wait in the channel. A PIN entry is two quick
+//! requests and an event, so it holds the line for nobody, and its cancellation overtakes it.
+
+use std::time::Duration;
+
+use link::{Fault, Happening, Host, PinEntry, PinResult, Refusal, Request, Response};
+use secure_module::{CardSlot, Error, Event, PinOutcome, Result};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+use zeroize::Zeroizing;
+
+use super::QUICK;
+
+/// How many events wait for a daemon that doesn't take them.
+pub(super) const MAX_EVENTS: usize = 64;
+/// How long the module may keep its end of the stream full.
+const WRITE: Duration = Duration::from_secs(5);
+/// How much longer than its own timeouts a PIN entry may take, since keys can be corrected.
+const PIN_PATIENCE: u32 = 4;
+
+/// What the handle asks of the actor.
+#[derive(Debug)]
+pub(super) enum Command {
+    Call { request: Request, limit: Duration, reply: oneshot::Sender<Result<Response>> },
+    EnterPin { entry: PinEntry, reply: oneshot::Sender<Result<PinOutcome>> },
+}
+
+/// Who waits for the request that is on the line.
+enum Waiter {
+    Caller(oneshot::Sender<Result<Response>>),
+    /// The PIN entry that begins with this request.
+    PinEntry,
+    /// Nobody: the entry's time was over.
+    Nobody,
+}
+
+/// A PIN entry that goes on.
+struct Entry {
+    number: u16,
+    until: Duration,
+    reply: oneshot::Sender<Result<PinOutcome>>,
+}
+
+pub(super) struct Actor<S> {
+    stream: S,
+    host: Host,
+    started: Instant,
+    commands: mpsc::Receiver<Command>,
+    reports: mpsc::Sender<Event>,
+    waiter: Option<Waiter>,
+    entry: Option<Entry>,
+    /// When a session was last seen open.
+    alive: Duration,
+}
+
+/// What woke the actor up.
+enum Wake {
+    Bytes(usize),
+    Command(Option<Command>),
+    Time,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
+    pub(super) fn new(
+        stream: S,
+        session: u32,
+        commands: mpsc::Receiver<Command>,
+        reports: mpsc::Sender<Event>,
+    ) -> Self {
+        let host = Host::new(session, Duration::ZERO);
+        Self {
+            stream,
+            host,
+            started: Instant::now(),
+            commands,
+            reports,
+            waiter: None,
+            entry: None,
+            alive: Duration::ZERO,
+        }
+    }
+
+    /// Opens the first session.
+    pub(super) async fn open(&mut self) -> Result<()> {
+        let mut buffer = Zeroizing::new([0_u8; 512]);
+        loop {
+            self.flush().await?;
+            self.turn(&mut *buffer).await?;
+            while let Some(happening) = self.host.happening() {
+                match happening {
+                    Happening::Opened(_) => return Ok(()),
+                    Happening::WrongVersion => {
+                        return Err(Error::Protocol(
+                            "it speaks another version; update its firmware".to_owned(),
+                        ));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Works until the stream ends or every handle is gone.
+    pub(super) async fn run(mut self) {
+        let mut buffer = Zeroizing::new([0_u8; 512]);
+        while self.flush().await.is_ok() && self.turn(&mut *buffer).await.is_ok() {
+            while let Some(happening) = self.host.happening() {
+                self.happened(happening);
+            }
+        }
+        // Dropping the senders tells everyone who waits that the module is gone.
+    }
+
+    /// Waits for one thing, and takes it in.
+    async fn turn(&mut self, buffer: &mut [u8]) -> Result<()> {
+        let entry = self.entry.as_ref().filter(|_| self.host.ready());
+        let deadline = [self.host.deadline(), entry.map(|entry| entry.until)];
+        let deadline = deadline.into_iter().flatten().min();
+        // Without a deadline the branch is disabled, and its moment doesn't matter.
+        let alarm = self.started + deadline.unwrap_or_default();
+        let wake = tokio::select! {
+            read = self.stream.read(buffer) => Wake::Bytes(read.map_err(|_| Error::Gone)?),
+            command = self.commands.recv(), if self.host.ready() || self.lost() => Wake::Command(command),
+            () = sleep_until(alarm), if deadline.is_some() => Wake::Time,
+        };
+        let now = self.started.elapsed();
+        match wake {
+            Wake::Bytes(0) | Wake::Command(None) => return Err(Error::Gone),
+            Wake::Bytes(count) => self.host.receive(buffer.get(..count).unwrap_or_default(), now),
+            Wake::Command(Some(command)) => self.command(command, now),
+            Wake::Time => {}
+        }
+        self.host.tick(now);
+        self.give_up_entry(now);
+        if self.host.ready() || self.waiter.is_some() {
+            self.alive = now;
+        }
+        Ok(())
+    }
+
+    /// Whether there has been no session for so long that callers are told instead of left waiting.
+    fn lost(&self) -> bool {
+        !self.host.ready()
+            && self.waiter.is_none()
+            && self.started.elapsed().saturating_sub(self.alive) > QUICK
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        while let Some(bytes) = self.host.output() {
+            let sent = timeout(WRITE, self.stream.write_all(&bytes)).await;
+            sent.map_err(|_| Error::Gone)?.map_err(|_| Error::Gone)?;
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, command: Command, now: Duration) {
+        match command {
+            Command::Call { request, limit, reply } => {
+                self.ask(&request, limit, Waiter::Caller(reply), now);
+            }
+            Command::EnterPin { reply, .. } if self.entry.is_some() => {
+                let _ = reply.send(Err(Error::Busy));
+            }
+            Command::EnterPin { entry, reply } => {
+                let patience = u64::from(entry.next_key) * u64::from(entry.longest) * u64::from(PIN_PATIENCE);
+                let until = now + QUICK + Duration::from_millis(u64::from(entry.first_key) + patience);
+                self.entry = Some(Entry { number: entry.entry, until, reply });
+                self.ask(&Request::EnterPin(entry), QUICK, Waiter::PinEntry, now);
+            }
+        }
+    }
+
+    fn ask(&mut self, request: &Request, limit: Duration, waiter: Waiter, now: Duration) {
+        match self.host.request(request, limit, now) {
+            Ok(()) => self.waiter = Some(waiter),
+            Err(link::Error::NotReady) => self.answer(waiter, Err(Error::Timeout)),
+            Err(error) => self.answer(waiter, Err(Error::Invalid(error.to_string()))),
+        }
+    }
+
+    fn answer(&mut self, waiter: Waiter, answer: Result<Response>) {
+        match (waiter, answer) {
+            // A caller may have gone away meanwhile: nothing to tell it then.
+            (Waiter::Caller(reply), answer) => drop(reply.send(answer)),
+            (Waiter::PinEntry, Err(error)) => self.end_entry(Err(error)),
+            (Waiter::PinEntry, Ok(_)) | (Waiter::Nobody, _) => {}
+        }
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Opened(_) => {
+                self.end_entry(Err(Error::Restarted));
+                self.report(Event::Reset);
+            }
+            Happening::Answered(response) => {
+                if let Some(waiter) = self.waiter.take() {
+                    self.answer(waiter, accepted(response));
+                }
+            }
+            Happening::Failed(fault) => {
+                if let Some(waiter) = self.waiter.take() {
+                    self.answer(waiter, Err(failure(fault)));
+                }
+            }
+            Happening::Event(event) => self.event(event),
+            Happening::WrongVersion => {
+                log::error!("the secure module restarted with another protocol version")
+            }
+        }
+    }
+
+    fn event(&mut self, event: link::Event) {
+        let current = |number| self.entry.as_ref().is_some_and(|entry| entry.number == number);
+        match event {
+            link::Event::CardInserted { slot: 0 } => self.report(Event::CardInserted(CardSlot::Contact)),
+            link::Event::CardRemoved { slot: 0 } => self.report(Event::CardRemoved(CardSlot::Contact)),
+            link::Event::PinDigits { entry, count } if current(entry) => self.report(Event::PinDigits(count)),
+            link::Event::PinEnded { entry, result } if current(entry) => self.end_entry(Ok(outcome(result))),
+            link::Event::Tampered => self.report(Event::Tampered),
+            other => log::debug!("the secure module reported {other:?}, which concerns nothing here"),
+        }
+    }
+
+    fn report(&self, event: Event) {
+        if self.reports.try_send(event).is_err() {
+            log::warn!("nobody takes the secure module's events; {event:?} is lost");
+        }
+    }
+
+    fn end_entry(&mut self, outcome: Result<PinOutcome>) {
+        if let Some(entry) = self.entry.take() {
+            let _ = entry.reply.send(outcome);
+        }
+    }
+
+    /// Ends an entry that the module should have timed out long ago.
+    fn give_up_entry(&mut self, now: Duration) {
+        if self.host.ready() && self.entry.as_ref().is_some_and(|entry| entry.until <= now) {
+            self.end_entry(Err(Error::Timeout));
+            self.ask(&Request::CancelPin, QUICK, Waiter::Nobody, now);
+        }
+    }
+}
+
+fn accepted(response: Response) -> Result<Response> {
+    let Response::Refused { refusal, reason } = response else { return Ok(response) };
+    log::debug!("the secure module refused: {reason}");
+    Err(match refusal {
+        Refusal::NotSupported => Error::NotSupported,
+        Refusal::Invalid => Error::Invalid(reason),
+        Refusal::Busy => Error::Busy,
+        Refusal::Tampered => Error::Tampered,
+        Refusal::NoCard => Error::NoCard,
+        Refusal::CardMute => Error::CardMute,
+        Refusal::NoKey => Error::NoKey,
+        Refusal::WrongUsage => Error::WrongUsage,
+        Refusal::BadCheckValue => Error::BadCheckValue,
+    })
+}
+
+fn failure(fault: Fault) -> Error {
+    match fault {
+        Fault::Timeout => Error::Timeout,
+        Fault::Restarted => Error::Restarted,
+        Fault::Protocol(error) => Error::Protocol(error.to_string()),
+    }
+}
+
+fn outcome(result: PinResult) -> PinOutcome {
+    match result {
+        PinResult::Entered(block) => PinOutcome::Entered(block),
+        PinResult::Bypassed => PinOutcome::Bypassed,
+        PinResult::Cancelled => PinOutcome::Cancelled,
+        PinResult::TimedOut => PinOutcome::TimedOut,
+    }
+}

@@ -1,0 +1,5 @@
+//! Drivers of secure modules.
+
+mod link;
+
+pub(crate) use link::LinkModule;

@@ -1,0 +1,117 @@
+//! What `simctl` can do to the module: `card …`, `pin …`, `module …`.
+
+use std::cell::RefCell;
+
+use keys::TdesKey;
+use serde_json::json;
+use sim_control::Reply;
+use zeroize::Zeroizing;
+
+use crate::device::Device;
+use crate::pin_pad::Deed;
+
+const CARD_HELP: &str = "say `card insert NAME`, `card remove`, `card list` or `card status`";
+const PIN_HELP: &str = "say `pin DIGITS`, `pin enter`, `pin cancel`, `pin timeout` or `pin clear`";
+const MODULE_HELP: &str = "say `module tamper`, `module reset` or `module status`";
+
+/// Carries out the words of one command. `tmk` reads the master key, which a reset loads again; `atc` is the
+/// transaction counter that an inserted card begins with.
+pub fn command(
+    device: &RefCell<Device>,
+    words: &[String],
+    tmk: impl FnOnce() -> Result<TdesKey, String>,
+    atc: u16,
+) -> Reply {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut device = device.borrow_mut();
+    match words.as_slice() {
+        ["card", "insert", name] => insert(&mut device, name, atc),
+        ["card", "remove"] => match device.remove() {
+            Some(name) => Reply::ok(format!("{name} is out")),
+            None => Reply::refused("no card is in the slot"),
+        },
+        ["card", "list"] => list(),
+        ["card", "status"] => card_status(&device),
+        ["card", ..] => Reply::refused(CARD_HELP),
+        ["pin", "enter"] => queue(&mut device, Deed::Type(Zeroizing::default())),
+        ["pin", "cancel"] => queue(&mut device, Deed::Cancel),
+        ["pin", "timeout"] => queue(&mut device, Deed::WalkAway),
+        ["pin", "clear"] => {
+            device.pad.forget();
+            Reply::ok("nothing is queued for the PIN pad")
+        }
+        ["pin", digits] if digits.len() <= 32 && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            queue(&mut device, Deed::Type(Zeroizing::new((*digits).to_owned())))
+        }
+        ["pin", ..] => Reply::refused(PIN_HELP),
+        ["module", "tamper"] => {
+            device.tamper();
+            Reply::ok("the case is open; the keys are wiped until `module reset`")
+        }
+        ["module", "reset"] => match tmk() {
+            Ok(tmk) => {
+                device.reset(tmk);
+                Reply::ok("the module has started anew; its working keys are gone")
+            }
+            Err(error) => Reply::refused(error),
+        },
+        ["module", "status"] => module_status(&device),
+        _ => Reply::refused(MODULE_HELP),
+    }
+}
+
+fn insert(device: &mut Device, name: &str, atc: u16) -> Reply {
+    let card = match sim_cards::load_with_atc(name, atc) {
+        Ok(card) => card,
+        Err(error) => return Reply::refused(format!("{error}; `card list` shows the cards")),
+    };
+    if device.insert(name, card) {
+        Reply::ok(format!("{name} is in"))
+    } else {
+        Reply::refused("a card is in the slot; say `card remove` first")
+    }
+}
+
+fn list() -> Reply {
+    let cards: Vec<_> =
+        sim_cards::profiles().map(|profile| (profile.name.clone(), profile.description.clone())).collect();
+    let text: Vec<String> =
+        cards.iter().map(|(name, description)| format!("{name:24} {description}")).collect();
+    let data =
+        cards.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect();
+    Reply::ok(text.join("\n")).with_data(data)
+}
+
+fn card_status(device: &Device) -> Reply {
+    let card = device.slot.card();
+    let text = card.map_or_else(|| "no card is in the slot".to_owned(), |name| format!("{name} is in"));
+    Reply::ok(text).with_data(json!({ "card": card }))
+}
+
+fn queue(device: &mut Device, deed: Deed) -> Reply {
+    device.pad.queue(deed);
+    Reply::ok(if device.pad.asks() { "done at the PIN pad" } else { "queued until the PIN pad asks" })
+}
+
+fn module_status(device: &Device) -> Reply {
+    let status = device.status();
+    let loaded: Vec<&str> = device.key_slots().filter_map(|(name, loaded)| loaded.then_some(name)).collect();
+    let tamper = if status.tampered { "TAMPERED" } else { "untampered" };
+    let asks = if device.pad.asks() { "asks for a PIN" } else { "idle" };
+    let text = format!(
+        "{} {}, not certified, {tamper}; keys: {}; PIN pad: {asks}, {} queued; card: {}",
+        status.kind,
+        status.serial,
+        if loaded.is_empty() { "none".to_owned() } else { loaded.join(" ") },
+        device.pad.queued(),
+        device.slot.card().unwrap_or("none"),
+    );
+    Reply::ok(text).with_data(json!({
+        "certified": status.certified,
+        "tampered": status.tampered,
+        "keys": loaded,
+        "pin_pad_asks": device.pad.asks(),
+        "pin_queued": device.pad.queued(),
+        "card": device.slot.card(),
+    }))
+}

@@ -1,0 +1,188 @@
+//! The module itself: what it does when it is asked, and what it reports.
+
+use std::time::Duration;
+
+use keys::{TdesKey, mac, track2};
+use link::{Event, Refusal, Request, Response, Status};
+use sim_cards::Card;
+use zeroize::Zeroizing;
+
+use crate::card_slot::CardSlot;
+use crate::key_slots::{KeySlots, Use};
+use crate::pin_pad::PinPad;
+use crate::{Refused, refused};
+
+/// The state of the virtual secure module. It outlives the line's sessions.
+pub struct Device {
+    boot: u32,
+    keys: KeySlots,
+    tampered: bool,
+    pub(crate) slot: CardSlot,
+    pub(crate) pad: PinPad,
+    events: Vec<Event>,
+}
+
+impl Device {
+    /// A module that has just started, with its master key. `boot` is a random number.
+    #[must_use]
+    pub fn new(tmk: TdesKey, boot: u32) -> Self {
+        Self {
+            boot,
+            keys: KeySlots::new(tmk),
+            tampered: false,
+            slot: CardSlot::default(),
+            pad: PinPad::default(),
+            events: Vec::new(),
+        }
+    }
+
+    /// The number of this start.
+    #[must_use]
+    pub fn boot(&self) -> u32 {
+        self.boot
+    }
+
+    /// A host has opened a session: what an earlier one began ends.
+    pub(crate) fn opened(&mut self) {
+        self.pad.abandon();
+        self.slot.power_off();
+        self.events.clear();
+    }
+
+    /// Does what is asked.
+    pub(crate) fn handle(&mut self, request: Request, now: Duration) -> Response {
+        self.carry_out(request, now).unwrap_or_else(|(refusal, reason)| Response::Refused { refusal, reason })
+    }
+
+    /// Lets time pass, and returns what there is to report.
+    pub(crate) fn poll(&mut self, now: Duration) -> Vec<Event> {
+        self.events.extend(self.pad.poll(now));
+        std::mem::take(&mut self.events)
+    }
+
+    /// When to call [`poll`](Self::poll) at the latest.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.pad.deadline()
+    }
+
+    /// What the module says of itself.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            certified: false,
+            tampered: self.tampered,
+            card_present: self.slot.card().is_some(),
+            kind: "virtual secure module (software keys)".to_owned(),
+            firmware: env!("CARGO_PKG_VERSION").to_owned(),
+            serial: "SIM-00000001".to_owned(),
+        }
+    }
+
+    /// The names of the key slots, and whether they hold a key.
+    pub(crate) fn key_slots(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        self.keys.loaded()
+    }
+
+    /// Puts a card in; false if there is one already.
+    pub(crate) fn insert(&mut self, name: &str, card: Card) -> bool {
+        let inserted = self.slot.insert(name, card);
+        if inserted {
+            self.events.push(Event::CardInserted { slot: 0 });
+        }
+        inserted
+    }
+
+    /// Takes the card out, and returns its name.
+    pub(crate) fn remove(&mut self) -> Option<String> {
+        let name = self.slot.remove()?;
+        self.events.push(Event::CardRemoved { slot: 0 });
+        Some(name)
+    }
+
+    /// Opens the case: all keys are wiped, and the module stays useless until it is [reset](Self::reset).
+    pub(crate) fn tamper(&mut self) {
+        self.keys.wipe();
+        self.events.extend(self.pad.cancel());
+        self.slot.power_off();
+        self.tampered = true;
+        self.events.push(Event::Tampered);
+    }
+
+    /// Services and starts the module anew: with its master key and without working keys. A card stays in.
+    pub(crate) fn reset(&mut self, tmk: TdesKey) {
+        let slot = std::mem::take(&mut self.slot);
+        *self = Self { slot, ..Self::new(tmk, self.boot.wrapping_add(1)) };
+        self.slot.power_off();
+    }
+
+    fn carry_out(&mut self, request: Request, now: Duration) -> Result<Response, Refused> {
+        if self.tampered && request != Request::Status {
+            return refused(Refusal::Tampered, "the case was opened, and the keys are wiped");
+        }
+        match request {
+            Request::Status => Ok(Response::Status(self.status())),
+            Request::Random { length } => random(length).map(Response::Data),
+            Request::CardPowerOn { slot } => {
+                only_slot(slot)?;
+                self.slot.power_on().map(|atr| Response::Data(Zeroizing::new(atr)))
+            }
+            Request::CardPowerOff { slot } => {
+                only_slot(slot)?;
+                self.slot.power_off();
+                Ok(Response::Done)
+            }
+            Request::CardTransmit { slot, command } => {
+                only_slot(slot)?;
+                self.slot.transmit(&command, &mut self.events).map(Response::Data)
+            }
+            Request::EnterPin(entry) => {
+                let key = self.keys.key(&entry.key, Use::Pin)?.clone();
+                self.pad.begin(entry, key, now).map(|()| Response::Done)
+            }
+            Request::CancelPin => {
+                self.events.extend(self.pad.cancel());
+                Ok(Response::Done)
+            }
+            Request::LoadKey { key, under, wrapped, check } => {
+                self.keys.load(&key, &under, &wrapped, check).map(|()| Response::Done)
+            }
+            Request::KeyCheckValue { key } => self.keys.check_value(&key).map(Response::CheckValue),
+            Request::Mac { key, message } => {
+                let key = self.keys.key(&key, Use::Mac)?;
+                Ok(Response::Mac(mac::unionpay(key, &message)))
+            }
+            Request::VerifyMac { key, mac, message } => {
+                let key = self.keys.key(&key, Use::Mac)?;
+                Ok(Response::Verified(mac::equal(&mac::unionpay(key, &message), &mac)))
+            }
+            Request::SealTrack2 { key, track2 } => {
+                let key = self.keys.key(&key, Use::Data)?;
+                seal(key, &track2).map(Response::Data)
+            }
+        }
+    }
+}
+
+fn only_slot(slot: u8) -> Result<(), Refused> {
+    if slot == 0 { Ok(()) } else { refused(Refusal::NotSupported, "there is the card slot 0 only") }
+}
+
+fn random(length: u16) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    if !(1..=256).contains(&length) {
+        return refused(Refusal::Invalid, "1 to 256 random bytes can be had");
+    }
+    let mut bytes = Zeroizing::new(vec![0; usize::from(length)]);
+    fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn seal(key: &TdesKey, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    let mut confounder = [0; 8];
+    fill(&mut confounder)?;
+    let sealed = track2::seal(key, confounder, data);
+    sealed.map(Zeroizing::new).map_err(|error| (Refusal::Invalid, error.to_string()))
+}
+
+fn fill(bytes: &mut [u8]) -> Result<(), Refused> {
+    getrandom::fill(bytes).map_err(|error| (Refusal::NotSupported, format!("no randomness: {error}")))
+}

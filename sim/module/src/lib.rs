@@ -1,0 +1,24 @@
+//! The virtual secure module: the other end of the line protocol of `docs/secure-module-link.md`.
+//!
+//! It has one card slot with a virtual card, a PIN pad on which `simctl` types, and key slots with fixed uses.
+//! It is strict: what a certified module would refuse, it refuses, with a reason. Its keys are software keys,
+//! and it says that it isn't certified.
+
+mod card_slot;
+mod control;
+mod device;
+mod key_slots;
+mod line;
+mod pin_pad;
+pub mod pty;
+
+pub use control::command;
+pub use device::Device;
+pub use line::serve;
+
+/// A request that was refused: what is wrong, and why in words.
+type Refused = (link::Refusal, String);
+
+fn refused<T>(refusal: link::Refusal, reason: impl Into<String>) -> Result<T, Refused> {
+    Err((refusal, reason.into()))
+}

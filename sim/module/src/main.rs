@@ -1,0 +1,136 @@
+//! `smartpos-sim-module`: runs the virtual secure module.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use keys::TdesKey;
+use sim_module::{Device, command, pty, serve};
+use tokio::net::UnixListener;
+use tokio::sync::Notify;
+use zeroize::Zeroizing;
+
+const USAGE: &str = "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE";
+
+/// Where the line is.
+enum Line {
+    Socket(PathBuf),
+    Pty(PathBuf),
+}
+
+struct Arguments {
+    control: PathBuf,
+    line: Line,
+    tmk: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            note(&format!("{error}\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    let run =
+        || tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(&arguments));
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let device = Rc::new(RefCell::new(Device::new(master_key(&arguments.tmk)?, getrandom::u32()?)));
+    let changed = Rc::new(Notify::new());
+    let control = sim_control::serve(&arguments.control, "module", async |words| {
+        let reply = command(&device, &words, || master_key(&arguments.tmk), transaction_counter());
+        changed.notify_one();
+        reply
+    });
+    let line = lines(&arguments.line, &device, &changed);
+    tokio::select! {
+        // The control socket is there before the line says that it is ready.
+        biased;
+        end = control => end?,
+        end = line => end?,
+    }
+    Ok(())
+}
+
+/// Serves the line, one stream after the other.
+async fn lines(line: &Line, device: &RefCell<Device>, changed: &Notify) -> std::io::Result<()> {
+    match line {
+        Line::Pty(link) => {
+            let pty = pty::open_at(link)?;
+            say_ready()?;
+            serve(pty.stream, device, changed).await
+        }
+        Line::Socket(path) => {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let listener = UnixListener::bind(path)?;
+            say_ready()?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                if let Err(error) = serve(stream, device, changed).await {
+                    note(&format!("the line broke: {error}"));
+                }
+            }
+        }
+    }
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    let (mut control, mut line, mut tmk) = (None, None, None);
+    while let Some(flag) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
+        match flag.as_str() {
+            "--control" => control = Some(value()?.into()),
+            "--listen" => {
+                let value = value()?;
+                let path = value.strip_prefix("unix:").ok_or("--listen takes unix:PATH")?;
+                line = Some(Line::Socket(path.into()));
+            }
+            "--pty" => line = Some(Line::Pty(value()?.into())),
+            "--tmk" => tmk = Some(value()?.into()),
+            other => return Err(format!("{other} is not a flag")),
+        }
+    }
+    Ok(Arguments {
+        control: control.ok_or("--control is missing")?,
+        line: line.ok_or("--listen or --pty is missing")?,
+        tmk: tmk.ok_or("--tmk is missing")?,
+    })
+}
+
+fn master_key(file: &Path) -> Result<TdesKey, String> {
+    let text = std::fs::read_to_string(file).map(Zeroizing::new);
+    let text = text.map_err(|error| format!("the master key {}: {error}", file.display()))?;
+    TdesKey::from_hex(&text).map_err(|error| format!("the master key {}: {error}", file.display()))
+}
+
+/// A counter that grows with time, so that a card never repeats one within a host's life.
+fn transaction_counter() -> u16 {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    u16::try_from((seconds / 8) & 0x7FFF).unwrap_or_default()
+}
+
+fn say_ready() -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "ready")?;
+    out.flush()
+}
+
+fn note(text: &str) {
+    // Nobody may be listening.
+    let _ = writeln!(std::io::stderr(), "smartpos-sim-module: {text}");
+}

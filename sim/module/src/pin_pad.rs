@@ -1,0 +1,235 @@
+//! The PIN pad: one entry at a time (ISO 9564-1, 6), typed by whoever holds `simctl`.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use keys::{Pan, Pin, TdesKey, pin_block};
+use link::{Event, PinEntry, PinResult, Refusal};
+use zeroize::Zeroizing;
+
+use crate::{Refused, refused};
+
+/// What the cardholder will do when the pad asks.
+#[derive(Clone)]
+pub(crate) enum Deed {
+    /// Types these digits, and Enter.
+    Type(Zeroizing<String>),
+    /// Presses Cancel.
+    Cancel,
+    /// Walks away.
+    WalkAway,
+}
+
+/// The pad, and the cardholder before it.
+#[derive(Default)]
+pub(crate) struct PinPad {
+    deeds: VecDeque<Deed>,
+    entry: Option<Entry>,
+}
+
+struct Entry {
+    request: PinEntry,
+    pan: Pan,
+    key: TdesKey,
+    /// When the pad gives up.
+    until: Duration,
+}
+
+impl PinPad {
+    /// Begins an entry under `key`.
+    pub(crate) fn begin(&mut self, request: PinEntry, key: TdesKey, now: Duration) -> Result<(), Refused> {
+        if self.entry.is_some() {
+            return refused(Refusal::Busy, "a PIN entry is going on");
+        }
+        let Ok(pan) = Pan::new(&request.pan) else {
+            return refused(Refusal::Invalid, "the PAN is not one");
+        };
+        if request.shortest < 4 || request.longest > 12 || request.shortest > request.longest {
+            return refused(Refusal::Invalid, "a PIN has 4 to 12 digits");
+        }
+        if request.first_key == 0 || request.next_key == 0 {
+            return refused(Refusal::Invalid, "a timeout of zero leaves no time to type");
+        }
+        let until = now + Duration::from_millis(request.first_key.into());
+        self.entry = Some(Entry { request, pan, key, until });
+        Ok(())
+    }
+
+    /// Whether an entry is going on.
+    pub(crate) fn asks(&self) -> bool {
+        self.entry.is_some()
+    }
+
+    /// How many deeds wait for an entry.
+    pub(crate) fn queued(&self) -> usize {
+        self.deeds.len()
+    }
+
+    /// Has the cardholder do something at the next entry, or at the one that is going on.
+    pub(crate) fn queue(&mut self, deed: Deed) {
+        self.deeds.push_back(deed);
+    }
+
+    /// Forgets what was queued.
+    pub(crate) fn forget(&mut self) {
+        self.deeds.clear();
+    }
+
+    /// Ends the entry without a word: who asked for it is gone.
+    pub(crate) fn abandon(&mut self) {
+        self.entry = None;
+    }
+
+    /// Ends the entry as cancelled.
+    pub(crate) fn cancel(&mut self) -> Option<Event> {
+        self.entry.take().map(|entry| entry.ended(PinResult::Cancelled))
+    }
+
+    /// When to call [`poll`](Self::poll) at the latest.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        self.entry.as_ref().map(|entry| entry.until)
+    }
+
+    /// Lets the cardholder act, and the time run out; returns what the module reports.
+    pub(crate) fn poll(&mut self, now: Duration) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(mut entry) = self.entry.take() {
+            let result = match self.deeds.pop_front() {
+                Some(Deed::Type(digits)) => entry.type_digits(&digits, now, &mut events),
+                Some(Deed::Cancel) => Some(PinResult::Cancelled),
+                Some(Deed::WalkAway) => Some(PinResult::TimedOut),
+                None if entry.until <= now => Some(PinResult::TimedOut),
+                None => {
+                    self.entry = Some(entry);
+                    break;
+                }
+            };
+            match result {
+                Some(result) => events.push(entry.ended(result)),
+                None => self.entry = Some(entry),
+            }
+        }
+        events
+    }
+}
+
+impl Entry {
+    /// Takes digits and Enter. A PIN that is too short is cleared, and the pad waits on.
+    fn type_digits(&mut self, digits: &str, now: Duration, events: &mut Vec<Event>) -> Option<PinResult> {
+        let entry = self.request.entry;
+        if digits.is_empty() && self.request.bypass {
+            return Some(PinResult::Bypassed);
+        }
+        // The pad takes no digit beyond the longest PIN.
+        let taken = digits.get(..usize::from(self.request.longest)).unwrap_or(digits);
+        let count = u8::try_from(taken.len()).unwrap_or(self.request.longest);
+        events.extend((1..=count).map(|count| Event::PinDigits { entry, count }));
+        match Pin::new(taken) {
+            Ok(pin) if count >= self.request.shortest => {
+                Some(PinResult::Entered(pin_block::encipher(&self.key, &pin, &self.pan)))
+            }
+            _ => {
+                events.push(Event::PinDigits { entry, count: 0 });
+                self.until = now + Duration::from_millis(self.request.next_key.into());
+                None
+            }
+        }
+    }
+
+    fn ended(&self, result: PinResult) -> Event {
+        Event::PinEnded { entry: self.request.entry, result }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAN: &str = "6217001234567890123";
+
+    fn request() -> PinEntry {
+        PinEntry {
+            entry: 9,
+            key: "pik".to_owned(),
+            pan: Zeroizing::new(PAN.to_owned()),
+            shortest: 4,
+            longest: 6,
+            first_key: 30_000,
+            next_key: 10_000,
+            bypass: false,
+            amount: None,
+        }
+    }
+
+    fn pad(request: PinEntry, deeds: &[&str]) -> PinPad {
+        let mut pad = PinPad::default();
+        for digits in deeds {
+            pad.queue(Deed::Type(Zeroizing::new((*digits).to_owned())));
+        }
+        pad.begin(request, TdesKey::new([5; 16]), Duration::ZERO).unwrap();
+        pad
+    }
+
+    fn end(events: &[Event]) -> PinResult {
+        match events.last() {
+            Some(Event::PinEnded { entry: 9, result }) => *result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn digits_that_wait_are_typed_as_soon_as_the_pad_asks() {
+        let events = pad(request(), &["123456"]).poll(Duration::ZERO);
+        assert_eq!(events.len(), 7);
+        assert_eq!(events[5], Event::PinDigits { entry: 9, count: 6 });
+        let PinResult::Entered(block) = end(&events) else { panic!("{events:?}") };
+        let pin = pin_block::decipher(&TdesKey::new([5; 16]), block, &Pan::new(PAN).unwrap());
+        assert_eq!(pin, Ok(Pin::new("123456").unwrap()));
+    }
+
+    #[test]
+    fn a_digit_too_many_is_not_taken() {
+        let events = pad(request(), &["1234567"]).poll(Duration::ZERO);
+        let PinResult::Entered(block) = end(&events) else { panic!("{events:?}") };
+        let pin = pin_block::decipher(&TdesKey::new([5; 16]), block, &Pan::new(PAN).unwrap());
+        assert_eq!(pin, Ok(Pin::new("123456").unwrap()));
+    }
+
+    #[test]
+    fn a_pin_too_short_is_cleared_and_may_be_typed_again() {
+        let mut pad = pad(request(), &["123"]);
+        assert_eq!(pad.poll(Duration::ZERO).last(), Some(&Event::PinDigits { entry: 9, count: 0 }));
+        pad.queue(Deed::Type(Zeroizing::new("1234".to_owned())));
+        assert!(matches!(end(&pad.poll(Duration::from_secs(1))), PinResult::Entered(_)));
+    }
+
+    #[test]
+    fn enter_alone_bypasses_only_where_that_is_allowed() {
+        assert_eq!(
+            end(&pad(PinEntry { bypass: true, ..request() }, &[""]).poll(Duration::ZERO)),
+            PinResult::Bypassed
+        );
+        assert!(
+            pad(request(), &[""])
+                .poll(Duration::ZERO)
+                .iter()
+                .all(|event| matches!(event, Event::PinDigits { .. }))
+        );
+    }
+
+    #[test]
+    fn an_entry_times_out_at_its_deadline() {
+        let mut pad = pad(request(), &[]);
+        assert_eq!(pad.poll(Duration::from_millis(29_999)), []);
+        assert_eq!(pad.deadline(), Some(Duration::from_secs(30)));
+        assert_eq!(end(&pad.poll(Duration::from_secs(30))), PinResult::TimedOut);
+        assert!(!pad.asks());
+    }
+
+    #[test]
+    fn a_second_entry_is_refused_while_one_goes_on() {
+        let mut pad = pad(request(), &[]);
+        let again = pad.begin(request(), TdesKey::new([5; 16]), Duration::ZERO);
+        assert_eq!(again.unwrap_err().0, Refusal::Busy);
+    }
+}
