@@ -1,0 +1,145 @@
+//! Faults injected at each step of a sale. Whatever happens, terminal and host agree afterwards.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+use client::payment::TransactionProxy;
+use sim_terminal::Part;
+use smartpos_tests::{Bench, Shop, text, until};
+
+/// What a host can do to a request, and how the sale must end.
+#[tokio::test]
+async fn a_host_that_misbehaves_never_leaves_money_in_doubt() {
+    let bench = Bench::start().await;
+    bench.sim("card insert unionpay-credit").await;
+    let shop = bench.shop().await;
+    let rules = [
+        ("decline 51", "declined"),
+        ("silent", "reversed"),
+        ("late 4s", "reversed"),
+        ("wrong mac", "reversed"),
+        ("wrong stan", "reversed"),
+        ("wrong amount", "reversed"),
+        ("wrong mti", "reversed"),
+        ("drop before", "reversed"),
+        ("drop after", "reversed"),
+        ("approve", "approved"),
+    ];
+    for (rule, expected) in rules {
+        bench.sim(&format!("host once {rule}")).await;
+        let (outcome, result) = shop.sell(700, &rule.replace(' ', "-")).await;
+        assert_eq!(outcome, expected, "{rule}: {result:?}\n{}", bench.logs());
+        bench.settle_and_compare().await;
+    }
+}
+
+#[tokio::test]
+async fn a_reversal_is_repeated_until_the_host_acknowledges_it_and_before_any_other_sale() {
+    let bench = Bench::start().await;
+    bench.sim("card insert unionpay-credit").await;
+    let shop = bench.shop().await;
+    for times in 0..3 {
+        bench.sim(if times == 0 { "host once silent" } else { "host once 0400 silent" }).await;
+    }
+    let (outcome, _) = shop.sell(700, "unknown").await;
+    assert_eq!(outcome, "reversed");
+    let (outcome, result) = shop.sell(800, "next").await;
+    bench.settle_and_compare().await;
+    let ledger = bench.sim("ledger").await.data;
+    let first = ledger.as_array().unwrap().iter().find(|entry| entry["amount"] == 700).unwrap();
+    assert_eq!(first["state"], "reversed", "{ledger}");
+    // The next sale went through only if the reversal had been acknowledged first.
+    assert!(outcome == "approved" || text(&result, "stan").is_empty(), "{outcome}: {result:?}");
+}
+
+#[tokio::test]
+async fn a_card_pulled_at_any_command_ends_the_sale_on_both_sides() {
+    let bench = Bench::start().await;
+    let shop = bench.shop().await;
+    let mut approved = false;
+    for command in 1..40 {
+        bench.sim(&format!("card insert removed-early:{command}")).await;
+        let (outcome, result) = shop.sell(900, &format!("pulled-{command}")).await;
+        assert!(["failed", "reversed", "approved"].contains(&outcome.as_str()), "{command}: {result:?}");
+        bench.settle_and_compare().await;
+        approved = outcome == "approved";
+        if approved {
+            break;
+        }
+    }
+    assert!(approved, "a card that is pulled late enough pays");
+}
+
+/// Kills `part` when the sale reaches `step`, starts it again, and waits until both sides agree.
+async fn kill_at(bench: &mut Bench, shop: &Shop, part: Part, step: &str) {
+    let key = format!("{part}-{step}");
+    // The host takes its time, so that the daemon dies while the request is out there.
+    bench.sim("host once late 300ms").await;
+    bench.sim("pin 123456").await;
+    let mut sale = shop.start(1100, &key).await.unwrap();
+    sale.reached(step).await;
+    bench.kill_and_restart(part).await;
+    until("the sale to end", async || {
+        let Ok(path) = shop.payment.get_transaction(&key).await else { return false };
+        let Ok(proxy) = TransactionProxy::builder(&shop.bus).path(path).build().await else { return false };
+        proxy.state().await.is_ok_and(|state| state == "final")
+    })
+    .await;
+    bench.settle_and_compare().await;
+    // What the host was told to do to a request that never came is not for the next sale.
+    bench.sim("host approve").await;
+    let _ = bench.terminal.simctl(&["pin", "clear"]).await;
+    let _ = bench.terminal.simctl(&["card", "remove"]).await;
+    bench.sim("card insert unionpay-debit-pin").await;
+}
+
+const STEPS: [&str; 6] = ["preparing", "reading", "pin", "connecting", "host", "finishing"];
+
+#[tokio::test]
+async fn paymentd_killed_at_any_step_leaves_ledgers_that_agree() {
+    let mut bench = Bench::start().await;
+    bench.sim("card insert unionpay-debit-pin").await;
+    let shop = bench.shop().await;
+    for step in STEPS {
+        kill_at(&mut bench, &shop, Part::Paymentd, step).await;
+    }
+}
+
+#[tokio::test]
+async fn cardd_killed_at_any_step_leaves_ledgers_that_agree() {
+    let mut bench = Bench::start().await;
+    bench.sim("card insert unionpay-debit-pin").await;
+    let shop = bench.shop().await;
+    for step in STEPS {
+        kill_at(&mut bench, &shop, Part::Cardd, step).await;
+    }
+}
+
+#[tokio::test]
+async fn printerd_killed_at_any_step_leaves_ledgers_that_agree_and_a_receipt() {
+    let mut bench = Bench::start().await;
+    bench.sim("card insert unionpay-debit-pin").await;
+    let shop = bench.shop().await;
+    for step in ["pin", "host", "finishing"] {
+        kill_at(&mut bench, &shop, Part::Printerd, step).await;
+    }
+    let paper = bench.terminal.layout().paper().join("receipt-0001.txt");
+    until("a receipt", async || paper.exists()).await;
+}
+
+#[tokio::test]
+async fn a_host_that_restarts_during_a_sale_agrees_afterwards() {
+    let mut bench = Bench::start().await;
+    bench.sim("card insert unionpay-credit").await;
+    let shop = bench.shop().await;
+    bench.sim("host once late 1s").await;
+    let mut sale = shop.start(1300, "order-1").await.unwrap();
+    sale.reached("host").await;
+    bench.kill_and_restart(Part::Acquirer).await;
+    assert_eq!(sale.completed().await.0, "reversed");
+    bench.settle_and_compare().await;
+}

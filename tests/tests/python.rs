@@ -1,0 +1,39 @@
+//! Another language, another D-Bus library: an app of 30 lines in Python sells.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+use std::path::Path;
+use std::process::Output;
+
+use smartpos_tests::{Bench, within};
+
+async fn sell(bench: &Bench, amount: &str, key: &str) -> Output {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sell.py");
+    let address = bench.terminal.app_bus_address();
+    let (amount, key) = (amount.to_string(), key.to_string());
+    let run = tokio::task::spawn_blocking(move || {
+        let mut command = std::process::Command::new("/usr/bin/python3");
+        command.arg(script).arg(amount).arg(key).env("SMARTPOS_APP_BUS_ADDRESS", address);
+        command.output().expect("python3 starts")
+    });
+    within("the Python app to end", run).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_app_in_python_sells() {
+    let bench = Bench::start().await;
+    bench.insert("unionpay-debit-pin").await;
+    let output = sell(&bench, "1234", "python-1").await;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("created pin") && said.contains("approved 621"), "{said}");
+    // The same key again: the same sale, and no second one.
+    let again = sell(&bench, "1234", "python-2").await;
+    assert!(!again.status.success(), "the card's PIN is not typed twice");
+    bench.settle_and_compare().await;
+}

@@ -1,0 +1,129 @@
+//! No PAN, track or PIN leaves the card module's side: not to disk, not to a log, not over a bus, not into paymentd's memory.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt as _;
+use sim_terminal::Part;
+use smartpos_tests::Bench;
+use zbus::fdo::MonitoringProxy;
+use zbus::{Connection, MessageStream};
+
+const CARD: &str = "unionpay-debit-pin";
+/// A PIN so long that finding it is no accident. It is wrong, but entered, enciphered and sent like a right one.
+const PIN: &str = "908172635401";
+
+/// The forms in which the secrets would show: as text, and as the digits of a track or a PIN block.
+fn secrets() -> Vec<(&'static str, Vec<u8>)> {
+    let profile = sim_cards::profiles().find(|profile| profile.name == CARD).expect("the card exists");
+    let pan = profile.pan.digits().to_string();
+    vec![
+        ("the PAN as text", pan.clone().into_bytes()),
+        ("the PAN as BCD", bcd(&pan)),
+        ("the PIN as text", PIN.as_bytes().to_vec()),
+        ("the PIN as BCD", bcd(PIN)),
+    ]
+}
+
+/// Whole bytes of two digits each; a last odd digit is left out.
+fn bcd(digits: &str) -> Vec<u8> {
+    let digits: Vec<u8> = digits.bytes().map(|digit| digit - b'0').collect();
+    digits.as_chunks().0.iter().map(|[high, low]| high << 4 | low).collect()
+}
+
+fn found_in<'a>(content: &[u8], secrets: &'a [(&'static str, Vec<u8>)]) -> Option<&'a str> {
+    secrets.iter().find(|(_, secret)| contains(content, secret)).map(|(name, _)| *name)
+}
+
+fn contains(content: &[u8], part: &[u8]) -> bool {
+    content.windows(part.len()).any(|window| window == part)
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files
+}
+
+/// Everything that passes over a bus, as bytes.
+async fn monitor(bus: &Connection) -> Arc<Mutex<Vec<u8>>> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let mut stream = MessageStream::from(bus);
+    MonitoringProxy::new(bus).await.unwrap().become_monitor(&[], 0).await.expect("the bus may be monitored");
+    let copy = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = stream.next().await {
+            copy.lock().unwrap().extend_from_slice(message.data().bytes());
+        }
+    });
+    seen
+}
+
+fn core_dump(bench: &Bench, part: Part) -> Vec<u8> {
+    let pid = bench.terminal.pid(part).expect("it runs").to_string();
+    let prefix = bench.folder().join(format!("core-{part}"));
+    let output =
+        Command::new("gcore").arg("-o").arg(&prefix).arg(&pid).output().expect("gcore, of Debian's gdb");
+    let file = PathBuf::from(format!("{}.{pid}", prefix.display()));
+    let core = fs::read(&file).unwrap_or_else(|error| panic!("no core dump: {error}: {output:?}"));
+    fs::remove_file(file).expect("the core dump is ours");
+    core
+}
+
+#[tokio::test]
+async fn no_secret_of_the_card_is_in_the_journal_the_logs_the_buses_or_paymentds_memory() {
+    let bench = Bench::start().await;
+    let secrets = secrets();
+    let buses = [bench.terminal.system_bus().await.unwrap(), bench.terminal.app_bus().await.unwrap()];
+    let seen = [monitor(&buses[0]).await, monitor(&buses[1]).await];
+    bench.sim(&format!("card insert {CARD}")).await;
+    bench.sim(&format!("pin {PIN}")).await;
+    bench.sim("host once late 3s").await;
+    bench.sim("host once late 1s").await;
+    let shop = bench.shop().await;
+    let mut sale = shop.start(1234, "order-1").await.unwrap();
+    sale.reached("host").await;
+    let during = core_dump(&bench, Part::Paymentd);
+    let (_, result) = sale.completed().await;
+    let masked = smartpos_tests::text(&result, "masked_pan").as_bytes().to_vec();
+    let after = core_dump(&bench, Part::Paymentd);
+
+    for (when, core) in [("during the sale", &during), ("after the sale", &after)] {
+        assert_eq!(found_in(core, &secrets), None, "in paymentd's memory {when}");
+        assert!(contains(core, &masked), "the dump {when} is not of the process that sold");
+    }
+    // The host's issuer knows the PAN: the search would find one.
+    assert!(
+        found_in(&core_dump(&bench, Part::Acquirer), &secrets).is_some(),
+        "the search finds nothing anywhere"
+    );
+
+    for (bus, seen) in ["system", "app"].iter().zip(seen) {
+        let seen = seen.lock().unwrap().clone();
+        assert_eq!(found_in(&seen, &secrets), None, "on the {bus} bus");
+        assert!(contains(&seen, &masked), "the monitor of the {bus} bus saw nothing of the sale");
+    }
+    let layout = bench.terminal.layout();
+    let mut kept = files_below(&layout.root().join("log"));
+    kept.extend(files_below(&layout.root().join("state")));
+    assert!(
+        kept.iter().any(|file| fs::read(file).is_ok_and(|content| contains(&content, &masked))),
+        "no journal read"
+    );
+    for file in kept {
+        let content = fs::read(&file).unwrap_or_default();
+        assert_eq!(found_in(&content, &secrets), None, "in {}", file.display());
+    }
+}
