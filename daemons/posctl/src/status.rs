@@ -1,0 +1,65 @@
+//! `posctl status`.
+
+use std::process::ExitCode;
+
+use client::card::CardProxy;
+use client::payment::PaymentProxy;
+use client::printer::PrinterProxy;
+use serde_json::{Map, Value, json};
+use zbus::Connection;
+
+use crate::error::Error;
+use crate::{Outcome, output};
+
+/// Prints how each service is; fails when one does not answer.
+pub(crate) async fn status(bus: &Connection, as_json: bool) -> Outcome {
+    let services =
+        [("payment", payment(bus).await), ("card", card(bus).await), ("printer", printer(bus).await)];
+    let all_answer = services.iter().all(|(_, state)| state.is_ok());
+    let services: Map<String, Value> = services
+        .into_iter()
+        .map(|(name, state)| {
+            (name.to_owned(), state.unwrap_or_else(|error| json!({ "error": error.to_string() })))
+        })
+        .collect();
+    output::line(&match as_json {
+        true => Value::Object(services).to_string(),
+        false => {
+            services.iter().map(|(name, state)| for_a_person(name, state)).collect::<Vec<_>>().join("\n")
+        }
+    })?;
+    Ok(if all_answer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn payment(bus: &Connection) -> Result<Value, Error> {
+    let payment = PaymentProxy::new(bus).await?;
+    Ok(json!({
+        "state": payment.state().await?,
+        "terminal": payment.terminal().await?,
+        "merchant": payment.merchant().await?,
+        "pending_reversals": payment.pending_reversals().await?,
+    }))
+}
+
+async fn card(bus: &Connection) -> Result<Value, Error> {
+    let card = CardProxy::new(bus).await?;
+    Ok(json!({
+        "state": card.module_state().await?,
+        "module": card.module().await?,
+        "certified": card.certified().await?,
+        "card_present": card.card_present().await?,
+    }))
+}
+
+async fn printer(bus: &Connection) -> Result<Value, Error> {
+    let printer = PrinterProxy::new(bus).await?;
+    Ok(json!({ "state": printer.state().await?, "paper": printer.paper().await? }))
+}
+
+fn for_a_person(name: &str, state: &Value) -> String {
+    let facts = state.as_object().into_iter().flatten().map(|(key, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{} {value}", key.replace('_', " "))
+    });
+    format!("{name:<8} {}", facts.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,123 @@
+//! What the daemons are told about the virtual terminal, laid over the configuration that is shipped.
+
+use std::ffi::OsString;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::part::Part;
+
+/// The app that the developer's uid stands for on the app bus.
+pub const APP: &str = "dev.example.shop";
+/// The terminal's number at the host (DE 41).
+pub const TERMINAL_ID: &str = "12345678";
+/// The merchant's number at the host (DE 42).
+pub const MERCHANT_ID: &str = "898100012345678";
+
+/// What the terminal sells in: ISO 4217, letters and number.
+pub(crate) const CURRENCY: (&str, &str) = ("CNY", "156");
+
+/// The host's certificate is for this name.
+const HOST_NAME: &str = "acquirer.sim.smartpos.example";
+
+/// The folders of configuration for the daemons, lowest layer first.
+pub(crate) fn path(layout: &Layout) -> OsString {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let mut folders = OsString::from(shipped.canonicalize().unwrap_or(shipped));
+    folders.push(":");
+    folders.push(layout.config());
+    folders
+}
+
+/// Writes the configuration of all daemons and hands paymentd its credentials.
+pub(crate) fn write(layout: &Layout, host: SocketAddr) -> Result {
+    let uid = rustix::process::getuid().as_raw();
+    let shared = json!({
+        "bus": { "system": layout.bus_address(Part::SystemBus), "app": layout.bus_address(Part::AppBus) },
+        "development": { "uid": uid, "app": APP },
+        "apps": { APP: {
+            "uid": 61001,
+            "permissions": ["payment.start", "payment.read", "printer.print", "device.status"],
+        } },
+    });
+    let device = |part| format!("unix:{}", layout.socket(part).display());
+    let paymentd = json!({
+        "host": { "address": host.to_string(), "server_name": HOST_NAME, "profile": "unionpay-direct" },
+        "merchant": { "terminal": TERMINAL_ID, "merchant": MERCHANT_ID, "name": "示例便利店", "currency": CURRENCY.0 },
+    });
+    write_toml(layout, "smartpos", &shared)?;
+    write_toml(layout, "cardd", &json!({ "device": device(Part::Module) }))?;
+    write_toml(
+        layout,
+        "printerd",
+        &json!({ "device": device(Part::Printer), "profile": "generic-58mm-gb18030" }),
+    )?;
+    write_toml(layout, "paymentd", &paymentd)?;
+    write_file(&layout.config().join("emv/capks-test.toml"), sim_cards::capks_toml().as_bytes())?;
+    for (from, to) in [
+        ("root-ca.pem", "host-root-ca.pem"),
+        ("terminal-cert.pem", "host-client-cert.pem"),
+        ("terminal-key.pem", "host-client-key.pem"),
+    ] {
+        let from = layout.pki().join(from);
+        let text = fs::read(&from).map_err(Error::file(&from))?;
+        write_file(&layout.credentials(Part::Paymentd).join(to), &text)?;
+    }
+    Ok(())
+}
+
+/// Makes the key that module and host share, unless an earlier run did.
+pub(crate) fn make_master_key(layout: &Layout) -> Result {
+    let file = layout.tmk();
+    if file.exists() {
+        return Ok(());
+    }
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(|error| Error::file(&file)(error.into()))?;
+    write_file(&file, hex::encode_upper(key.map(with_odd_parity)).as_bytes())
+}
+
+/// DES keys carry odd parity in the lowest bit of each byte.
+fn with_odd_parity(byte: u8) -> u8 {
+    if byte.count_ones().is_multiple_of(2) { byte ^ 1 } else { byte }
+}
+
+fn write_toml(layout: &Layout, name: &str, values: &Value) -> Result {
+    let file: PathBuf = layout.config().join(format!("{name}.toml"));
+    let text =
+        toml::to_string(values).map_err(|error| Error::Records(format!("{}: {error}", file.display())))?;
+    write_file(&file, text.as_bytes())
+}
+
+fn write_file(file: &Path, content: &[u8]) -> Result {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(Error::file(folder))?;
+    }
+    fs::write(file, content).map_err(Error::file(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_of_a_key_gets_odd_parity() {
+        assert!((0..=u8::MAX).all(|byte| with_odd_parity(byte).count_ones() % 2 == 1));
+        assert!((0..=u8::MAX).all(|byte| with_odd_parity(byte) >> 1 == byte >> 1));
+    }
+
+    #[test]
+    fn a_later_run_keeps_the_key_of_the_first() {
+        let root = tempfile::tempdir().unwrap();
+        let layout = Layout::create(root.path()).unwrap();
+        make_master_key(&layout).unwrap();
+        let first = fs::read_to_string(layout.tmk()).unwrap();
+        make_master_key(&layout).unwrap();
+        assert_eq!(fs::read_to_string(layout.tmk()).unwrap(), first);
+        assert_eq!(first.len(), 32);
+    }
+}

@@ -1,0 +1,82 @@
+//! What every change has to pass: `test` and `lint`.
+
+use std::process::{Command, Stdio};
+
+use crate::Result;
+use crate::cargo::{cargo, programs, workspace};
+use crate::packages;
+use crate::steps::{Step, run_all};
+
+/// A customer puts a card in and will type the PIN; then the client sells. It is Debian's own interpreter, by its
+/// full name: only that one has Debian's D-Bus library.
+const PYTHON_CLIENT: &str = "simctl card insert unionpay-debit-pin && simctl pin 123456 && exec /usr/bin/python3 tests/python/sell.py";
+
+/// How much of `test` to run.
+#[derive(PartialEq)]
+pub(crate) enum Depth {
+    /// What fits into a coffee break.
+    Fast,
+    /// Also the tests marked `#[ignore]`, which take minutes, and the demo.
+    All,
+}
+
+/// Formats, lints, builds, tests, documents; with [`Depth::All`] also what takes long.
+pub(crate) fn test(depth: Depth) -> Result {
+    packages::for_tests()?;
+    let mut steps = vec![
+        Step::new("format", cargo(&["fmt", "--all", "--check"])?),
+        Step::new("clippy", clippy()?),
+        // Tests start the daemons, which `cargo test` alone does not build.
+        Step::new("build", cargo(&["build", "--workspace"])?),
+        Step::new("test", cargo(&["test", "--workspace"])?),
+        Step::new("documentation", documentation()?),
+        Step::new("client in Python", python()?),
+    ];
+    if depth == Depth::All {
+        steps.push(Step::new("long tests", cargo(&["test", "--workspace", "--tests", "--", "--ignored"])?));
+        steps.push(Step::new("demo", terminal(&["demo"])?));
+    }
+    run_all(steps)
+}
+
+/// What needs no test to run.
+pub(crate) fn lint() -> Result {
+    let mut steps = vec![
+        Step::new("format", cargo(&["fmt", "--all", "--check"])?),
+        Step::new("clippy", clippy()?),
+        Step::new("documentation", documentation()?),
+    ];
+    if has_cargo_deny()? {
+        steps.push(Step::new("dependencies", cargo(&["deny", "check"])?));
+    } else {
+        println!(
+            "cargo-deny is not installed, so deny.toml is not checked; `cargo install cargo-deny` adds it."
+        );
+    }
+    run_all(steps)
+}
+
+fn clippy() -> Result<Command> {
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+}
+
+fn documentation() -> Result<Command> {
+    let mut command = cargo(&["doc", "--workspace", "--no-deps"])?;
+    command.env("RUSTDOCFLAGS", "--deny warnings");
+    Ok(command)
+}
+
+fn python() -> Result<Command> {
+    terminal(&["run", "--", "sh", "-c", PYTHON_CLIENT])
+}
+
+fn terminal(arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(programs("debug")?.join("smartpos-terminal"));
+    command.args(arguments).current_dir(workspace()?);
+    Ok(command)
+}
+
+fn has_cargo_deny() -> Result<bool> {
+    let probe = cargo(&["deny", "--version"])?.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    Ok(probe.is_ok_and(|status| status.success()))
+}

@@ -1,0 +1,57 @@
+//! Everything there is to run: `cargo xtask help`.
+//!
+//! No dependencies, so that it compiles in a second on a machine that has nothing yet.
+
+#![expect(clippy::print_stderr, reason = "a command-line tool says what went wrong on stderr")]
+
+mod cargo;
+mod checks;
+mod packages;
+mod steps;
+mod terminal;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo            build, start a virtual terminal, sell for ¥12.34, compare the ledgers
+  up              build, start a virtual terminal and leave it running
+  down            stop it
+  test [--fast]   what every change has to pass; --fast leaves out what takes minutes
+  lint            format, clippy, documentation, dependencies
+  bench           measure speed and size of the release build
+  help            this text
+
+demo, up, test and bench install the Debian packages that they miss, and say so.
+";
+
+/// An error is a sentence for the person at the keyboard: what failed, and what to do.
+type Result<T = ()> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        ["test"] => checks::test(checks::Depth::All),
+        ["test", "--fast"] => checks::test(checks::Depth::Fast),
+        ["lint"] => checks::lint(),
+        [command @ ("demo" | "up" | "down"), rest @ ..] => terminal::run(command, rest),
+        ["bench", rest @ ..] => terminal::bench(rest),
+        _ => {
+            eprint!("`{}` is not a command.\n\n{HELP}", words.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

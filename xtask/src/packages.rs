@@ -1,0 +1,114 @@
+//! The Debian packages that the workspace needs beside the Rust toolchain.
+
+use std::process::{Command, Stdio};
+
+use crate::Result;
+use crate::cargo::{run, shown};
+
+/// What a Debian package is needed for.
+struct Package {
+    name: &'static str,
+    purpose: &'static str,
+}
+
+/// What building and the virtual terminal need.
+const TERMINAL: &[Package] = &[
+    Package { name: "gcc", purpose: "linking, and the C parts of aws-lc and SQLite" },
+    Package { name: "libc6-dev", purpose: "the same" },
+    Package { name: "dbus-daemon", purpose: "the two buses of the virtual terminal" },
+    Package { name: "util-linux", purpose: "setpriv, so that the virtual terminal leaves no process behind" },
+];
+
+/// What the tests need besides.
+const TESTS: &[Package] = &[
+    Package { name: "dbus-bin", purpose: "dbus-monitor, to look for secrets on the buses" },
+    Package { name: "gdb", purpose: "gcore, to look for secrets in a core dump" },
+    Package { name: "python3", purpose: "the client in Python" },
+    Package { name: "python3-dbus", purpose: "the client in Python" },
+    Package { name: "python3-gi", purpose: "the main loop of the client in Python" },
+    Package { name: "systemd", purpose: "busctl, the D-Bus client that a developer types" },
+];
+
+/// Installs what demo, up and bench miss.
+pub(crate) fn for_terminal() -> Result {
+    install(TERMINAL.iter())
+}
+
+/// Installs what the tests miss.
+pub(crate) fn for_tests() -> Result {
+    install(TERMINAL.iter().chain(TESTS))
+}
+
+fn install(needed: impl Iterator<Item = &'static Package> + Clone) -> Result {
+    let names: Vec<&str> = needed.clone().map(|package| package.name).collect();
+    let query = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${Package} ${db:Status-Status}\\n"])
+        .args(&names)
+        .stderr(Stdio::null())
+        .output();
+    let Ok(known) = query else {
+        println!("This is no Debian system; please see to it yourself that it has: {}", names.join(" "));
+        return Ok(());
+    };
+    let missing = missing(&names, &String::from_utf8_lossy(&known.stdout));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("These Debian packages are missing, and will be installed with apt-get:");
+    for package in needed.filter(|package| missing.contains(&package.name)) {
+        println!("  {:<12} {}", package.name, package.purpose);
+    }
+    let mut install = vec!["install", "--yes", "--no-install-recommends"];
+    install.extend(&missing);
+    apt_get(&["update"])?;
+    apt_get(&install)
+}
+
+/// Those of `names` that `known`, lines of a name and a status, does not call installed.
+fn missing<'a>(names: &[&'a str], known: &str) -> Vec<&'a str> {
+    let installed: Vec<&str> = known.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
+    names.iter().copied().filter(|name| !installed.contains(name)).collect()
+}
+
+fn apt_get(arguments: &[&str]) -> Result {
+    let mut command = if is_root()? {
+        Command::new("apt-get")
+    } else if is_on_path("sudo") {
+        let mut sudo = Command::new("sudo");
+        // sudo clears the environment, so the setting goes on the command line.
+        sudo.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        sudo
+    } else {
+        return Err(format!(
+            "packages are missing, and there is no sudo here; as root, type: apt-get {}",
+            arguments.join(" ")
+        ));
+    };
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    println!("$ {}", shown(&command));
+    run(&mut command)
+}
+
+fn is_root() -> Result<bool> {
+    let id = Command::new("id")
+        .arg("-u")
+        .output()
+        .map_err(|error| format!("`id -u` cannot be started: {error}"))?;
+    Ok(id.stdout == b"0\n")
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_that_is_unknown_or_only_configured_is_missing() {
+        let known = "gcc installed\nlibc6-dev installed\ngdb config-files\n";
+        assert_eq!(missing(&["gcc", "gdb", "dbus-daemon"], known), ["gdb", "dbus-daemon"]);
+    }
+}

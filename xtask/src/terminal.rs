@@ -1,0 +1,37 @@
+//! The virtual terminal: builds it, then becomes `smartpos-terminal`.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::Result;
+use crate::cargo::{self, cargo, programs, shown, workspace};
+use crate::packages;
+
+/// `demo`, `up` and `down` of the development build.
+pub(crate) fn run(command: &str, arguments: &[&str]) -> Result {
+    if command != "down" {
+        packages::for_terminal()?;
+        run_cargo(&["build", "--workspace"])?;
+    }
+    become_terminal("debug", command, arguments)
+}
+
+/// Measures the release build.
+pub(crate) fn bench(arguments: &[&str]) -> Result {
+    packages::for_terminal()?;
+    run_cargo(&["build", "--workspace", "--release"])?;
+    become_terminal("release", "bench", arguments)
+}
+
+fn run_cargo(arguments: &[&str]) -> Result {
+    let mut command = cargo(arguments)?;
+    println!("==> {}", shown(&command));
+    cargo::run(&mut command)
+}
+
+fn become_terminal(profile: &str, command: &str, arguments: &[&str]) -> Result {
+    let program = programs(profile)?.join("smartpos-terminal");
+    // exec only returns when it failed.
+    let error = Command::new(&program).arg(command).args(arguments).current_dir(workspace()?).exec();
+    Err(format!("{} cannot be started: {error}; `cargo build --workspace` makes it", program.display()))
+}
