@@ -202,6 +202,7 @@ pub fn option<'a>(key: &'a str, value: impl Into<Variant<'a>>) -> HashMap<&'a st
 pub fn error_name<T: std::fmt::Debug>(result: zbus::Result<T>) -> String {
     match result {
         Err(zbus::Error::MethodError(name, _, _)) => name.as_str().replace("org.smartpos.Error.", ""),
+        Err(zbus::Error::FDO(error)) => zbus::DBusError::name(&*error).to_string(),
         other => panic!("an error was expected: {other:?}"),
     }
 }

@@ -28,7 +28,9 @@ async fn interfaces(bus: &Connection, service: &str, path: &str) -> Vec<(String,
         .await
         .unwrap();
     let xml = object.introspect().await.expect("the object answers");
-    let parts = xml.split("<interface name=\"").skip(1).filter_map(|part| {
+    // Objects below this one are shown inside of it.
+    let own = xml.splitn(3, "<node").nth(1).unwrap_or_default();
+    let parts = own.split("<interface name=\"").skip(1).filter_map(|part| {
         let name = part.split('"').next()?.to_string();
         let body = part.split("</interface>").next()?;
         name.starts_with("org.smartpos.").then(|| (name, format!("<interface name=\"{body}</interface>\n")))

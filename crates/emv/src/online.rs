@@ -55,10 +55,12 @@ impl Kernel {
         self.generate_second_ac(if approved { reference_control::TC } else { reference_control::AAC })
     }
 
-    /// Clause 10.7: the issuer could not be asked.
+    /// Clause 10.7: the issuer could not be asked. A terminal that is online only declines, whatever the default action
+    /// codes say.
     pub(crate) fn decide_without_host(&mut self) -> Progress {
         self.online = Online::Unreachable;
-        let request = self.offline_request();
+        let online_only = self.config.terminal.is_online_only();
+        let request = if online_only { reference_control::AAC } else { self.offline_request() };
         let arc = if request == reference_control::TC { b"Y3" } else { b"Z3" };
         self.data.set(tags::ARC, arc);
         self.generate_second_ac(request)

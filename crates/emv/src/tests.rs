@@ -17,9 +17,11 @@ const NO_CAPKS: &str = include_str!("../../../config/emv/capks.toml");
 /// A transaction with more steps than this does not end.
 const MAX_STEPS: usize = 1000;
 
+/// A terminal that can also decide offline, since there is more to test about one.
 pub(crate) fn config_with(change: impl Fn(String) -> String) -> Arc<Config> {
+    let terminal = TERMINAL.replace(r#"terminal_type = "21""#, r#"terminal_type = "22""#);
     let applications = change(AIDS.to_owned());
-    Arc::new(Config::from_toml_parts(TERMINAL, &applications, &[NO_CAPKS, &capk_toml()]).unwrap())
+    Arc::new(Config::from_toml_parts(&terminal, &applications, &[NO_CAPKS, &capk_toml()]).unwrap())
 }
 
 fn transaction() -> Transaction {
@@ -335,6 +337,23 @@ fn a_host_that_declines_gets_an_aac() {
 fn a_card_that_declines_what_the_host_approved_is_reversed() {
     let (_, outcome) = run(&mut with(|card| card.second_ac = "00 0021 8877665544332211"), ALL_WELL);
     assert_eq!((outcome.decision, outcome.must_reverse()), (Decision::Declined, true));
+}
+
+#[test]
+fn an_online_only_terminal_asks_for_the_host_and_declines_without_it() {
+    // The card and its action codes would have both approved offline.
+    let below_floor = AIDS.replace("floor_limit = 0", "floor_limit = 100000");
+    let config = Arc::new(Config::from_toml_parts(TERMINAL, &below_floor, &[&capk_toml()]).unwrap());
+    let mut card = with(|card| {
+        card.cvm_list = "00000000 00000000 1F00";
+        card.second_ac = "00 0021 8877665544332211";
+    });
+    let mut kernel = Kernel::new(config, transaction());
+    let (outcome, _) = run_until_end(&mut kernel, &mut card, World { host: None, ..ALL_WELL }).unwrap();
+    assert_eq!((outcome.reason, outcome.arc), (Reason::DeclinedUnableToGoOnline, Some(*b"Z3")));
+    let requests: Vec<u8> =
+        card.log.iter().filter(|command| command[1] == 0xAE).map(|command| command[2]).collect();
+    assert_eq!(requests, [cryptogram::reference_control::ARQC, cryptogram::reference_control::AAC]);
 }
 
 #[test]

@@ -5,7 +5,9 @@
     reason = "helpers of tests may stop at the first surprise"
 )]
 
-use iso8583::{Builder, Error, Host, Mti, Place, Profile, set_mac};
+use std::collections::BTreeMap;
+
+use iso8583::{Builder, Class, Error, Field, Host, Length, Mti, Place, Profile, set_mac};
 use proptest::prelude::*;
 
 fn unionpay() -> Host {
@@ -34,7 +36,7 @@ fn other() -> Profile {
 }
 
 fn packed(builder: &Builder<'_>) -> Vec<u8> {
-    let mut out = [0; 2048];
+    let mut out = [0; 4096];
     let length = builder.pack(&mut out).unwrap();
     out[..length].to_vec()
 }
@@ -207,31 +209,68 @@ fn the_key_download_is_cut_only_at_its_exact_length() {
     assert_eq!(keys.split(&[0; 61]), None);
 }
 
+/// A message of the chosen elements, as far as `codec` has them; the numbers choose length and content.
+fn message_of(codec: &Profile, chosen: &BTreeMap<u8, u16>) -> Vec<u8> {
+    let content = |field: &Field, seed: u16| {
+        let length = match field.length {
+            Length::Fixed(length) => length,
+            Length::Variable { max, .. } if field.class == Class::N => seed % (max / 2 + 1) * 2,
+            Length::Variable { max, .. } => seed % (max + 1),
+        };
+        let alphabet = match field.class {
+            Class::N => "0123456789",
+            Class::Z => "0123456789D",
+            Class::A => "AZ az",
+            Class::An => "09 AZaz",
+            Class::Ans | Class::B => "09 AZaz~!",
+        };
+        let start = usize::from(seed) % alphabet.len();
+        alphabet.chars().cycle().skip(start).take(usize::from(length)).collect::<String>()
+    };
+    let known =
+        chosen.iter().filter_map(|(number, seed)| Some((*number, content(codec.field(*number)?, *seed))));
+    let contents: Vec<(u8, String)> = known.collect();
+    let mut builder = Builder::new(codec, Mti(0x0200));
+    for (number, content) in &contents {
+        if codec.field(*number).unwrap().class == Class::B {
+            builder.bytes(*number, content.as_bytes());
+        } else {
+            builder.text(*number, content);
+        }
+    }
+    packed(&builder)
+}
+
+/// The message parsed and packed again, element by element, from what the parser handed out.
+fn repacked(codec: &Profile, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let message = codec.parse(bytes)?;
+    let texts: Vec<String> = message.fields().map(|value| value.text()).collect();
+    let mut again = Builder::new(codec, message.mti());
+    for (value, text) in message.fields().zip(&texts) {
+        if value.field().class == Class::B {
+            again.bytes(value.number(), value.bytes());
+        } else {
+            again.text(value.number(), text);
+        }
+    }
+    Ok(packed(&again))
+}
+
 proptest! {
     #[test]
-    fn whatever_parses_is_packed_into_the_same_bytes(
-        mti in 0u16..10, bitmap in any::<[u8; 8]>(), content in proptest::collection::vec(0u8..0x3A, 0..400),
+    fn any_message_and_any_changed_message_that_parses_is_packed_into_the_same_bytes(
+        chosen in proptest::collection::btree_map(2u8..=128, any::<u16>(), 0..20),
+        position in any::<prop::sample::Index>(),
+        change in any::<u8>(),
+        use_other in any::<bool>(),
     ) {
-        // Bits of the profile only, so that many inputs get past the bitmap.
-        let known = [0x70, 0x3C, 0x05, 0xC1, 0x2F, 0xD1, 0x9E, 0x1F];
-        let bitmap: Vec<u8> = bitmap.iter().zip(known).map(|(bits, known)| bits & known & 0x55).collect();
-        let bytes = [&mti.to_be_bytes()[..], &bitmap, &content].concat();
-        let codec = unionpay().codec;
-        let whole = match codec.parse(&bytes) {
-            Err(Error::Trailing(rest)) => &bytes[..bytes.len() - rest],
-            _ => &bytes[..],
-        };
-        if let Ok(message) = codec.parse(whole) {
-            let mut again = Builder::new(&codec, message.mti());
-            let texts: Vec<String> = message.fields().map(|value| value.text()).collect();
-            for (value, text) in message.fields().zip(&texts) {
-                if value.field().class == iso8583::Class::B {
-                    again.bytes(value.number(), value.bytes());
-                } else {
-                    again.text(value.number(), text);
-                }
-            }
-            prop_assert_eq!(packed(&again), whole);
+        let codec = if use_other { other() } else { unionpay().codec };
+        let mut bytes = message_of(&codec, &chosen);
+        prop_assert_eq!(&repacked(&codec, &bytes), &Ok(bytes.clone()));
+        let position = position.index(bytes.len());
+        bytes[position] ^= change;
+        if let Ok(again) = repacked(&codec, &bytes) {
+            prop_assert_eq!(again, bytes);
         }
     }
 

@@ -157,7 +157,7 @@ impl TdesKey {
     }
 
     fn cipher(&self) -> TdesEde2 {
-        TdesEde2::new(&Array(self.0))
+        TdesEde2::new((&self.0).into())
     }
 }
 

@@ -66,7 +66,11 @@ impl PaymentService {
     /// The transaction object that the caller started with `key`. The operator finds everybody's.
     ///
     /// Errors: InvalidArgument, NotPermitted (`payment.read`), NotFound.
-    async fn get_transaction(&self, key: &str, #[zbus(header)] header: Header<'_>) -> Result<OwnedObjectPath> {
+    async fn get_transaction(
+        &self,
+        key: &str,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath> {
         let admitted = self.guard.admit(&header, Permission::PaymentRead).await?;
         let sale = self.counter.find(&key.parse()?, &admitted.caller).await?;
         Ok(sale.path().clone())
@@ -148,7 +152,10 @@ impl PaymentService {
         let print = options.take("print")?.unwrap_or(true);
         options.finish()?;
         if !(1..=MAX_AMOUNT).contains(&amount) {
-            return Err(Error::invalid("amount", format!("{amount} is not from 1 to {MAX_AMOUNT} minor units")));
+            return Err(Error::invalid(
+                "amount",
+                format!("{amount} is not from 1 to {MAX_AMOUNT} minor units"),
+            ));
         }
         if currency.len() != 3 || !currency.bytes().all(|letter| letter.is_ascii_uppercase()) {
             return Err(Error::invalid("currency", "give three capital letters of ISO 4217, such as CNY"));
@@ -161,7 +168,14 @@ impl PaymentService {
             return Err(Error::invalid("options.order", "give up to 32 printable characters"));
         }
         let key: Key = key.parse()?;
-        Ok(Request { owner: caller.identity.to_string(), key, amount, currency: currency.to_string(), order, print })
+        Ok(Request {
+            owner: caller.identity.to_string(),
+            key,
+            amount,
+            currency: currency.to_string(),
+            order,
+            print,
+        })
     }
 }
 

@@ -48,7 +48,8 @@ impl CardSession {
         when: &str,
     ) -> zbus::Result<CardSession> {
         let counter = u32::try_from(sale.id.rem_euclid(99_999_999)).unwrap_or_default();
-        let owner = zbus::fdo::DBusProxy::new(bus).await?.get_name_owner("org.smartpos.Card".try_into()?).await?;
+        let owner =
+            zbus::fdo::DBusProxy::new(bus).await?.get_name_owner("org.smartpos.Card".try_into()?).await?;
         // Listening begins before the transaction does, so that nothing it says is missed.
         let rule = MatchRule::builder()
             .msg_type(MessageType::Signal)
@@ -56,7 +57,9 @@ impl CardSession {
             .interface("org.smartpos.CardTransaction1")
             .build()?;
         let signals = MessageStream::for_match_rule(rule, bus, None).await?;
-        let path = card.start(sale.request.amount, &sale.request.currency, when, counter, Default::default()).await?;
+        let path = card
+            .start(sale.request.amount, &sale.request.currency, when, counter, Default::default())
+            .await?;
         let proxy = CardTransactionProxy::builder(bus).path(path).build().await?;
         let connection = bus.clone();
         let gone = tokio::spawn(async move {
@@ -80,9 +83,13 @@ impl CardSession {
                 continue;
             }
             let event = match header.member().map(|member| member.as_str()) {
-                Some("Progress") => message.body().deserialize().map(|(step, details)| CardEvent::Progress(step, details)),
+                Some("Progress") => {
+                    message.body().deserialize().map(|(step, details)| CardEvent::Progress(step, details))
+                }
                 Some("OnlineRequested") => message.body().deserialize().map(|card| online_card(&card)),
-                Some("Completed") => message.body().deserialize().map(|(outcome, result)| completed(outcome, &result)),
+                Some("Completed") => {
+                    message.body().deserialize().map(|(outcome, result)| completed(outcome, &result))
+                }
                 _ => continue,
             };
             return event.unwrap_or_else(|error| {

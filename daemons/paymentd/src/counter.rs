@@ -36,7 +36,8 @@ struct Shared {
 
 impl Counter {
     pub(crate) fn new(buses: Buses, guards: Guards, journal: Journal, teller: mpsc::Sender<Sale>) -> Counter {
-        let shared = Shared { buses, guards, journal, teller, door: Default::default(), served: Default::default() };
+        let shared =
+            Shared { buses, guards, journal, teller, door: Default::default(), served: Default::default() };
         Counter { shared: Arc::new(shared) }
     }
 
@@ -59,7 +60,8 @@ impl Counter {
             return Err(Error::Busy("a payment is running; start this one when it has ended".to_string()));
         }
         let place = self.shared.teller.try_reserve();
-        let place = place.map_err(|_| Error::Busy("the payment before is just ending; try again".to_string()))?;
+        let place =
+            place.map_err(|_| Error::Busy("the payment before is just ending; try again".to_string()))?;
         let transaction = self.shared.journal.create(request, now()).await;
         let transaction = transaction.map_err(|error| Error::internal("the sale was not begun", error))?;
         let sale = self.show(transaction, caller).await?;

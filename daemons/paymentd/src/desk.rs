@@ -159,7 +159,9 @@ impl Sale {
         let outcome = transaction.outcome.map(|outcome| outcome.as_str()).unwrap_or_default();
         for follower in followers {
             let Ok(emitter) = follower.emitter(&self.shared.buses, self.path()) else { continue };
-            if let Err(error) = TransactionObject::completed(&emitter, outcome, transaction.to_dictionary()).await {
+            if let Err(error) =
+                TransactionObject::completed(&emitter, outcome, transaction.to_dictionary()).await
+            {
                 log::warn!("{} can't be told: {error}", follower.identity);
             }
         }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use service::request::Key;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{Row as _, SqliteConnection};
 
 use crate::transaction::{Card, Event, Outcome, Request, State, Transaction};
@@ -82,7 +84,9 @@ impl Journal {
             let mut tx = self.pool.begin().await?;
             sqlx::raw_sql(*step).execute(&mut *tx).await?;
             let number = version.saturating_add(index).saturating_add(1);
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}"))).execute(&mut *tx).await?;
+            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}")))
+                .execute(&mut *tx)
+                .await?;
             tx.commit().await?;
         }
         Ok(())
@@ -109,7 +113,13 @@ impl Journal {
     }
 
     /// Gives the transaction its trace number and arms the reversal; durable before the request is sent.
-    pub(crate) async fn authorize(&self, transaction: &mut Transaction, card: Card, chip_data: String, now: i64) -> Result<()> {
+    pub(crate) async fn authorize(
+        &self,
+        transaction: &mut Transaction,
+        card: Card,
+        chip_data: String,
+        now: i64,
+    ) -> Result<()> {
         let mut tx = self.pool.begin().await?;
         let (stan, batch) = next_stan(&mut tx).await?;
         let event = Event::Authorized { stan, batch, card, chip_data };
@@ -162,7 +172,8 @@ impl Journal {
 
     /// What is not done: transactions without an end, and reversals that the host has not acknowledged; oldest first.
     pub(crate) async fn open_items(&self) -> Result<Vec<Transaction>> {
-        let select = "SELECT id, body FROM transactions WHERE state <> 'final' OR reversal = 'pending' ORDER BY id";
+        let select =
+            "SELECT id, body FROM transactions WHERE state <> 'final' OR reversal = 'pending' ORDER BY id";
         let rows = sqlx::query(select).fetch_all(&self.pool).await?;
         rows.iter().map(read).collect()
     }
@@ -186,12 +197,18 @@ async fn next_stan(connection: &mut SqliteConnection) -> Result<(u32, u32)> {
     Ok((row.try_get("stan")?, row.try_get("batch")?))
 }
 
-async fn write(connection: &mut SqliteConnection, before: &Transaction, event: &Event, now: i64) -> Result<Transaction> {
+async fn write(
+    connection: &mut SqliteConnection,
+    before: &Transaction,
+    event: &Event,
+    now: i64,
+) -> Result<Transaction> {
     let mut transaction = before.clone();
     transaction.apply(event, now).map_err(JournalError::Event)?;
     append_event(connection, transaction.id, now, event).await?;
     // The state that the event was decided on must still be the one that stands here.
-    let update = "UPDATE transactions SET state = ?, outcome = ?, reversal = ?, body = ? WHERE id = ? AND state = ?";
+    let update =
+        "UPDATE transactions SET state = ?, outcome = ?, reversal = ?, body = ? WHERE id = ? AND state = ?";
     let updated = sqlx::query(update)
         .bind(transaction.state.as_str())
         .bind(transaction.outcome.map(|outcome| outcome.as_str()).unwrap_or_default())
@@ -220,7 +237,9 @@ async fn append_event(connection: &mut SqliteConnection, id: i64, now: i64, even
 
 /// Whether `state` is the word for a state; filters are checked before they are looked up.
 pub(crate) fn is_state(word: &str) -> bool {
-    [State::Created, State::Authorizing, State::Answered, State::Final].iter().any(|state| state.as_str() == word)
+    [State::Created, State::Authorizing, State::Answered, State::Final]
+        .iter()
+        .any(|state| state.as_str() == word)
 }
 
 /// Whether `word` is the word for an outcome.

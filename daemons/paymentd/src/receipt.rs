@@ -25,7 +25,15 @@ pub(crate) async fn print(
 fn document<'a>(sale: &'a Transaction, merchant: &'a Merchant) -> Document<'a> {
     let digits = merchant.currency_code().map_or(2, |(_, digits)| digits);
     let mut document = Document::new();
-    document.push(text(merchant.name.clone(), &[("align", "center".into()), ("bold", true.into()), ("double_width", true.into()), ("double_height", true.into())]));
+    document.push(text(
+        merchant.name.clone(),
+        &[
+            ("align", "center".into()),
+            ("bold", true.into()),
+            ("double_width", true.into()),
+            ("double_height", true.into()),
+        ],
+    ));
     document.push(text("签购单 / SALES SLIP".to_string(), &[("align", "center".into())]));
     document.push(("rule", Properties::new()));
     document.push(pair("商户编号 MID", &merchant.merchant));
@@ -33,7 +41,7 @@ fn document<'a>(sale: &'a Transaction, merchant: &'a Merchant) -> Document<'a> {
     document.push(pair("卡号 CARD", &sale.card.masked_pan));
     document.push(pair("应用 APP", &sale.card.label));
     document.push(pair("交易类型 TYPE", "消费 SALE"));
-    document.push(pair("日期时间 DATE", &local_time(sale.finished)));
+    document.push(pair("时间 TIME", &local_time(sale.finished)));
     document.push(pair("批次号 BATCH", &format!("{:06}", sale.batch)));
     document.push(pair("凭证号 TRACE", &format!("{:06}", sale.stan)));
     document.push(pair("授权码 AUTH", &sale.answer.approval));
@@ -44,14 +52,30 @@ fn document<'a>(sale: &'a Transaction, merchant: &'a Merchant) -> Document<'a> {
     document.push(("rule", Properties::new()));
     let amount = format!("{} {}", symbol(&sale.request.currency), decimal(sale.request.amount, digits));
     document.push(text("金额 AMOUNT".to_string(), &[]));
-    document.push(text(amount, &[("align", "right".into()), ("bold", true.into()), ("double_width", true.into()), ("double_height", true.into())]));
+    document.push(text(
+        amount,
+        &[
+            ("align", "right".into()),
+            ("bold", true.into()),
+            ("double_width", true.into()),
+            ("double_height", true.into()),
+        ],
+    ));
     document.push(("rule", Properties::new()));
-    for (name, value) in [("AID", &sale.card.aid), ("TC", &sale.card.cryptogram), ("TVR", &sale.card.tvr), ("TSI", &sale.card.tsi)] {
+    for (name, value) in [
+        ("AID", &sale.card.aid),
+        ("TC", &sale.card.cryptogram),
+        ("TVR", &sale.card.tvr),
+        ("TSI", &sale.card.tsi),
+    ] {
         document.push(pair(name, value));
     }
     document.push(text(verification(&sale.card.cvm).to_string(), &[("align", "center".into())]));
     document.push(("feed", Properties::from([("lines", 1u32.into())])));
-    document.push(("qr", Properties::from([("data", sale.answer.reference.clone().into()), ("align", "center".into())])));
+    if !sale.answer.reference.is_empty() {
+        let reference = sale.answer.reference.clone();
+        document.push(("qr", Properties::from([("data", reference.into()), ("align", "center".into())])));
+    }
     document.push(text("持卡人存根 CARDHOLDER COPY".to_string(), &[("align", "center".into())]));
     document.push(("feed", Properties::from([("lines", 3u32.into())])));
     document.push(("cut", Properties::new()));
@@ -68,13 +92,18 @@ fn text<'a>(text: String, style: &[(&'a str, Variant<'a>)]) -> (&'a str, Propert
     ("text", properties)
 }
 
-/// A line with a name on the left and a value on the right.
+/// A line with a name on the left and a value on the right, which gets all that the name leaves.
 fn pair<'a>(name: &'a str, value: &str) -> (&'a str, Properties<'a>) {
-    let cells: Vec<HashMap<&str, Variant<'_>>> = vec![
-        HashMap::from([("text", name.into())]),
-        HashMap::from([("text", value.to_string().into()), ("align", "right".into())]),
+    let cells: Vec<Properties<'_>> = vec![
+        Properties::from([("text", name.into()), ("width", columns(name).into())]),
+        Properties::from([("text", value.to_string().into()), ("align", "right".into())]),
     ];
     ("columns", Properties::from([("cells", cells.into())]))
+}
+
+/// The width of `name` and a space after it, in half-width characters.
+fn columns(name: &str) -> u32 {
+    name.chars().map(|letter| if letter.is_ascii() { 1u32 } else { 2 }).fold(1, u32::saturating_add)
 }
 
 fn verification(cvm: &str) -> &'static str {
@@ -105,7 +134,11 @@ fn decimal(amount: u64, digits: u32) -> String {
     }
     let unit = 10u64.saturating_pow(digits);
     let width = usize::try_from(digits).unwrap_or_default();
-    format!("{}.{:0width$}", amount.checked_div(unit).unwrap_or_default(), amount.checked_rem(unit).unwrap_or_default())
+    format!(
+        "{}.{:0width$}",
+        amount.checked_div(unit).unwrap_or_default(),
+        amount.checked_rem(unit).unwrap_or_default()
+    )
 }
 
 #[cfg(test)]

@@ -72,7 +72,9 @@ fn ended_without_host(end: CardEnd) -> Event {
         "declined" => (Outcome::Declined, end.reason),
         "cancelled" => (Outcome::Cancelled, end.reason),
         // This terminal has no store-and-forward: what the host did not approve is not sold.
-        "approved" => (Outcome::Declined, "the card approved offline, which this terminal does not take".to_string()),
+        "approved" => {
+            (Outcome::Declined, "the card approved offline, which this terminal does not take".to_string())
+        }
         _ => (Outcome::Failed, end.reason),
     };
     Event::Finished { outcome, reason, card: Some(end.card), answer: None, reversal: None }
@@ -106,7 +108,13 @@ async fn online(
             // The card is told that nobody answered; whatever it says, the sale is taken back.
             let card = without_host_card(&mut session).await;
             let reversal = Some(teller.host().reversal_reason(&error).to_string());
-            Ok(Event::Finished { outcome: Outcome::Reversed, reason: error.to_string(), card, answer: None, reversal })
+            Ok(Event::Finished {
+                outcome: Outcome::Reversed,
+                reason: error.to_string(),
+                card,
+                answer: None,
+                reversal,
+            })
         }
     }
 }
@@ -124,7 +132,13 @@ async fn ask_host(
 /// The host could not be reached, and knows nothing of the sale.
 async fn without_host(session: &mut CardSession, error: &HostError) -> Event {
     let card = without_host_card(session).await;
-    Event::Finished { outcome: Outcome::Failed, reason: error.to_string(), card, answer: None, reversal: None }
+    Event::Finished {
+        outcome: Outcome::Failed,
+        reason: error.to_string(),
+        card,
+        answer: None,
+        reversal: None,
+    }
 }
 
 async fn without_host_card(session: &mut CardSession) -> Option<crate::transaction::Card> {

@@ -167,10 +167,14 @@ impl Teller {
         let printing = receipt::print(&self.printer, transaction, &self.merchant);
         match tokio::time::timeout(PRINTER_LIMIT, printing).await {
             Ok(Ok(job)) => {
-                self.journal.record(transaction, &Event::ReceiptQueued { job: job.to_string() }, now()).await?;
+                self.journal
+                    .record(transaction, &Event::ReceiptQueued { job: job.to_string() }, now())
+                    .await?;
             }
             Ok(Err(error)) => log::warn!(stan = transaction.stan; "the receipt was not printed: {error}"),
-            Err(_) => log::warn!(stan = transaction.stan; "the receipt was not printed: the printer daemon is silent"),
+            Err(_) => {
+                log::warn!(stan = transaction.stan; "the receipt was not printed: the printer daemon is silent")
+            }
         }
         Ok(())
     }
@@ -195,4 +199,3 @@ impl Teller {
         &mut self.host
     }
 }
-

@@ -228,7 +228,9 @@ impl Transaction {
             (State::Created | State::Authorizing | State::Answered, Event::Finished { .. }) => {
                 self.finish(event, now)?;
             }
-            (State::Final, Event::ReversalAcknowledged { .. }) if self.reversal == Some(Reversal::Pending) => {
+            (State::Final, Event::ReversalAcknowledged { .. })
+                if self.reversal == Some(Reversal::Pending) =>
+            {
                 self.reversal = Some(Reversal::Acknowledged);
             }
             (State::Final, Event::ReceiptQueued { job }) => self.receipt_job.clone_from(job),
@@ -250,7 +252,11 @@ impl Transaction {
             _ => true,
         };
         if !allowed || (*outcome == Outcome::Reversed) != reversal.is_some() {
-            return Err(format!("a transaction in state {} can't end {}", self.state.as_str(), outcome.as_str()));
+            return Err(format!(
+                "a transaction in state {} can't end {}",
+                self.state.as_str(),
+                outcome.as_str()
+            ));
         }
         self.state = State::Final;
         self.outcome = Some(*outcome);
@@ -323,7 +329,9 @@ impl Transaction {
             ("reference", self.answer.reference.clone()),
             ("receipt_job", self.receipt_job.clone()),
         ];
-        values.extend(texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key, text.into())));
+        values.extend(
+            texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key, text.into())),
+        );
         values
             .into_iter()
             .filter_map(|(key, value)| Some((key.to_string(), value.try_into_owned().ok()?)))

@@ -142,6 +142,11 @@ impl Applet {
         })
     }
 
+    /// The application transaction counter (tag 9F36).
+    pub(crate) fn atc(&self) -> u16 {
+        self.memory.atc
+    }
+
     pub(crate) fn profile(&self) -> &Profile {
         &self.profile
     }

@@ -30,6 +30,11 @@ impl Card {
         self.applet.profile()
     }
 
+    /// The application transaction counter (tag 9F36).
+    pub fn atc(&self) -> u16 {
+        self.applet.atc()
+    }
+
     /// The answer to reset; `None` if the chip is mute or the card is gone. Powering up needs [`Card::reset`].
     pub fn atr(&self) -> Option<Vec<u8>> {
         (!self.profile().behaviour.mute && !self.is_removed()).then(|| ATR.to_vec())

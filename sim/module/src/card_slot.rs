@@ -1,14 +1,20 @@
 //! The card slot (ISO/IEC 7816-3), with a virtual card in it or none.
 
+use std::collections::HashMap;
+
 use link::{Event, Refusal};
 use sim_cards::Card;
 use zeroize::Zeroizing;
 
 use crate::{Refused, refused};
 
-/// The slot.
+/// The slot, and what the cards that were in it remember.
 #[derive(Default)]
-pub(crate) struct CardSlot(Option<Inserted>);
+pub(crate) struct CardSlot {
+    inserted: Option<Inserted>,
+    /// The application transaction counter of each card that left: a host refuses one that comes twice.
+    counters: HashMap<String, u16>,
+}
 
 struct Inserted {
     name: String,
@@ -19,21 +25,28 @@ struct Inserted {
 impl CardSlot {
     /// The name of the card in the slot.
     pub(crate) fn card(&self) -> Option<&str> {
-        self.0.as_ref().map(|inserted| inserted.name.as_str())
+        self.inserted.as_ref().map(|inserted| inserted.name.as_str())
     }
 
     /// Puts a card in, if the slot is free.
     pub(crate) fn insert(&mut self, name: &str, card: Card) -> bool {
-        let free = self.0.is_none();
+        let free = self.inserted.is_none();
         if free {
-            self.0 = Some(Inserted { name: name.to_owned(), card, powered: false });
+            self.inserted = Some(Inserted { name: name.to_owned(), card, powered: false });
         }
         free
     }
 
     /// Takes the card out, and returns its name.
     pub(crate) fn remove(&mut self) -> Option<String> {
-        self.0.take().map(|inserted| inserted.name)
+        let inserted = self.inserted.take()?;
+        self.counters.insert(base(&inserted.name).to_owned(), inserted.card.atc());
+        Some(inserted.name)
+    }
+
+    /// The counter of a card that was in the slot before.
+    pub(crate) fn counter(&self, name: &str) -> Option<u16> {
+        self.counters.get(base(name)).copied()
     }
 
     /// Powers the card up, or resets it: the answer to reset.
@@ -47,7 +60,7 @@ impl CardSlot {
 
     /// Takes the card's power away.
     pub(crate) fn power_off(&mut self) {
-        if let Some(inserted) = &mut self.0 {
+        if let Some(inserted) = &mut self.inserted {
             inserted.powered = false;
         }
     }
@@ -69,7 +82,7 @@ impl CardSlot {
             return Ok(Zeroizing::new(response));
         }
         if inserted.card.is_removed() {
-            self.0 = None;
+            self.remove();
             events.push(Event::CardRemoved { slot: 0 });
             return refused(Refusal::NoCard, "the card was pulled out");
         }
@@ -77,6 +90,11 @@ impl CardSlot {
     }
 
     fn inserted(&mut self) -> Result<&mut Inserted, Refused> {
-        self.0.as_mut().ok_or_else(|| (Refusal::NoCard, "no card is in the slot".to_owned()))
+        self.inserted.as_mut().ok_or_else(|| (Refusal::NoCard, "no card is in the slot".to_owned()))
     }
+}
+
+/// The card's name without its parameter: `removed-early:3` and `removed-early:4` are one card.
+fn base(name: &str) -> &str {
+    name.split(':').next().unwrap_or(name)
 }

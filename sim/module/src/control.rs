@@ -61,6 +61,7 @@ pub fn command(
 }
 
 fn insert(device: &mut Device, name: &str, atc: u16) -> Reply {
+    let atc = device.slot.counter(name).map_or(atc, |last| last.max(atc));
     let card = match sim_cards::load_with_atc(name, atc) {
         Ok(card) => card,
         Err(error) => return Reply::refused(format!("{error}; `card list` shows the cards")),

@@ -116,7 +116,12 @@ fn pack(message: &Builder<'_>) -> Result<Vec<u8>, HostError> {
 }
 
 /// Whether `answer` is one to the request with `stan` from this terminal.
-pub(super) fn check_echo(answer: &Message<'_>, mti: Mti, stan: u32, merchant: &Merchant) -> Result<(), HostError> {
+pub(super) fn check_echo(
+    answer: &Message<'_>,
+    mti: Mti,
+    stan: u32,
+    merchant: &Merchant,
+) -> Result<(), HostError> {
     let wrong = |what: &str| Err(HostError::BadAnswer(format!("{what} is not that of the request")));
     if answer.mti() != mti {
         return wrong("the message type");
@@ -153,7 +158,10 @@ pub(super) fn working_keys(host: &Host, message: &Message<'_>) -> Result<Vec<Wor
     let field = host.sign_on.keys.field;
     let value = message.require(field).map_err(|error| HostError::BadAnswer(error.to_string()))?;
     let keys = host.sign_on.keys.split(value.bytes()).ok_or_else(|| {
-        HostError::BadAnswer(format!("DE {field}: {} bytes are not the keys that the profile lists", value.len()))
+        HostError::BadAnswer(format!(
+            "DE {field}: {} bytes are not the keys that the profile lists",
+            value.len()
+        ))
     })?;
     Ok(keys.iter().map(|key| (key.slot.to_string(), key.key.to_vec(), key.check.to_vec())).collect())
 }

@@ -45,7 +45,8 @@ impl Link {
                 return Err(HostError::NoAnswer("the host closed the connection".to_string()));
             }
             let received = buffer.get(..count).unwrap_or_default();
-            let (frame, rest) = decoder.push(received).map_err(|error| HostError::BadAnswer(error.to_string()))?;
+            let (frame, rest) =
+                decoder.push(received).map_err(|error| HostError::BadAnswer(error.to_string()))?;
             match frame {
                 Some(_) if !rest.is_empty() => {
                     return Err(HostError::BadAnswer("more than one message came".to_string()));

@@ -130,6 +130,8 @@ impl Host {
 
     /// Signs on: fetches working keys and hands them, enciphered as they are, to the secure module.
     pub(crate) async fn sign_on(&mut self, link: &mut Link) -> Result<(), HostError> {
+        // Given up half-way, the host has new keys and the module has not: then it is to be done again.
+        self.signed_on = false;
         let (stan, batch) = self.journal.next_stan().await?;
         let request = dialect::sign_on(&self.profile, &self.merchant, stan, batch)?;
         let answer = link.exchange(&request).await?;

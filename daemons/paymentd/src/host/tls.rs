@@ -29,7 +29,8 @@ impl Connector {
         }
         let chain = certificates(&credentials.join("host-client-cert.pem"))?;
         let key_file = credentials.join("host-client-key.pem");
-        let key = PrivateKeyDer::from_pem_file(&key_file).map_err(|error| format!("{}: {error}", key_file.display()))?;
+        let key = PrivateKeyDer::from_pem_file(&key_file)
+            .map_err(|error| format!("{}: {error}", key_file.display()))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

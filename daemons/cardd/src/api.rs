@@ -1,0 +1,267 @@
+//! `org.smartpos.Card1`, `org.smartpos.CardPayment1` and `org.smartpos.CardTransaction1`, as seen on the buses.
+
+use secure_module::{Error as ModuleError, KeySlot};
+use service::grants::Permission;
+use service::guard::Guard;
+use service::options::{Dictionary, Options};
+use service::{Error, Result};
+use zbus::message::Header;
+use zbus::names::OwnedUniqueName;
+use zbus::object_server::SignalEmitter;
+use zbus::{OwnedObjectPath, fdo, interface};
+
+use crate::interruption::{Command, HostAnswer, Line};
+use crate::purchase::Purchase;
+use crate::reader::Reader;
+use crate::supervisor::{ModuleHandle, View, refusal};
+
+/// Where the service is.
+pub(crate) const PATH: &str = "/org/smartpos/Card";
+/// The one daemon that may take payments with cards.
+const PAYMENT: &str = "org.smartpos.Payment";
+/// The most issuer data that a host sends: DE 55 has three digits of length, and EMV uses 255 bytes of them.
+const MAX_ISSUER_DATA: usize = 255;
+
+/// The state of the secure card module, on one bus.
+pub(crate) struct CardService {
+    pub(crate) guard: Guard,
+    pub(crate) module: ModuleHandle,
+}
+
+/// The secure card module: whether it is there, and what it says of itself. Reading needs `device.status`.
+#[interface(name = "org.smartpos.Card1")]
+impl CardService {
+    /// `ready`, `absent` or `tampered`.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn module_state(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
+        Ok(self.look(header).await?.state().to_string())
+    }
+
+    /// What the module says it is: its kind and firmware. Empty while it is absent.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn module(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
+        let view = self.look(header).await?;
+        let described = view.status().map(|status| format!("{} {}", status.kind, status.firmware));
+        Ok(described.unwrap_or_default())
+    }
+
+    /// Whether the module says that it was approved by somebody. Virtual ones never do.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn certified(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<bool> {
+        Ok(self.look(header).await?.status().is_some_and(|status| status.certified))
+    }
+
+    /// Whether a chip card is in the slot.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn card_present(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<bool> {
+        Ok(self.look(header).await?.card.is_some())
+    }
+}
+
+impl CardService {
+    async fn look(&self, header: Option<Header<'_>>) -> fdo::Result<View> {
+        if let Some(header) = header {
+            self.guard.admit(&header, Permission::DeviceStatus).await?;
+        }
+        Ok(self.module.now())
+    }
+}
+
+/// Card payments and keys, on the system bus.
+pub(crate) struct CardPaymentService {
+    pub(crate) guard: Guard,
+    pub(crate) module: ModuleHandle,
+    pub(crate) reader: Reader,
+}
+
+/// Card payments and the acquirer's working keys, for `org.smartpos.Payment` alone.
+#[interface(name = "org.smartpos.CardPayment1")]
+impl CardPaymentService {
+    /// Begins an EMV transaction and returns its object, `/org/smartpos/Card/transaction/NUMBER`.
+    ///
+    /// `amount` is in minor units of `currency` (ISO 4217, three letters). `when` is local time, `YYMMDDhhmmss`.
+    /// `counter` is the transaction sequence counter, up to eight digits. No options are known.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, Busy, DeviceGone, Timeout.
+    async fn start(
+        &self,
+        amount: u64,
+        currency: &str,
+        when: &str,
+        counter: u32,
+        options: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        Options::new("options", options).finish()?;
+        let purchase = Purchase::new(amount, currency, when, counter)?;
+        let caller = self.guard.caller(&header).await?;
+        self.reader.start(&purchase, &caller).await
+    }
+
+    /// Loads working keys, in order: slot (`pik`, `mak`, `tdk`), the key enciphered under the master key (16 bytes), its
+    /// check value (4 bytes). At the first that is refused it stops; those before it are loaded.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, WrongState when there is no master key.
+    async fn load_working_keys(
+        &self,
+        keys: Vec<(String, Vec<u8>, Vec<u8>)>,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<()> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        let keys = keys
+            .iter()
+            .map(|(slot, key, check)| working_key(slot, key, check))
+            .collect::<Result<Vec<_>>>()?;
+        let (module, _) = self.module.ready()?;
+        for (slot, key, check) in keys {
+            module.load_key(&slot, &KeySlot::TMK, key, check).await.map_err(refusal)?;
+        }
+        Ok(())
+    }
+
+    /// The check value of the key in `slot`; empty where there is no key.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout.
+    async fn key_check_value(&self, slot: &str, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        let slot = KeySlot::new(slot).map_err(|error| Error::invalid("slot", error))?;
+        let (module, _) = self.module.ready()?;
+        match module.key_check_value(&slot).await {
+            Ok(value) => Ok(value.to_vec()),
+            Err(ModuleError::NoKey) => Ok(Vec::new()),
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
+    /// The message authentication code of `data` under the MAC key, 8 bytes.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, WrongState when there is no MAC key.
+    async fn mac(&self, data: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        let (module, _) = self.module.ready()?;
+        let mac = module.mac(&KeySlot::MAK, &data).await.map_err(refusal)?;
+        Ok(mac.to_vec())
+    }
+
+    /// Whether `mac` is that of `data` under the MAC key.
+    ///
+    /// Errors: NotPermitted, DeviceGone, Timeout, WrongState when there is no MAC key.
+    async fn verify_mac(
+        &self,
+        data: Vec<u8>,
+        mac: Vec<u8>,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<bool> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        // One of another length is a wrong one.
+        let Ok(mac) = <[u8; 8]>::try_from(mac) else { return Ok(false) };
+        let (module, _) = self.module.ready()?;
+        module.verify_mac(&KeySlot::MAK, &data, mac).await.map_err(refusal)
+    }
+}
+
+fn working_key(slot: &str, key: &[u8], check: &[u8]) -> Result<(KeySlot, [u8; 16], [u8; 4])> {
+    let slot = match slot {
+        "pik" => KeySlot::PIK,
+        "mak" => KeySlot::MAK,
+        "tdk" => KeySlot::TDK,
+        other => {
+            return Err(Error::invalid(
+                "keys",
+                format!("`{other}` is no working key; they are pik, mak and tdk"),
+            ));
+        }
+    };
+    let wrong = |what: &str| Error::invalid("keys", format!("{slot}: {what}"));
+    let key = key.try_into().map_err(|_| wrong("a double-length key has 16 bytes"))?;
+    let check = check.try_into().map_err(|_| wrong("a check value has 4 bytes"))?;
+    Ok((slot, key, check))
+}
+
+/// One EMV transaction, on the system bus.
+pub(crate) struct TransactionObject {
+    pub(crate) guard: Guard,
+    pub(crate) owner: OwnedUniqueName,
+    pub(crate) line: Line,
+}
+
+/// One EMV transaction, for who started it. It stays until the next one begins.
+#[interface(name = "org.smartpos.CardTransaction1")]
+impl TransactionObject {
+    /// Calls it off where the card has not been asked for its last word yet. `Completed` follows.
+    ///
+    /// Errors: NotPermitted, WrongState when it is too late.
+    async fn cancel(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        self.admit(&header).await?;
+        self.line.tell(Command::Cancel).await
+    }
+
+    /// Goes on with the host's answer: its response code (DE 39) and its issuer data (DE 55: tags 91, 71, 72), up to 255
+    /// bytes. `00` is an approval, everything else a refusal.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, WrongState when the host is not waited for.
+    async fn authorise(
+        &self,
+        response_code: &str,
+        issuer_data: Vec<u8>,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<()> {
+        self.admit(&header).await?;
+        let code = <[u8; 2]>::try_from(response_code.as_bytes()).ok();
+        let code = code
+            .filter(|code| code.iter().all(u8::is_ascii_alphanumeric))
+            .ok_or_else(|| Error::invalid("response_code", "give two letters or digits"))?;
+        if issuer_data.len() > MAX_ISSUER_DATA {
+            return Err(Error::invalid("issuer_data", format!("give at most {MAX_ISSUER_DATA} bytes")));
+        }
+        self.line.tell(Command::Authorise(HostAnswer { code, issuer_data })).await
+    }
+
+    /// Goes on without the host: it could not be reached.
+    ///
+    /// Errors: NotPermitted, WrongState when the host is not waited for.
+    async fn unable_to_go_online(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        self.admit(&header).await?;
+        self.line.tell(Command::UnableToGoOnline).await
+    }
+
+    /// `insert-card`, `reading`, `card-read` (`masked_pan` s, `label` s), `pin`, `pin-digits` (`count` u), `authorizing`, and
+    /// after the end, if the card is still in the slot, `remove-card`.
+    #[zbus(signal)]
+    pub(crate) async fn progress(
+        emitter: &SignalEmitter<'_>,
+        step: &str,
+        details: Dictionary,
+    ) -> zbus::Result<()>;
+
+    /// The card wants the host to decide; `card` is what the host needs, all secrets of it enciphered by the module.
+    ///
+    /// `masked_pan` s, `pan_sequence` y (if any), `entry_mode` s (DE 22), `sealed_track2` ay (DE 35), `pin_block` ay (DE 52, if
+    /// a PIN was entered), `chip_data` ay (DE 55), `aid` s, `label` s, `cvm` s (`online-pin`, `signature`,
+    /// `none`), `tvr` s, `tsi` s, `cryptogram` s; the last three and `aid` in hexadecimal.
+    #[zbus(signal)]
+    pub(crate) async fn online_requested(emitter: &SignalEmitter<'_>, card: Dictionary) -> zbus::Result<()>;
+
+    /// The end, once: `approved`, `declined`, `cancelled` or `failed`. `result` has `reason` s, and as far as the card came what
+    /// `OnlineRequested` has, without what is enciphered.
+    ///
+    /// A card that is removed before its last word makes it `failed`; a PIN or a card that is waited for in vain,
+    /// `cancelled`.
+    #[zbus(signal)]
+    pub(crate) async fn completed(
+        emitter: &SignalEmitter<'_>,
+        outcome: &str,
+        result: Dictionary,
+    ) -> zbus::Result<()>;
+}
+
+impl TransactionObject {
+    async fn admit(&self, header: &Header<'_>) -> Result<()> {
+        self.guard.admit_daemon(header, PAYMENT).await?;
+        if header.sender().is_none_or(|sender| sender.as_str() != self.owner.as_str()) {
+            return Err(Error::NotPermitted("this transaction was started by somebody else".to_string()));
+        }
+        Ok(())
+    }
+}

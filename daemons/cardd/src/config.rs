@@ -1,0 +1,97 @@
+//! `cardd.toml`, and the EMV parameters beside it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use serde::Deserialize;
+use service::config::find_file;
+use service::stream::Endpoint;
+
+/// The configuration of this daemon.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where the secure card module is; a terminal without one has none.
+    pub(crate) device: Option<Endpoint>,
+    /// How long to wait for a card, in seconds.
+    pub(crate) card_timeout_s: u32,
+    /// How long a card waits for the host, in seconds. The payment daemon gives up long before.
+    pub(crate) host_timeout_s: u32,
+    pub(crate) pin: Pin,
+}
+
+/// How a PIN is entered.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Pin {
+    /// How long to wait for the first key, in seconds.
+    pub(crate) first_key_s: u32,
+    /// How long to wait for each further key, in seconds.
+    pub(crate) next_key_s: u32,
+    /// Whether Enter without a digit goes on without a PIN (EMV Book 4, 6.3.4.3).
+    pub(crate) bypass: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { device: None, card_timeout_s: 60, host_timeout_s: 120, pin: Pin::default() }
+    }
+}
+
+impl Default for Pin {
+    fn default() -> Pin {
+        Pin { first_key_s: 60, next_key_s: 20, bypass: false }
+    }
+}
+
+impl Config {
+    /// How long to wait for a card.
+    pub(crate) fn card_timeout(&self) -> Duration {
+        Duration::from_secs(self.card_timeout_s.into())
+    }
+
+    /// How long a card waits for the host.
+    pub(crate) fn host_timeout(&self) -> Duration {
+        Duration::from_secs(self.host_timeout_s.into())
+    }
+}
+
+/// Reads `emv/terminal.toml`, `emv/aids.toml` (of the highest folder that has it) and `emv/capks*.toml` (of every folder).
+pub(crate) fn load_emv(folders: &[PathBuf]) -> Result<emv::Config, String> {
+    let (_, terminal) = find_file("emv/terminal.toml", folders).map_err(|error| error.to_string())?;
+    let (_, applications) = find_file("emv/aids.toml", folders).map_err(|error| error.to_string())?;
+    let capks = read_capks(folders)?;
+    let capks: Vec<&str> = capks.iter().map(String::as_str).collect();
+    emv::Config::from_toml_parts(&terminal, &applications, &capks).map_err(|error| error.to_string())
+}
+
+/// All files of CA keys; those of higher folders come first, and the kernel takes the first key that fits.
+fn read_capks(folders: &[PathBuf]) -> Result<Vec<String>, String> {
+    let mut texts = Vec::new();
+    for folder in folders.iter().rev() {
+        for file in capk_files(&folder.join("emv"))? {
+            let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            texts.push(text);
+        }
+    }
+    Ok(texts)
+}
+
+fn capk_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(format!("{}: {error}", folder.display())),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| format!("{}: {error}", folder.display()))?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with("capks") && name.ends_with(".toml")) {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,289 @@
+//! What can end a transaction from outside of the card: the payment daemon, the cardholder's hand, the module.
+
+use std::future::Future;
+use std::time::Duration;
+
+use secure_module::Error as ModuleError;
+use service::options::Dictionary;
+use service::{Error, Result};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::supervisor::View;
+
+/// Signals that wait for the bus.
+const SIGNALS: usize = 16;
+/// Requests that wait for the transaction.
+const REQUESTS: usize = 4;
+
+/// What the transaction tells who started it.
+#[derive(Debug)]
+pub(crate) enum Signal {
+    /// A step, with details.
+    Progress(&'static str, Dictionary),
+    /// The host has to decide.
+    OnlineRequested(Dictionary),
+    /// The end: `approved`, `declined`, `cancelled` or `failed`.
+    Completed(&'static str, Dictionary),
+}
+
+/// What the transaction is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Call it off.
+    Cancel,
+    /// The host answered.
+    Authorise(HostAnswer),
+    /// The host can't be reached.
+    UnableToGoOnline,
+    /// Who started it has gone away.
+    OwnerGone,
+}
+
+/// The host's answer.
+#[derive(Debug)]
+pub(crate) struct HostAnswer {
+    /// DE 39.
+    pub(crate) code: [u8; 2],
+    /// DE 55.
+    pub(crate) issuer_data: Vec<u8>,
+}
+
+/// Why a transaction ends without a decision of the card.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Interruption {
+    /// `cancelled` or `failed`.
+    pub(crate) outcome: &'static str,
+    /// Why, for a person.
+    pub(crate) reason: String,
+}
+
+impl Interruption {
+    pub(crate) fn cancelled(reason: impl Into<String>) -> Interruption {
+        Interruption { outcome: "cancelled", reason: reason.into() }
+    }
+
+    pub(crate) fn failed(reason: impl Into<String>) -> Interruption {
+        Interruption { outcome: "failed", reason: reason.into() }
+    }
+
+    pub(crate) fn card_removed() -> Interruption {
+        Interruption::failed("the card was removed")
+    }
+}
+
+impl From<ModuleError> for Interruption {
+    fn from(error: ModuleError) -> Interruption {
+        match error {
+            ModuleError::NoCard => Interruption::card_removed(),
+            error => Interruption::failed(error.to_string()),
+        }
+    }
+}
+
+struct Request {
+    command: Command,
+    reply: oneshot::Sender<Result<()>>,
+}
+
+/// The way to tell a transaction something.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    requests: mpsc::Sender<Request>,
+}
+
+impl Line {
+    /// Tells the transaction `command`.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] when the transaction is not, or no longer, where it can follow.
+    pub(crate) async fn tell(&self, command: Command) -> Result<()> {
+        let ended = || Error::WrongState("the transaction has ended".to_string());
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { command, reply }).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+/// How far the transaction has come, as far as it matters to what it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    BeforeHost,
+    Host,
+    AfterHost,
+}
+
+/// A transaction's view of what is around it.
+pub(crate) struct Watch {
+    view: watch::Receiver<View>,
+    session: u64,
+    card: Option<u64>,
+    keystrokes: u64,
+    phase: Phase,
+    requests: mpsc::Receiver<Request>,
+    signals: mpsc::Sender<Signal>,
+}
+
+/// A watch over a transaction with the module of `session`; the way to talk to it, and what it says.
+pub(crate) fn watch(view: watch::Receiver<View>, session: u64) -> (Watch, Line, mpsc::Receiver<Signal>) {
+    let (request_sender, requests) = mpsc::channel(REQUESTS);
+    let (signals, told) = mpsc::channel(SIGNALS);
+    let keystrokes = view.borrow().keystrokes;
+    let watch = Watch { view, session, card: None, keystrokes, phase: Phase::BeforeHost, requests, signals };
+    (watch, Line { requests: request_sender }, told)
+}
+
+impl Watch {
+    /// Tells who started the transaction. Nobody may be listening any more.
+    pub(crate) async fn signal(&self, signal: Signal) {
+        let _ = self.signals.send(signal).await;
+    }
+
+    /// Tells a step that has no details.
+    pub(crate) async fn progress(&self, step: &'static str) {
+        self.signal(Signal::Progress(step, Dictionary::new())).await;
+    }
+
+    /// Waits for a card; the one that is in the slot already will do.
+    pub(crate) async fn card_inserted(&mut self, limit: Duration) -> std::result::Result<(), Interruption> {
+        let mut view = self.view.clone();
+        if view.borrow().card.is_none() {
+            self.progress("insert-card").await;
+        }
+        let inserted =
+            async move { view.wait_for(|view| view.card.is_some()).await.ok().and_then(|view| view.card) };
+        let in_time = tokio::time::timeout(limit, self.unless_interrupted(inserted)).await;
+        self.card = in_time.map_err(|_| Interruption::cancelled("no card was inserted in time"))??;
+        Ok(())
+    }
+
+    /// Whether the card of this transaction is still in the slot.
+    pub(crate) fn card_is_in(&self) -> bool {
+        self.card.is_some() && self.view.borrow().card == self.card
+    }
+
+    /// Does `work`, unless something happens that ends it.
+    pub(crate) async fn unless_interrupted<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> std::result::Result<T, Interruption> {
+        tokio::select! {
+            biased;
+            interruption = self.interruption() => Err(interruption),
+            result = work => Ok(result),
+        }
+    }
+
+    /// Waits for what ends the work that goes on. Nothing is lost if it is not waited for to the end.
+    async fn interruption(&mut self) -> Interruption {
+        loop {
+            self.show_keystrokes().await;
+            if let Some(interruption) = self.loss() {
+                return interruption;
+            }
+            tokio::select! {
+                // A supervisor that is gone takes the view's last state with it: the next look finds the loss.
+                changed = self.view.changed() => if changed.is_err() { return lost() },
+                Some(request) = self.requests.recv() => {
+                    if let Some(interruption) = self.take(request) {
+                        return interruption;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether the card or the module that the transaction works with is there no more.
+    fn loss(&mut self) -> Option<Interruption> {
+        let view = self.view.borrow_and_update();
+        if view.session != self.session {
+            return Some(lost());
+        }
+        if view.status().is_none_or(|status| status.tampered) {
+            return Some(ModuleError::Tampered.into());
+        }
+        if self.card.is_some() && view.card != self.card {
+            return Some(Interruption::card_removed());
+        }
+        None
+    }
+
+    async fn show_keystrokes(&mut self) {
+        let (keystrokes, digits) = {
+            let view = self.view.borrow();
+            (view.keystrokes, u32::from(view.digits))
+        };
+        if keystrokes != self.keystrokes {
+            self.keystrokes = keystrokes;
+            let details = Dictionary::from([("count".to_string(), digits.into())]);
+            self.signal(Signal::Progress("pin-digits", details)).await;
+        }
+    }
+
+    /// Answers what is asked while the terminal works, by itself, with the card.
+    fn take(&self, request: Request) -> Option<Interruption> {
+        let before = self.phase == Phase::BeforeHost;
+        let (answer, interruption) = match request.command {
+            Command::Cancel if before => {
+                (Ok(()), Some(Interruption::cancelled("called off by the payment daemon")))
+            }
+            Command::OwnerGone if before => {
+                (Ok(()), Some(Interruption::cancelled("the payment daemon went away")))
+            }
+            // The card finishes what the host has decided.
+            Command::OwnerGone => (Ok(()), None),
+            Command::Cancel => (Err(wrong("the card is asked for its last word; wait for Completed")), None),
+            Command::Authorise(_) | Command::UnableToGoOnline if before => {
+                (Err(wrong("the card has not asked for the host; wait for OnlineRequested")), None)
+            }
+            Command::Authorise(_) | Command::UnableToGoOnline => {
+                (Err(wrong("the card has been told of the host already; wait for Completed")), None)
+            }
+        };
+        // Who asked may have gone away meanwhile.
+        let _ = request.reply.send(answer);
+        interruption
+    }
+
+    /// Asks for the host's decision about `card`, and waits for it: none where the host can't be reached.
+    ///
+    /// An owner that goes away has sent the request, or will not: the card is told that nobody answered.
+    pub(crate) async fn ask_host(
+        &mut self,
+        card: Dictionary,
+        limit: Duration,
+    ) -> std::result::Result<Option<HostAnswer>, Interruption> {
+        self.phase = Phase::Host;
+        self.signal(Signal::OnlineRequested(card)).await;
+        let deadline = Instant::now() + limit;
+        let answer = loop {
+            if let Some(interruption) = self.loss() {
+                return Err(interruption);
+            }
+            let request = tokio::select! {
+                changed = self.view.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return Err(lost()),
+                },
+                Some(request) = self.requests.recv() => request,
+                () = sleep_until(deadline) => break None,
+            };
+            let _ = request.reply.send(Ok(()));
+            match request.command {
+                Command::Cancel => return Err(Interruption::cancelled("called off by the payment daemon")),
+                Command::Authorise(answer) => break Some(answer),
+                Command::UnableToGoOnline | Command::OwnerGone => break None,
+            }
+        };
+        self.phase = Phase::AfterHost;
+        Ok(answer)
+    }
+}
+
+fn wrong(problem: &str) -> Error {
+    Error::WrongState(problem.to_string())
+}
+
+fn lost() -> Interruption {
+    Interruption::failed("the secure card module went away or restarted")
+}

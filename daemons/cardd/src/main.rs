@@ -1,0 +1,72 @@
+//! `smartpos-cardd` owns the secure card module: cards, PIN pad, keys.
+
+mod api;
+mod config;
+mod currency;
+mod interruption;
+mod module;
+mod purchase;
+mod reader;
+mod report;
+mod supervisor;
+mod transaction;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use service::daemon::{Context, Daemon, run};
+
+use crate::api::{CardPaymentService, CardService, PATH};
+use crate::config::{Config, load_emv};
+use crate::reader::{Reader, Tools};
+
+const DAEMON: Daemon = Daemon {
+    program: "smartpos-cardd",
+    bus_name: "org.smartpos.Card",
+    config: "cardd",
+    about: "owns the secure card module: cards, PIN pad, keys",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+fn main() -> ExitCode {
+    run(&DAEMON, start)
+}
+
+async fn start(context: Context, config: Config) -> Result<impl Future<Output = Result<(), String>>, String> {
+    let Context { buses, guards, config_folders, mut stop, .. } = context;
+    let emv = Arc::new(load_emv(&config_folders)?);
+    let device = config.device.clone();
+    let (module, supervisor) = supervisor::new();
+    for (connection, guard) in guards.each() {
+        let service = CardService { guard: guard.clone(), module: module.clone() };
+        connection.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
+    }
+    let system = buses.system.clone();
+    let guard = guards.system.clone();
+    let reader = Reader::new(Tools { buses, guard, module: module.clone(), emv, config });
+    let service = CardPaymentService { guard: guards.system, module, reader: reader.clone() };
+    system.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
+
+    Ok(async move {
+        let work = async {
+            match &device {
+                Some(device) => supervisor.run(device).await,
+                None => {
+                    log::warn!("cardd.toml names no `device`: there is no secure card module");
+                    std::future::pending().await
+                }
+            }
+        };
+        let end = async {
+            // A daemon that ends drops its sender: that is to stop, too.
+            let _ = stop.wait_for(|stop| *stop).await;
+            reader.stop().await;
+        };
+        // The supervisor works on while the last transaction ends.
+        tokio::select! {
+            () = work => {}
+            () = end => {}
+        }
+        Ok(())
+    })
+}

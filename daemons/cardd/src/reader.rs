@@ -1,0 +1,156 @@
+//! The card reader: one transaction at a time, each an object on the system bus.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use emv::Kernel;
+use service::bus::{Buses, vanished};
+use service::guard::{Caller, Guard};
+use service::{Error, Result};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use zbus::OwnedObjectPath;
+use zbus::object_server::SignalEmitter;
+
+use crate::api::TransactionObject;
+use crate::config::Config;
+use crate::interruption::{Command, Line, Signal, watch};
+use crate::purchase::{ENTROPY, Purchase};
+use crate::supervisor::{ModuleHandle, refusal};
+use crate::transaction::Transaction;
+
+/// Where transactions are served.
+const PREFIX: &str = "/org/smartpos/Card/transaction";
+
+/// What a reader works with.
+pub(crate) struct Tools {
+    pub(crate) buses: Buses,
+    /// The guard of the system bus.
+    pub(crate) guard: Guard,
+    pub(crate) module: ModuleHandle,
+    pub(crate) emv: Arc<emv::Config>,
+    pub(crate) config: Config,
+}
+
+/// The reader; clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tools: Tools,
+    /// Who has the one place runs a transaction.
+    place: Arc<Semaphore>,
+    count: AtomicU64,
+    /// The last transaction: it stays on the bus until the next one, so that a late call is told that it is late.
+    last: Mutex<Option<Last>>,
+}
+
+struct Last {
+    path: OwnedObjectPath,
+    line: Line,
+    /// Ends when the last signal is on the bus.
+    told: JoinHandle<()>,
+}
+
+impl Reader {
+    pub(crate) fn new(tools: Tools) -> Reader {
+        let place = Arc::new(Semaphore::new(1));
+        Reader { shared: Arc::new(Shared { tools, place, count: AtomicU64::new(1), last: Mutex::new(None) }) }
+    }
+
+    /// Begins a transaction for `caller` and returns its object.
+    pub(crate) async fn start(&self, purchase: &Purchase, caller: &Caller) -> Result<OwnedObjectPath> {
+        let Tools { buses, guard, module: handle, emv, config } = &self.shared.tools;
+        let busy =
+            |_| Error::Busy("a card transaction is running; start this one when it has ended".to_string());
+        let place = Arc::clone(&self.shared.place).try_acquire_owned().map_err(busy)?;
+        let (module, session) = handle.ready()?;
+        let entropy = module.random(ENTROPY).await.map_err(refusal)?;
+        let entropy = <[u8; 8]>::try_from(entropy.as_slice())
+            .map_err(|error| Error::internal("the module's random number", error))?;
+        let kernel = Kernel::new(Arc::clone(emv), purchase.transaction(entropy));
+        let (watch, line, signals) = watch(handle.watch(), session);
+        let transaction =
+            Transaction { config: config.clone(), module, kernel, amount: purchase.amount(), watch };
+
+        let path = self.next_path()?;
+        let object =
+            TransactionObject { guard: guard.clone(), owner: caller.name.clone(), line: line.clone() };
+        let server = buses.get(caller.bus).object_server();
+        let last = self.take_last();
+        if let Some(last) = last {
+            // Not being served is what is wanted.
+            let _ = server.remove::<TransactionObject, _>(last.path).await;
+        }
+        server.at(path.clone(), object).await?;
+        let emitter = caller.emitter(buses, &path)?;
+        tokio::spawn(transaction.run(place));
+        let told = tokio::spawn(attend(buses.clone(), caller.clone(), line.clone(), emitter, signals));
+        *self.lock() = Some(Last { path: path.clone(), line, told });
+        Ok(path)
+    }
+
+    /// Calls off what runs, where that is still possible, and waits for its end.
+    pub(crate) async fn stop(&self) {
+        let Some(last) = self.take_last() else { return };
+        // One that has ended, or that the card is just ending, can't be called off.
+        let _ = last.line.tell(Command::Cancel).await;
+        if let Err(error) = last.told.await {
+            log::error!("a transaction did not end: {error}");
+        }
+    }
+
+    fn next_path(&self) -> Result<OwnedObjectPath> {
+        let number = self.shared.count.fetch_add(1, Ordering::Relaxed);
+        OwnedObjectPath::try_from(format!("{PREFIX}/{number}"))
+            .map_err(|error| Error::internal("making an object's path", error))
+    }
+
+    fn take_last(&self) -> Option<Last> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Last>> {
+        self.shared.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Puts a transaction's signals on the bus until its end, and tells it when who started it goes away.
+async fn attend(
+    buses: Buses,
+    owner: Caller,
+    line: Line,
+    emitter: SignalEmitter<'static>,
+    signals: mpsc::Receiver<Signal>,
+) {
+    let leaving = pin!(async {
+        match vanished(buses.get(owner.bus), owner.name.clone()).await {
+            // A transaction that has just ended needs no telling.
+            Ok(()) => drop(line.tell(Command::OwnerGone).await),
+            Err(error) => log::warn!("{} can't be watched: {error}", owner.name),
+        }
+        std::future::pending::<()>().await;
+    });
+    tokio::select! {
+        () = emit(&emitter, signals) => {}
+        () = leaving => {}
+    }
+}
+
+async fn emit(emitter: &SignalEmitter<'static>, mut signals: mpsc::Receiver<Signal>) {
+    while let Some(signal) = signals.recv().await {
+        let emitted = match signal {
+            Signal::Progress(step, details) => TransactionObject::progress(emitter, step, details).await,
+            Signal::OnlineRequested(card) => TransactionObject::online_requested(emitter, card).await,
+            Signal::Completed(outcome, result) => {
+                TransactionObject::completed(emitter, outcome, result).await
+            }
+        };
+        if let Err(error) = emitted {
+            log::warn!("who started the transaction can't be told: {error}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What leaves the card daemon of a card: for the host, for the receipt, for the journal. Nothing in it is secret: what is, the
+//! secure module has enciphered.
+
+use emv::{FIELD_55, Kernel};
+use service::options::Dictionary;
+use tlv::{Tag, tags};
+use zbus::{OwnedVariant, Variant};
+
+/// POS entry mode (DE 22): chip, with the PIN that was entered.
+const CHIP_WITH_PIN: &str = "051";
+/// POS entry mode (DE 22): chip, without a PIN.
+const CHIP_WITHOUT_PIN: &str = "052";
+
+/// What the host needs beyond [`card`], enciphered by the secure module.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    /// DE 35.
+    pub(crate) track2: Vec<u8>,
+    /// DE 52, where a PIN was entered.
+    pub(crate) pin_block: Option<[u8; 8]>,
+}
+
+/// The dictionary of `OnlineRequested`.
+pub(crate) fn for_host(kernel: &Kernel, sealed: &Sealed) -> Dictionary {
+    let mut values = card(kernel, sealed.pin_block.is_some());
+    put(&mut values, "sealed_track2", sealed.track2.clone());
+    if let Some(block) = sealed.pin_block {
+        put(&mut values, "pin_block", block.to_vec());
+    }
+    values
+}
+
+/// The dictionary of `Completed`.
+pub(crate) fn for_end(kernel: &Kernel, pin_entered: bool, reason: &str) -> Dictionary {
+    let mut values = card(kernel, pin_entered);
+    put(&mut values, "reason", reason);
+    values
+}
+
+/// What is shown once the card has been read.
+pub(crate) fn for_screen(kernel: &Kernel) -> Dictionary {
+    let mut values = Dictionary::new();
+    put(&mut values, "masked_pan", kernel.masked_pan().unwrap_or_default());
+    put(&mut values, "label", kernel.label());
+    values
+}
+
+/// What is known of the card and of what it said. A card that was not read gives little of it.
+fn card(kernel: &Kernel, pin_entered: bool) -> Dictionary {
+    let mut values = Dictionary::new();
+    if let Some(masked) = kernel.masked_pan() {
+        put(&mut values, "masked_pan", masked);
+    }
+    if let Some(sequence) = kernel.psn().and_then(from_bcd) {
+        put(&mut values, "pan_sequence", sequence);
+    }
+    let Some(aid) = kernel.aid() else { return values };
+    put(&mut values, "aid", hexadecimal(aid));
+    put(&mut values, "label", kernel.label());
+    let entry_mode = if pin_entered { CHIP_WITH_PIN } else { CHIP_WITHOUT_PIN };
+    put(&mut values, "entry_mode", entry_mode);
+    put(&mut values, "cvm", cvm(kernel));
+    for (key, tag) in [("tvr", tags::TVR), ("tsi", tags::TSI), ("cryptogram", tags::CRYPTOGRAM)] {
+        if let Some(value) = element(kernel, tag) {
+            put(&mut values, key, hexadecimal(&value));
+        }
+    }
+    // The list holds no sensitive tag, so it can't be refused.
+    put(&mut values, "chip_data", kernel.field_55(FIELD_55).unwrap_or_default());
+    values
+}
+
+/// How the cardholder was verified, by the CVM results (9F34, Book 4 Annex A4).
+fn cvm(kernel: &Kernel) -> &'static str {
+    const FAILED: u8 = 0x01;
+    let results = element(kernel, tags::CVM_RESULTS);
+    let Some(&[method, _, result]) = results.as_deref() else { return "none" };
+    match method & 0x3F {
+        _ if result == FAILED => "none",
+        0x02 => "online-pin",
+        0x1E => "signature",
+        _ => "none",
+    }
+}
+
+/// The value of one data element that is not sensitive.
+fn element(kernel: &Kernel, tag: Tag) -> Option<Vec<u8>> {
+    let bytes = kernel.field_55(&[tag]).ok()?;
+    tlv::find(&bytes, tag).ok().flatten().map(<[u8]>::to_vec)
+}
+
+fn from_bcd(byte: u8) -> Option<u8> {
+    let (tens, ones) = (byte >> 4, byte & 0x0F);
+    (tens < 10 && ones < 10).then(|| tens * 10 + ones)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+fn put<'v>(values: &mut Dictionary, key: &str, value: impl Into<Variant<'v>>) {
+    // Only a value that holds a file descriptor can fail to be owned.
+    if let Ok(value) = OwnedVariant::try_from(value.into()) {
+        values.insert(key.to_string(), value);
+    }
+}

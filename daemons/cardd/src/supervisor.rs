@@ -1,0 +1,223 @@
+//! The life of the secure module: attached, restarted, tampered with, gone, and attached again.
+//!
+//! One task follows the module and publishes a [`View`] of it; whoever works with the module watches that view.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secure_module::{Error as ModuleError, Event, SecureModule, Status};
+use service::stream::Endpoint;
+use service::{Error, Result};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::module::LinkModule;
+
+/// The pause after the first attempt to reach a module that is absent. It doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// How seldom an absent module that nobody asks for is looked for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A module that stayed this long was well; the next pause is the first one again.
+const LASTING: Duration = Duration::from_secs(5);
+
+/// The secure module at one moment.
+#[derive(Clone, Default)]
+pub(crate) struct View {
+    /// The module and what it said of itself; none while it is absent.
+    attached: Option<(Arc<dyn SecureModule>, Status)>,
+    /// Counts attachments, restarts and losses. What was begun in one session does not go on in another.
+    pub(crate) session: u64,
+    /// The card in the slot, by the number of its insertion: a card that was taken out and put in again is another one.
+    pub(crate) card: Option<u64>,
+    /// Counts changes of the PIN that is being entered.
+    pub(crate) keystrokes: u64,
+    /// How many digits it has after the last of them.
+    pub(crate) digits: u8,
+    insertions: u64,
+}
+
+impl View {
+    /// What the module said of itself when it was attached.
+    pub(crate) fn status(&self) -> Option<&Status> {
+        self.attached.as_ref().map(|(_, status)| status)
+    }
+
+    /// `ready`, `absent` or `tampered`.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.status() {
+            None => "absent",
+            Some(status) if status.tampered => "tampered",
+            Some(_) => "ready",
+        }
+    }
+
+    fn begin_session(&mut self, attached: Option<(Arc<dyn SecureModule>, Status)>) {
+        let card_present = attached.as_ref().is_some_and(|(_, status)| status.card_present);
+        self.attached = attached;
+        self.session = self.session.wrapping_add(1);
+        self.card = None;
+        if card_present {
+            self.insert_card();
+        }
+    }
+
+    fn insert_card(&mut self) {
+        // The report of a card that the status has counted already is no second card.
+        if self.card.is_none() {
+            self.insertions = self.insertions.wrapping_add(1);
+            self.card = Some(self.insertions);
+        }
+    }
+}
+
+/// The module as the rest of the daemon reaches it.
+#[derive(Clone)]
+pub(crate) struct ModuleHandle {
+    view: watch::Receiver<View>,
+    wanted: Arc<Notify>,
+}
+
+/// The other end of a [`ModuleHandle`].
+pub(crate) struct Supervisor {
+    view: watch::Sender<View>,
+    wanted: Arc<Notify>,
+}
+
+/// A handle to a module that is still absent, and the supervisor that will attach it.
+pub(crate) fn new() -> (ModuleHandle, Supervisor) {
+    let (sender, view) = watch::channel(View::default());
+    let wanted = Arc::new(Notify::new());
+    (ModuleHandle { view, wanted: Arc::clone(&wanted) }, Supervisor { view: sender, wanted })
+}
+
+impl ModuleHandle {
+    /// The module at this moment. Looking at an absent one has the supervisor look for it now.
+    pub(crate) fn now(&self) -> View {
+        let view = self.view.borrow().clone();
+        if view.attached.is_none() {
+            self.wanted.notify_one();
+        }
+        view
+    }
+
+    /// For following the module.
+    pub(crate) fn watch(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// The module, where it can be worked with, and its session.
+    ///
+    /// # Errors
+    /// [`Error::DeviceGone`] when it is absent or has been tampered with.
+    pub(crate) fn ready(&self) -> Result<(Arc<dyn SecureModule>, u64)> {
+        let view = self.now();
+        match view.attached {
+            Some((module, status)) if !status.tampered => Ok((module, view.session)),
+            Some(_) => Err(refusal(ModuleError::Tampered)),
+            None => Err(Error::DeviceGone(
+                "no secure card module is attached; attach it and try again".to_string(),
+            )),
+        }
+    }
+}
+
+/// What a method answers when the module could not do its part.
+pub(crate) fn refusal(error: ModuleError) -> Error {
+    let text = error.to_string();
+    match error {
+        ModuleError::Gone | ModuleError::Restarted | ModuleError::Tampered => Error::DeviceGone(text),
+        ModuleError::NoCard | ModuleError::CardMute => Error::DeviceGone(text),
+        ModuleError::Timeout => Error::Timeout(text),
+        ModuleError::NotSupported => Error::NotSupported(text),
+        ModuleError::NoKey => Error::WrongState(text),
+        ModuleError::WrongUsage | ModuleError::BadCheckValue | ModuleError::Invalid(_) => {
+            Error::InvalidArgument(text)
+        }
+        ModuleError::Busy => Error::Busy(text),
+        ModuleError::Cancelled => Error::Cancelled(text),
+        ModuleError::Protocol(_) => Error::Internal(text),
+    }
+}
+
+impl Supervisor {
+    /// Attaches the module at `device` whenever it is there.
+    pub(crate) async fn run(self, device: &Endpoint) {
+        let mut pause = FIRST_PAUSE;
+        let mut reported = false;
+        loop {
+            match open(device).await {
+                Ok(module) => {
+                    let attached = Instant::now();
+                    let error = self.attend(module).await;
+                    log::warn!("the secure card module at {device} is lost: {error}");
+                    reported = true;
+                    if attached.elapsed() >= LASTING {
+                        pause = FIRST_PAUSE;
+                    }
+                }
+                Err(problem) if !reported => {
+                    log::warn!("no secure card module, looking for it again and again: {problem}");
+                    reported = true;
+                }
+                Err(problem) => log::debug!("still no secure card module: {problem}"),
+            }
+            sleep(FIRST_PAUSE).await;
+            // Whoever asks for the module meanwhile shortens the pause.
+            let _ = timeout(pause.saturating_sub(FIRST_PAUSE), self.wanted.notified()).await;
+            pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Follows `module` until it is gone.
+    pub(crate) async fn attend(&self, module: Arc<dyn SecureModule>) -> ModuleError {
+        let error = loop {
+            match self.attend_session(&module).await {
+                Ok(()) | Err(ModuleError::Restarted) => log::warn!("the secure card module restarted"),
+                Err(error) => break error,
+            }
+        };
+        self.view.send_modify(|view| view.begin_session(None));
+        error
+    }
+
+    /// Follows `module` until it restarts.
+    async fn attend_session(&self, module: &Arc<dyn SecureModule>) -> secure_module::Result<()> {
+        let status = module.status().await?;
+        let certified = if status.certified { "certified" } else { "not certified" };
+        log::info!("secure card module: {} {}, {certified}", status.kind, status.firmware);
+        if status.tampered {
+            log::error!("{}", ModuleError::Tampered);
+        }
+        self.view.send_modify(|view| view.begin_session(Some((Arc::clone(module), status))));
+        loop {
+            match module.next_event().await? {
+                Event::Reset => return Ok(()),
+                event => self.view.send_modify(|view| take(view, event)),
+            }
+        }
+    }
+}
+
+fn take(view: &mut View, event: Event) {
+    match event {
+        Event::CardInserted(_) => view.insert_card(),
+        Event::CardRemoved(_) => view.card = None,
+        Event::PinDigits(digits) => {
+            view.keystrokes = view.keystrokes.wrapping_add(1);
+            view.digits = digits;
+        }
+        Event::Tampered => {
+            log::error!("{}", ModuleError::Tampered);
+            if let Some((_, status)) = &mut view.attached {
+                status.tampered = true;
+            }
+        }
+        Event::Reset => {}
+    }
+}
+
+async fn open(device: &Endpoint) -> std::result::Result<Arc<dyn SecureModule>, String> {
+    let stream = device.open().await.map_err(|error| error.to_string())?;
+    let module = LinkModule::open(stream).await.map_err(|error| format!("{device}: {error}"))?;
+    Ok(Arc::new(module))
+}

@@ -1,0 +1,210 @@
+//! One EMV transaction: the kernel decides what comes next, and this does it, with the secure module.
+//!
+//! The trait of secure modules has no display. Where the card has several of our applications, or wants its only one
+//! confirmed, the first by priority that needs no confirmation is taken, else the first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use emv::{Action, Candidate, Decision, Event, Kernel, Outcome, PinResult, Reason};
+use keys::{Pan, Track2};
+use secure_module::{
+    Amount, CardSlot, Error as ModuleError, KeySlot, PinOutcome, PinRequest, Secret, SecureModule,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::interruption::{Interruption, Signal, Watch};
+use crate::report::{self, Sealed};
+
+/// DE 39 of an approval.
+const APPROVED: [u8; 2] = *b"00";
+/// How long the end waits for the card to lose its power. The module does it in any case, when it comes to it.
+const POWER_OFF: Duration = Duration::from_secs(2);
+
+type Progress<T> = Result<T, Interruption>;
+
+/// What the kernel wants next.
+enum Step {
+    Transmit(Secret),
+    Choose(usize),
+    EnterPin,
+    GoOnline,
+    End,
+}
+
+impl From<Action<'_>> for Step {
+    fn from(action: Action<'_>) -> Step {
+        match action {
+            Action::Transmit(command) => Step::Transmit(command.to_vec().into()),
+            Action::ChooseApplication(candidates) => Step::Choose(choose(candidates)),
+            Action::EnterOnlinePin => Step::EnterPin,
+            Action::GoOnline => Step::GoOnline,
+            Action::Complete(_) => Step::End,
+        }
+    }
+}
+
+/// The candidates come by priority.
+fn choose(candidates: &[Candidate]) -> usize {
+    candidates.iter().position(|candidate| !candidate.confirmation).unwrap_or_default()
+}
+
+/// One transaction, from waiting for the card to its removal.
+pub(crate) struct Transaction {
+    pub(crate) config: Config,
+    pub(crate) module: Arc<dyn SecureModule>,
+    pub(crate) kernel: Kernel,
+    pub(crate) amount: Amount,
+    pub(crate) watch: Watch,
+}
+
+impl Transaction {
+    /// Runs to the end. `place` is given back just before the end is told, so that who hears of it can begin anew.
+    pub(crate) async fn run(mut self, place: OwnedSemaphorePermit) {
+        let mut pin_block = None;
+        let interruption = self.process(&mut pin_block).await.err();
+        // Nothing can be done about a card that keeps its power; a card that is gone has none.
+        let _ = timeout(POWER_OFF, self.module.card_power_off(CardSlot::Contact)).await;
+        drop(place);
+        let (outcome, reason) = conclude(&mut self.kernel, interruption);
+        log::info!("transaction {outcome}: {reason}");
+        let result = report::for_end(&self.kernel, pin_block.is_some(), &reason);
+        self.watch.signal(Signal::Completed(outcome, result)).await;
+        if self.watch.card_is_in() {
+            self.watch.progress("remove-card").await;
+        }
+    }
+
+    async fn process(&mut self, pin_block: &mut Option<[u8; 8]>) -> Progress<()> {
+        self.watch.card_inserted(self.config.card_timeout()).await?;
+        self.watch.progress("reading").await;
+        self.watch.unless_interrupted(self.module.card_power_on(CardSlot::Contact)).await??;
+        let mut shown = false;
+        let mut step = Step::from(self.kernel.start());
+        loop {
+            if !shown && self.kernel.masked_pan().is_some() {
+                shown = true;
+                self.watch.signal(Signal::Progress("card-read", report::for_screen(&self.kernel))).await;
+            }
+            step = match step {
+                Step::Transmit(command) => self.transmit(&command).await?,
+                Step::Choose(index) => self.kernel.step(Event::Chosen(index)).into(),
+                Step::EnterPin => self.enter_pin(pin_block).await?,
+                Step::GoOnline => self.go_online(*pin_block).await?,
+                Step::End => return Ok(()),
+            };
+        }
+    }
+
+    async fn transmit(&mut self, command: &[u8]) -> Progress<Step> {
+        let sent = self.module.card_transmit(CardSlot::Contact, command);
+        match self.watch.unless_interrupted(sent).await? {
+            Ok(response) => Ok(self.kernel.step(Event::Response(&response)).into()),
+            Err(ModuleError::CardMute) => self.meet_silence().await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A card that is being pulled out falls silent before its slot notices.
+    async fn meet_silence(&mut self) -> Progress<Step> {
+        let status = self.watch.unless_interrupted(self.module.status()).await??;
+        if status.card_present {
+            Ok(self.kernel.step(Event::TransmitFailed).into())
+        } else {
+            Err(Interruption::card_removed())
+        }
+    }
+
+    async fn enter_pin(&mut self, pin_block: &mut Option<[u8; 8]>) -> Progress<Step> {
+        let request = PinRequest {
+            pan: pan(&self.kernel)?,
+            key: KeySlot::PIK,
+            digits: 4..=12,
+            first_key: Duration::from_secs(self.config.pin.first_key_s.into()),
+            next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
+            bypass: self.config.pin.bypass,
+            amount: Some(self.amount),
+        };
+        self.watch.progress("pin").await;
+        let entered = self.watch.unless_interrupted(self.module.enter_pin(request)).await;
+        let result = match entered {
+            Ok(Ok(PinOutcome::Entered(block))) => {
+                *pin_block = Some(block);
+                PinResult::Entered
+            }
+            Ok(Ok(PinOutcome::Bypassed)) => PinResult::Bypassed,
+            Ok(Ok(PinOutcome::Cancelled)) => PinResult::Cancelled,
+            Ok(Ok(PinOutcome::TimedOut)) => PinResult::TimedOut,
+            Ok(Err(ModuleError::NotSupported)) => PinResult::PinPadBroken,
+            Ok(Err(error)) => return Err(self.stop_pin(error.into()).await),
+            Err(interruption) => return Err(self.stop_pin(interruption).await),
+        };
+        Ok(self.kernel.step(Event::Pin(result)).into())
+    }
+
+    /// The PIN pad goes on by itself until it is told.
+    async fn stop_pin(&self, interruption: Interruption) -> Interruption {
+        if let Err(error) = self.module.cancel_pin().await {
+            log::warn!("the PIN entry is not cancelled: {error}");
+        }
+        interruption
+    }
+
+    async fn go_online(&mut self, pin_block: Option<[u8; 8]>) -> Progress<Step> {
+        let track2 =
+            Secret::new(self.kernel.track2().map(|track2| track2.expose().to_vec()).unwrap_or_default());
+        let on_track = Track2::from_bytes(&track2);
+        let on_track =
+            on_track.map_err(|_| Interruption::failed("the card has no track 2 data that can be read"))?;
+        // Else the card could have one account checked and another one charged.
+        if *on_track.pan() != pan(&self.kernel)? {
+            return Err(Interruption::failed("the PAN in the card's track 2 data is not the card's PAN"));
+        }
+        let sealing = self.module.seal_track2(&KeySlot::TDK, &track2);
+        let sealed = Sealed { track2: self.watch.unless_interrupted(sealing).await??, pin_block };
+        self.watch.progress("authorizing").await;
+        let card = report::for_host(&self.kernel, &sealed);
+        let answer = self.watch.ask_host(card, self.config.host_timeout()).await?;
+        let event = match &answer {
+            Some(answer) => Event::Host(emv::HostAnswer {
+                approved: answer.code == APPROVED,
+                arc: answer.code,
+                authorisation_code: None,
+                field_55: &answer.issuer_data,
+            }),
+            None => Event::HostUnreachable,
+        };
+        Ok(self.kernel.step(event).into())
+    }
+}
+
+fn pan(kernel: &Kernel) -> Progress<Pan> {
+    let pan = kernel.pan().and_then(|pan| Pan::from_bcd(pan.expose()).ok());
+    pan.ok_or_else(|| Interruption::failed("the card has no PAN that can be read"))
+}
+
+/// How the transaction ended, and why. What the card has decided stands, whatever interrupted the rest.
+fn conclude(kernel: &mut Kernel, interruption: Option<Interruption>) -> (&'static str, String) {
+    let ended = match kernel.step(Event::Cancelled) {
+        Action::Complete(outcome) => outcome,
+        _ => return ("failed", "the kernel did not end".to_string()),
+    };
+    match interruption {
+        Some(Interruption { outcome, reason }) if ended.decision == Decision::Terminated => (outcome, reason),
+        _ => (name(ended), ended.reason.to_string()),
+    }
+}
+
+fn name(outcome: &Outcome) -> &'static str {
+    match (outcome.decision, outcome.reason) {
+        (Decision::Approved, _) => "approved",
+        (Decision::Declined, _) => "declined",
+        (Decision::Terminated, Reason::Cancelled | Reason::PinTimedOut) => "cancelled",
+        (Decision::Terminated, _) => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests;

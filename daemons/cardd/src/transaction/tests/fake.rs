@@ -1,0 +1,203 @@
+//! A secure module in the test's own hands, with a virtual card in its slot.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use keys::TdesKey;
+use secure_module::{
+    CardSlot, Error, Event, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
+};
+use sim_cards::Card;
+use tokio::sync::{Notify, mpsc};
+
+/// What happens at the PIN pad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PinPad {
+    /// So many digits are typed, and Enter.
+    Types(u8),
+    /// Nobody touches it until it is cancelled.
+    Waits,
+    /// It fails.
+    Fails,
+}
+
+pub(super) struct FakeModule {
+    pub(super) card: Mutex<Option<Card>>,
+    pub(super) pin_pad: PinPad,
+    pub(super) powered: AtomicBool,
+    pub(super) pin_cancelled: AtomicBool,
+    /// From this APDU on, counted from 1, the module is gone.
+    pub(super) gone_at: AtomicU32,
+    /// Whether the PAN in track 2 is changed on its way from the card.
+    pub(super) swaps_track: bool,
+    apdus: AtomicU32,
+    reports: mpsc::UnboundedSender<Event>,
+    events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
+    gone: Notify,
+    cancel: Notify,
+}
+
+/// The key that the module seals with.
+pub(super) fn tdk() -> TdesKey {
+    TdesKey::new(*b"0123456789ABCDEF")
+}
+
+/// What the module makes of every PIN.
+pub(super) const PIN_BLOCK: [u8; 8] = [0xB1; 8];
+
+impl FakeModule {
+    pub(super) fn new(card: Option<&str>, pin_pad: PinPad) -> FakeModule {
+        let (reports, events) = mpsc::unbounded_channel();
+        FakeModule {
+            card: Mutex::new(card.map(|name| sim_cards::load(name).unwrap())),
+            pin_pad,
+            powered: AtomicBool::new(false),
+            pin_cancelled: AtomicBool::new(false),
+            gone_at: AtomicU32::new(u32::MAX),
+            swaps_track: false,
+            apdus: AtomicU32::new(0),
+            reports,
+            events: tokio::sync::Mutex::new(events),
+            gone: Notify::new(),
+            cancel: Notify::new(),
+        }
+    }
+
+    pub(super) fn insert(&self, name: &str) {
+        *self.card.lock().unwrap() = Some(sim_cards::load(name).unwrap());
+        self.report(Event::CardInserted(CardSlot::Contact));
+    }
+
+    pub(super) fn remove(&self) {
+        *self.card.lock().unwrap() = None;
+        self.report(Event::CardRemoved(CardSlot::Contact));
+    }
+
+    pub(super) fn report(&self, event: Event) {
+        self.reports.send(event).unwrap();
+    }
+
+    pub(super) fn go(&self) {
+        self.gone_at.store(0, Ordering::Relaxed);
+        self.gone.notify_one();
+    }
+
+    fn here(&self) -> Result<()> {
+        if self.apdus.load(Ordering::Relaxed) < self.gone_at.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            Err(Error::Gone)
+        }
+    }
+}
+
+/// Changes the last digit of the PAN before a field separator.
+fn swap_track(response: &mut [u8], pan: &[u8]) {
+    let length = pan.len();
+    let track =
+        response.windows(length + 1).position(|bytes| bytes.starts_with(pan) && bytes[length] >> 4 == 0x0D);
+    if let Some(place) = track {
+        response[place + length - 1] ^= 0x01;
+    }
+}
+
+#[async_trait]
+impl SecureModule for FakeModule {
+    async fn status(&self) -> Result<Status> {
+        self.here()?;
+        Ok(Status {
+            certified: false,
+            kind: "fake".to_owned(),
+            firmware: "1".to_owned(),
+            serial: "0".to_owned(),
+            tampered: false,
+            card_present: self.card.lock().unwrap().is_some(),
+        })
+    }
+
+    async fn next_event(&self) -> Result<Event> {
+        let mut events = self.events.lock().await;
+        tokio::select! {
+            event = events.recv() => event.ok_or(Error::Gone),
+            () = self.gone.notified() => Err(Error::Gone),
+        }
+    }
+
+    async fn random(&self, length: u16) -> Result<Secret> {
+        Ok(vec![7; length.into()].into())
+    }
+
+    async fn card_power_on(&self, _: CardSlot) -> Result<Vec<u8>> {
+        self.here()?;
+        let mut slot = self.card.lock().unwrap();
+        let card = slot.as_mut().ok_or(Error::NoCard)?;
+        card.reset();
+        let atr = card.atr().ok_or(Error::CardMute)?;
+        self.powered.store(true, Ordering::Relaxed);
+        Ok(atr)
+    }
+
+    async fn card_power_off(&self, _: CardSlot) -> Result<()> {
+        self.powered.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn card_transmit(&self, _: CardSlot, command: &[u8]) -> Result<Secret> {
+        self.apdus.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.here() {
+            self.gone.notify_one();
+            return Err(error);
+        }
+        let mut slot = self.card.lock().unwrap();
+        let card = slot.as_mut().ok_or(Error::NoCard)?;
+        let Some(mut response) = card.transmit(command) else {
+            // As a reader that notices the silence before the slot.
+            *slot = None;
+            self.report(Event::CardRemoved(CardSlot::Contact));
+            return Err(Error::CardMute);
+        };
+        if self.swaps_track {
+            swap_track(&mut response, &hex_bytes(card.profile().pan.digits()));
+        }
+        Ok(response.into())
+    }
+
+    async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
+        assert_eq!(request.key, KeySlot::PIK);
+        match self.pin_pad {
+            PinPad::Types(digits) => {
+                for count in 1..=digits {
+                    self.report(Event::PinDigits(count));
+                    tokio::task::yield_now().await;
+                }
+                Ok(PinOutcome::Entered(PIN_BLOCK))
+            }
+            PinPad::Waits => {
+                self.cancel.notified().await;
+                Ok(PinOutcome::Cancelled)
+            }
+            PinPad::Fails => Err(Error::NoKey),
+        }
+    }
+
+    async fn cancel_pin(&self) -> Result<()> {
+        self.pin_cancelled.store(true, Ordering::Relaxed);
+        self.cancel.notify_one();
+        Ok(())
+    }
+
+    async fn seal_track2(&self, slot: &KeySlot, track2: &[u8]) -> Result<Vec<u8>> {
+        assert_eq!(slot, &KeySlot::TDK);
+        keys::track2::seal(&tdk(), [9; 8], track2).map_err(|error| Error::Invalid(error.to_string()))
+    }
+}
+
+/// The bytes of an even number of decimal digits, as BCD.
+fn hex_bytes(digits: &str) -> Vec<u8> {
+    digits
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | (digit & 0x0F)))
+        .collect()
+}
