@@ -12,7 +12,7 @@ use std::time::Duration;
 use client::payment::{PaymentProxy, TransactionProxy};
 use client::{Dictionary, get};
 use futures_util::StreamExt as _;
-use sim_terminal::{APP, Part, Terminal};
+use sim_terminal::{APP, Builder, Part, Terminal};
 use tempfile::TempDir;
 use zbus::message::Type as MessageType;
 use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, Variant};
@@ -35,6 +35,11 @@ impl Bench {
 
     /// Starts a terminal whose configuration has more drop-ins: a name such as `paymentd`, and TOML.
     pub async fn start_with(drop_ins: &[(&str, &str)]) -> Bench {
+        Bench::start_as(drop_ins, |terminal| terminal).await
+    }
+
+    /// Starts a terminal with drop-ins that is built in another way.
+    pub async fn start_as(drop_ins: &[(&str, &str)], build: impl FnOnce(Builder) -> Builder) -> Bench {
         let folder = tempfile::tempdir().expect("a folder for the terminal");
         let quick = [("paymentd", "[host]\nanswer_timeout_ms = 1500\n")];
         for (index, (name, text)) in quick.iter().chain(drop_ins).enumerate() {
@@ -42,7 +47,8 @@ impl Bench {
             fs::create_dir_all(&drop_in).expect("a folder for drop-ins");
             fs::write(drop_in.join(format!("{index}.toml")), text).expect("a drop-in");
         }
-        let terminal = within("the terminal to start", Terminal::builder(folder.path()).start()).await;
+        let terminal = build(Terminal::builder(folder.path()));
+        let terminal = within("the terminal to start", terminal.start()).await;
         Bench { terminal: terminal.expect("the terminal starts"), folder }
     }
 

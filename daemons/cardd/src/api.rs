@@ -1,4 +1,5 @@
-//! `org.smartpos.Card1`, `org.smartpos.CardPayment1` and `org.smartpos.CardTransaction1`, as seen on the buses.
+//! `org.smartpos.Card1`, `org.smartpos.CardPayment1` and `org.smartpos.CardTransaction1`, as seen on the
+//! buses.
 
 use secure_module::{Error as ModuleError, KeySlot};
 use service::grants::Permission;
@@ -79,8 +80,9 @@ pub(crate) struct CardPaymentService {
 impl CardPaymentService {
     /// Begins an EMV transaction and returns its object, `/org/smartpos/Card/transaction/NUMBER`.
     ///
-    /// `amount` is in minor units of `currency` (ISO 4217, three letters). `when` is local time, `YYMMDDhhmmss`.
-    /// `counter` is the transaction sequence counter, up to eight digits. No options are known.
+    /// `amount` is in minor units of `currency` (ISO 4217, three letters). `when` is local time,
+    /// `YYMMDDhhmmss`. `counter` is the transaction sequence counter, up to eight digits. No options are
+    /// known.
     ///
     /// Errors: InvalidArgument, NotPermitted, Busy, DeviceGone, Timeout.
     async fn start(
@@ -99,8 +101,8 @@ impl CardPaymentService {
         self.reader.start(&purchase, &caller).await
     }
 
-    /// Loads working keys, in order: slot (`pik`, `mak`, `tdk`), the key enciphered under the master key (16 bytes), its
-    /// check value (4 bytes). At the first that is refused it stops; those before it are loaded.
+    /// Loads working keys, in order: slot (`pik`, `mak`, `tdk`), the key enciphered under the master key (16
+    /// bytes), its check value (4 bytes). At the first that is refused it stops; those before it are loaded.
     ///
     /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, WrongState when there is no master key.
     async fn load_working_keys(
@@ -197,8 +199,8 @@ impl TransactionObject {
         self.line.tell(Command::Cancel).await
     }
 
-    /// Goes on with the host's answer: its response code (DE 39) and its issuer data (DE 55: tags 91, 71, 72), up to 255
-    /// bytes. `00` is an approval, everything else a refusal.
+    /// Goes on with the host's answer: its response code (DE 39) and its issuer data (DE 55: tags 91, 71,
+    /// 72), up to 255 bytes. `00` is an approval, everything else a refusal.
     ///
     /// Errors: InvalidArgument, NotPermitted, WrongState when the host is not waited for.
     async fn authorise(
@@ -226,8 +228,8 @@ impl TransactionObject {
         self.line.tell(Command::UnableToGoOnline).await
     }
 
-    /// `insert-card`, `reading`, `card-read` (`masked_pan` s, `label` s), `pin`, `pin-digits` (`count` u), `authorizing`, and
-    /// after the end, if the card is still in the slot, `remove-card`.
+    /// `insert-card`, `reading`, `card-read` (`masked_pan` s, `label` s), `pin`, `pin-digits` (`count` u),
+    /// `authorizing`, and after the end, if the card is still in the slot, `remove-card`.
     #[zbus(signal)]
     pub(crate) async fn progress(
         emitter: &SignalEmitter<'_>,
@@ -235,19 +237,21 @@ impl TransactionObject {
         details: Dictionary,
     ) -> zbus::Result<()>;
 
-    /// The card wants the host to decide; `card` is what the host needs, all secrets of it enciphered by the module.
+    /// The card wants the host to decide; `card` is what the host needs, all secrets of it enciphered by the
+    /// module.
     ///
-    /// `masked_pan` s, `pan_sequence` y (if any), `entry_mode` s (DE 22), `sealed_track2` ay (DE 35), `pin_block` ay (DE 52, if
-    /// a PIN was entered), `chip_data` ay (DE 55), `aid` s, `label` s, `cvm` s (`online-pin`, `signature`,
-    /// `none`), `tvr` s, `tsi` s, `cryptogram` s; the last three and `aid` in hexadecimal.
+    /// `masked_pan` s, `pan_sequence` y (if any), `entry_mode` s (DE 22), `sealed_track2` ay (DE 35),
+    /// `pin_block` ay (DE 52, if a PIN was entered), `chip_data` ay (DE 55), `aid` s, `label` s, `cvm` s
+    /// (`online-pin`, `signature`, `none`), `tvr` s, `tsi` s, `cryptogram` s; the last three and `aid` in
+    /// hexadecimal.
     #[zbus(signal)]
     pub(crate) async fn online_requested(emitter: &SignalEmitter<'_>, card: Dictionary) -> zbus::Result<()>;
 
-    /// The end, once: `approved`, `declined`, `cancelled` or `failed`. `result` has `reason` s, and as far as the card came what
-    /// `OnlineRequested` has, without what is enciphered.
+    /// The end, once: `approved`, `declined`, `cancelled` or `failed`. `result` has `reason` s, and as far as
+    /// the card came what `OnlineRequested` has, without what is enciphered.
     ///
-    /// A card that is removed before its last word makes it `failed`; a PIN or a card that is waited for in vain,
-    /// `cancelled`.
+    /// A card that is removed before its last word makes it `failed`; a PIN or a card that is waited for in
+    /// vain, `cancelled`.
     #[zbus(signal)]
     pub(crate) async fn completed(
         emitter: &SignalEmitter<'_>,

@@ -57,7 +57,8 @@ impl Config {
     }
 }
 
-/// Reads `emv/terminal.toml`, `emv/aids.toml` (of the highest folder that has it) and `emv/capks*.toml` (of every folder).
+/// Reads `emv/terminal.toml`, `emv/aids.toml` (of the highest folder that has it) and `emv/capks*.toml` (of
+/// every folder).
 pub(crate) fn load_emv(folders: &[PathBuf]) -> Result<emv::Config, String> {
     let (_, terminal) = find_file("emv/terminal.toml", folders).map_err(|error| error.to_string())?;
     let (_, applications) = find_file("emv/aids.toml", folders).map_err(|error| error.to_string())?;
@@ -94,4 +95,35 @@ fn capk_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path, name: &str, text: &str) {
+        fs::create_dir_all(folder.join("emv")).unwrap();
+        fs::write(folder.join("emv").join(name), text).unwrap();
+    }
+
+    #[test]
+    fn ca_keys_come_from_every_folder_and_the_rest_from_the_highest() {
+        let (below, above) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let terminal = include_str!("../../../config/emv/terminal.toml");
+        write(below.path(), "terminal.toml", "not even TOML");
+        write(below.path(), "aids.toml", include_str!("../../../config/emv/aids.toml"));
+        write(below.path(), "capks-test.toml", &sim_cards::capks_toml());
+        write(above.path(), "terminal.toml", terminal);
+        write(above.path(), "capks.toml", "# none yet");
+        write(above.path(), "capks.toml.old", "not even TOML");
+        let folders = [below.path().to_path_buf(), above.path().to_path_buf()];
+        let emv = load_emv(&folders).unwrap();
+        assert!(!emv.capks.is_empty() && !emv.applications.is_empty());
+    }
+
+    #[test]
+    fn a_terminal_without_emv_parameters_is_told_which_file_is_missing() {
+        let problem = load_emv(&[]).unwrap_err();
+        assert!(problem.contains("emv/terminal.toml"), "{problem}");
+    }
 }

@@ -1,4 +1,5 @@
-//! What can end a transaction from outside of the card: the payment daemon, the cardholder's hand, the module.
+//! What can end a transaction from outside of the card: the payment daemon, the cardholder's hand, the
+//! module.
 
 use std::future::Future;
 use std::time::Duration;
@@ -182,7 +183,7 @@ impl Watch {
                 return interruption;
             }
             tokio::select! {
-                // A supervisor that is gone takes the view's last state with it: the next look finds the loss.
+                // Without a supervisor nobody would notice that the module goes away.
                 changed = self.view.changed() => if changed.is_err() { return lost() },
                 Some(request) = self.requests.recv() => {
                     if let Some(interruption) = self.take(request) {
@@ -247,7 +248,7 @@ impl Watch {
 
     /// Asks for the host's decision about `card`, and waits for it: none where the host can't be reached.
     ///
-    /// An owner that goes away has sent the request, or will not: the card is told that nobody answered.
+    /// Where who started the transaction goes away, nobody will bring an answer: the host can't be reached.
     pub(crate) async fn ask_host(
         &mut self,
         card: Dictionary,

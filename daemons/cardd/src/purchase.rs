@@ -25,7 +25,8 @@ pub(crate) struct Purchase {
 }
 
 impl Purchase {
-    /// Reads what `Start` was given: minor units, three letters of ISO 4217, `YYMMDDhhmmss`, up to eight digits.
+    /// Reads what `Start` was given: minor units, three letters of ISO 4217, `YYMMDDhhmmss`, up to eight
+    /// digits.
     pub(crate) fn new(minor_units: u64, currency: &str, when: &str, counter: u32) -> Result<Purchase> {
         if !(1..=MAX_AMOUNT).contains(&minor_units) {
             let problem = format!("{minor_units} is not from 1 to {MAX_AMOUNT} minor units");

@@ -44,7 +44,8 @@ struct Shared {
     /// Who has the one place runs a transaction.
     place: Arc<Semaphore>,
     count: AtomicU64,
-    /// The last transaction: it stays on the bus until the next one, so that a late call is told that it is late.
+    /// The last transaction: it stays on the bus until the next one, so that a late call is told that it is
+    /// late.
     last: Mutex<Option<Last>>,
 }
 

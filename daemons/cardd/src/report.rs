@@ -1,5 +1,5 @@
-//! What leaves the card daemon of a card: for the host, for the receipt, for the journal. Nothing in it is secret: what is, the
-//! secure module has enciphered.
+//! What leaves the card daemon of a card: for the host, for the receipt, for the journal. Nothing in it is
+//! secret: what is, the secure module has enciphered.
 
 use emv::{FIELD_55, Kernel};
 use service::options::Dictionary;

@@ -1,6 +1,7 @@
 //! The life of the secure module: attached, restarted, tampered with, gone, and attached again.
 //!
-//! One task follows the module and publishes a [`View`] of it; whoever works with the module watches that view.
+//! One task follows the module and publishes a [`View`] of it; whoever works with the module watches that
+//! view.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,8 @@ pub(crate) struct View {
     attached: Option<(Arc<dyn SecureModule>, Status)>,
     /// Counts attachments, restarts and losses. What was begun in one session does not go on in another.
     pub(crate) session: u64,
-    /// The card in the slot, by the number of its insertion: a card that was taken out and put in again is another one.
+    /// The card in the slot, by the number of its insertion: a card that was taken out and put in again is
+    /// another one.
     pub(crate) card: Option<u64>,
     /// Counts changes of the PIN that is being entered.
     pub(crate) keystrokes: u64,
@@ -220,4 +222,78 @@ async fn open(device: &Endpoint) -> std::result::Result<Arc<dyn SecureModule>, S
     let stream = device.open().await.map_err(|error| error.to_string())?;
     let module = LinkModule::open(stream).await.map_err(|error| format!("{device}: {error}"))?;
     Ok(Arc::new(module))
+}
+
+#[cfg(test)]
+mod tests {
+    use link::{Incoming, Module, Response};
+    use secure_module::CardSlot;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn a_card_that_was_put_in_again_is_another_one() {
+        let mut view = View::default();
+        take(&mut view, Event::CardInserted(CardSlot::Contact));
+        let first = view.card;
+        take(&mut view, Event::CardRemoved(CardSlot::Contact));
+        assert_eq!(view.card, None);
+        take(&mut view, Event::CardInserted(CardSlot::Contact));
+        assert!(view.card.is_some() && view.card != first);
+        let second = view.card;
+        take(&mut view, Event::CardInserted(CardSlot::Contact));
+        assert_eq!(view.card, second, "a card that is reported twice is one card");
+    }
+
+    /// A module that answers every request with its status, until the stream ends.
+    async fn serve(mut stream: UnixStream) {
+        let mut module = Module::new(1);
+        let started = Instant::now();
+        let mut buffer = [0; 256];
+        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+            for incoming in module.receive(&buffer[..count], started.elapsed()) {
+                if let Incoming::Request(_) = incoming {
+                    module.respond(&Response::Status(link::Status {
+                        certified: false,
+                        tampered: false,
+                        card_present: true,
+                        kind: "a test".to_owned(),
+                        firmware: "1".to_owned(),
+                        serial: "0".to_owned(),
+                    }));
+                }
+            }
+            while let Some(bytes) = module.output() {
+                stream.write_all(&bytes).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_module_is_attached_when_it_comes_lost_when_it_goes_and_attached_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("module.sock");
+        let device = Endpoint::Unix(path.clone());
+        let (handle, supervisor) = new();
+        tokio::spawn(async move { supervisor.run(&device).await });
+        assert!(matches!(handle.ready(), Err(Error::DeviceGone(_))));
+
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut view = handle.watch();
+        let mut sessions = Vec::new();
+        for _ in 0..2 {
+            let (stream, _) = listener.accept().await.unwrap();
+            let served = tokio::spawn(serve(stream));
+            let attached = view.wait_for(|view| view.state() == "ready").await.unwrap().clone();
+            assert!(attached.card.is_some());
+            sessions.push(attached.session);
+            drop(attached);
+            served.abort();
+            let lost = view.wait_for(|view| view.state() == "absent").await.unwrap().clone();
+            assert_eq!(lost.card, None);
+        }
+        assert_ne!(sessions[0], sessions[1], "what was begun before does not go on after");
+    }
 }

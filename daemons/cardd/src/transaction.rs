@@ -1,7 +1,7 @@
 //! One EMV transaction: the kernel decides what comes next, and this does it, with the secure module.
 //!
-//! The trait of secure modules has no display. Where the card has several of our applications, or wants its only one
-//! confirmed, the first by priority that needs no confirmation is taken, else the first.
+//! The trait of secure modules has no display. Where the card has several of our applications, or wants its
+//! only one confirmed, the first by priority that needs no confirmation is taken, else the first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,8 @@ use crate::report::{self, Sealed};
 
 /// DE 39 of an approval.
 const APPROVED: [u8; 2] = *b"00";
-/// How long the end waits for the card to lose its power. The module does it in any case, when it comes to it.
+/// How long the end waits for the card to lose its power. The module does it in any case, when it comes to
+/// it.
 const POWER_OFF: Duration = Duration::from_secs(2);
 
 type Progress<T> = Result<T, Interruption>;
@@ -61,7 +62,8 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    /// Runs to the end. `place` is given back just before the end is told, so that who hears of it can begin anew.
+    /// Runs to the end. `place` is given back just before the end is told, so that who hears of it can begin
+    /// anew.
     pub(crate) async fn run(mut self, place: OwnedSemaphorePermit) {
         let mut pin_block = None;
         let interruption = self.process(&mut pin_block).await.err();

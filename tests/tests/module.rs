@@ -1,0 +1,96 @@
+//! The secure module on another line, tampered with, and killed in the middle of a sale.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+use client::card::CardProxy;
+use sim_terminal::{ModuleLine, Part};
+use smartpos_tests::{Bench, text, until};
+
+const CARD: &str = "unionpay-debit-pin";
+
+/// Waits until cardd says that the module is in `state`.
+async fn module_is(bench: &Bench, state: &str) {
+    let bus = bench.terminal.system_bus().await.unwrap();
+    let card = CardProxy::new(&bus).await.unwrap();
+    until(&format!("the module to be {state}"), async || {
+        card.module_state().await.is_ok_and(|now| now == state)
+    })
+    .await;
+}
+
+/// The names of the keys that the module holds.
+async fn keys(bench: &Bench) -> Vec<String> {
+    let status = bench.sim("module status").await.data;
+    status["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_module_on_a_serial_line_sells_also_after_either_end_was_killed() {
+    let mut bench = Bench::start_as(&[], |terminal| terminal.module_line(ModuleLine::Pty)).await;
+    let shop = bench.shop().await;
+    for (key, killed) in [("first", None), ("second", Some(Part::Cardd)), ("third", Some(Part::Module))] {
+        if let Some(part) = killed {
+            bench.kill_and_restart(part).await;
+        }
+        module_is(&bench, "ready").await;
+        let _ = bench.terminal.simctl(&["card", "remove"]).await;
+        bench.insert(CARD).await;
+        let (outcome, result) = shop.sell(1234, key).await;
+        assert_eq!(outcome, "approved", "{key}: {result:?}\n{}", bench.logs());
+        assert_eq!(text(&result, "cvm"), "online-pin");
+    }
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn a_module_tampered_with_during_a_sale_loses_its_keys_and_sells_again_once_serviced() {
+    let bench = Bench::start().await;
+    bench.sim(&format!("card insert {CARD}")).await;
+    let shop = bench.shop().await;
+    let mut sale = shop.start(1234, "tampered").await.unwrap();
+    sale.reached("pin").await;
+    assert_eq!(keys(&bench).await, ["tmk", "pik", "mak", "tdk"]);
+    bench.sim("module tamper").await;
+    let (outcome, result) = sale.completed().await;
+    assert_eq!(outcome, "failed", "{result:?}");
+    assert!(text(&result, "reason").contains("tamper"), "{result:?}");
+    module_is(&bench, "tampered").await;
+    assert!(keys(&bench).await.is_empty());
+    let (outcome, result) = shop.sell(1234, "without-keys").await;
+    assert_eq!(outcome, "failed", "{result:?}");
+    assert!(bench.sim("ledger").await.data.as_array().unwrap().is_empty());
+
+    bench.sim("module reset").await;
+    module_is(&bench, "ready").await;
+    assert_eq!(keys(&bench).await, ["tmk"]);
+    bench.sim("pin 123456").await;
+    let (outcome, result) = shop.sell(1234, "serviced").await;
+    assert_eq!(outcome, "approved", "{result:?}\n{}", bench.logs());
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn a_module_killed_during_a_sale_leaves_ledgers_that_agree() {
+    let mut bench = Bench::start().await;
+    let shop = bench.shop().await;
+    for (step, expected) in [("pin", "failed"), ("host", "reversed")] {
+        module_is(&bench, "ready").await;
+        bench.sim(&format!("card insert {CARD}")).await;
+        if step == "host" {
+            bench.sim("pin 123456").await;
+            bench.sim("host once late 300ms").await;
+        }
+        let mut sale = shop.start(1100, step).await.unwrap();
+        sale.reached(step).await;
+        bench.kill_and_restart(Part::Module).await;
+        let (outcome, result) = sale.completed().await;
+        assert_eq!(outcome, expected, "{step}: {result:?}\n{}", bench.logs());
+        module_is(&bench, "ready").await;
+        bench.settle_and_compare().await;
+    }
+}
