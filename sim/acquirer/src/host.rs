@@ -11,6 +11,7 @@ use keys::TdesKey;
 
 use crate::issuer::Issuer;
 use crate::ledger::{Entry, Key, Ledger, State};
+use crate::mangling::Mangling;
 use crate::request::{self, APPROVED, MALFUNCTION, Refusal, WorkingKeys};
 use crate::rules::{Part, Rule, Rules};
 use crate::{reversal, sale, sign_on};
@@ -24,6 +25,8 @@ pub(crate) const REVERSAL: Mti = Mti(0x0400);
 
 /// DE 32 of every answer: who this acquirer is.
 const INSTITUTION: &str = "00010344";
+/// DE 41 of an answer that is, by rule, for another terminal.
+const ANOTHER_TERMINAL: &str = "99999999";
 
 /// The acquirer: what it knows and what it has booked.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub struct Reaction {
     pub answer: Option<Vec<u8>>,
     /// How long to wait before.
     pub delay: Duration,
+    /// What happens to it on the line.
+    pub mangling: Option<Mangling>,
     /// Whether the connection is closed instead.
     pub close: bool,
     /// For the log: what was decided and why.
@@ -113,7 +118,8 @@ impl Acquirer {
         let packed = self.pack(&message, &answer, &rule, now).map_err(|error| error.to_string())?;
         let answer = if rule == Rule::Silent { None } else { Some(packed) };
         let delay = if let Rule::Late(delay) = rule { delay } else { Duration::ZERO };
-        Ok(Reaction { answer, delay, close: false, note })
+        let mangling = if let Rule::Mangled(mangling) = rule { Some(mangling) } else { None };
+        Ok(Reaction { answer, delay, mangling, close: false, note })
     }
 
     /// The working keys of the terminal that sent `message`.
@@ -177,6 +183,9 @@ impl Acquirer {
         if let Some(amount) = request.get(4).filter(|_| wrong(Part::Amount)) {
             builder.number(4, (amount.to_u64()? + 1) % 1_000_000_000_000);
         }
+        if wrong(Part::Terminal) {
+            builder.text(41, ANOTHER_TERMINAL);
+        }
         let keys = self.keys(request).filter(|_| request.mti() != SIGN_ON);
         if keys.is_some() {
             builder.bytes(64, &[0; 8]);
@@ -203,7 +212,7 @@ impl Acquirer {
 
 impl Reaction {
     fn close(note: String) -> Reaction {
-        Reaction { answer: None, delay: Duration::ZERO, close: true, note }
+        Reaction { answer: None, delay: Duration::ZERO, mangling: None, close: true, note }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod commands;
 pub mod host;
 pub mod issuer;
 pub mod ledger;
+pub mod mangling;
 pub mod pki;
 mod request;
 pub mod reversal;

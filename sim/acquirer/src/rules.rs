@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use iso8583::Mti;
 
+use crate::mangling::Mangling;
+
 /// The longest delay of an answer.
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -25,6 +27,8 @@ pub enum Rule {
     Late(Duration),
     /// Book, and answer with one thing wrong.
     Wrong(Part),
+    /// Book, and put the answer on the line as no host should.
+    Mangled(Mangling),
     /// Close the connection before booking.
     DropBefore,
     /// Book, then close the connection without an answer.
@@ -40,6 +44,8 @@ pub enum Part {
     Stan,
     /// DE 4.
     Amount,
+    /// DE 41.
+    Terminal,
     /// The message type.
     Mti,
 }
@@ -98,9 +104,15 @@ impl Rule {
             ["wrong", "stan"] => Ok(Rule::Wrong(Part::Stan)),
             ["wrong", "amount"] => Ok(Rule::Wrong(Part::Amount)),
             ["wrong", "mti"] => Ok(Rule::Wrong(Part::Mti)),
+            ["wrong", "terminal"] => Ok(Rule::Wrong(Part::Terminal)),
+            ["wrong", "truncated"] => Ok(Rule::Mangled(Mangling::Truncated)),
+            ["wrong", "oversized"] => Ok(Rule::Mangled(Mangling::Oversized)),
+            ["wrong", "garbage"] => Ok(Rule::Mangled(Mangling::Garbage)),
+            ["repeat"] => Ok(Rule::Mangled(Mangling::Repeated)),
             ["drop", "before"] => Ok(Rule::DropBefore),
             ["drop", "after"] => Ok(Rule::DropAfter),
-            _ => Err("a rule is approve, decline CODE, silent, late 40s, wrong mac|stan|amount|mti, \
+            _ => Err("a rule is approve, decline CODE, silent, late 40s, \
+                      wrong mac|stan|amount|mti|terminal|truncated|oversized|garbage, repeat, \
                       or drop before|after"
                 .to_owned()),
         }

@@ -16,6 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::commands;
 use crate::host::{Acquirer, Reaction};
+use crate::mangling::Mangling;
 
 /// The longest TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -84,7 +85,11 @@ async fn connection(
             if reaction.close {
                 return sink.lock().await.shutdown().await;
             }
+            let hang_up = reaction.mangling.is_some_and(Mangling::closes);
             send(&acquirer, &sink, reaction).await?;
+            if hang_up {
+                return sink.lock().await.shutdown().await;
+            }
         }
     }
 }
@@ -104,7 +109,11 @@ async fn react(acquirer: &Mutex<Acquirer>, frame: &Frame, log: Log) -> io::Resul
 /// Sends the answer, a late one beside whatever else happens on the connection.
 async fn send(acquirer: &Mutex<Acquirer>, sink: &Sink, reaction: Reaction) -> io::Result<()> {
     let Some(answer) = reaction.answer else { return Ok(()) };
-    let bytes = acquirer.lock().await.profile().framing.encode(End::Host, &answer).map_err(refused)?;
+    let framing = acquirer.lock().await.profile().framing.clone();
+    let mut bytes = framing.encode(End::Host, &answer).map_err(refused)?;
+    if let Some(mangling) = reaction.mangling {
+        bytes = mangling.apply(&bytes, &framing);
+    }
     if reaction.delay.is_zero() {
         return put(sink, &bytes).await;
     }

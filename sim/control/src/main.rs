@@ -43,8 +43,11 @@ simctl [--json] [--dir DIR] COMMAND
   host decline CODE     answer sales with this response code
   host silent           book sales, and never answer
   host late 40s         book sales, and answer so much later
-  host wrong mac|stan|amount|mti
+  host wrong mac|stan|amount|mti|terminal
                         answer sales with this part wrong
+  host wrong truncated|oversized|garbage
+                        answer sales with half a frame, one too long, or no message in it
+  host repeat           answer sales twice
   host drop before|after
                         close the connection before or after booking
   host once RULE…       any of these, for the next sale only

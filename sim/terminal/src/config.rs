@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::part::Part;
+use crate::terminal::ModuleLine;
 
 /// The app that the developer's uid stands for on the app bus.
 pub const APP: &str = "dev.example.shop";
@@ -34,7 +35,7 @@ pub(crate) fn path(layout: &Layout) -> OsString {
 }
 
 /// Writes the configuration of all daemons and hands paymentd its credentials.
-pub(crate) fn write(layout: &Layout, host: SocketAddr) -> Result {
+pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) -> Result {
     let uid = rustix::process::getuid().as_raw();
     let shared = json!({
         "bus": { "system": layout.bus_address(Part::SystemBus), "app": layout.bus_address(Part::AppBus) },
@@ -45,12 +46,16 @@ pub(crate) fn write(layout: &Layout, host: SocketAddr) -> Result {
         } },
     });
     let device = |part| format!("unix:{}", layout.socket(part).display());
+    let module = match module_line {
+        ModuleLine::Socket => device(Part::Module),
+        ModuleLine::Pty => format!("tty:{}", layout.module_pty().display()),
+    };
     let paymentd = json!({
         "host": { "address": host.to_string(), "server_name": HOST_NAME, "profile": "unionpay-direct" },
         "merchant": { "terminal": TERMINAL_ID, "merchant": MERCHANT_ID, "name": "示例便利店", "currency": CURRENCY.0 },
     });
     write_toml(layout, "smartpos", &shared)?;
-    write_toml(layout, "cardd", &json!({ "device": device(Part::Module) }))?;
+    write_toml(layout, "cardd", &json!({ "device": module }))?;
     write_toml(
         layout,
         "printerd",

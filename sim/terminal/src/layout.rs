@@ -114,6 +114,11 @@ impl Layout {
         self.sockets.path().join(format!("{part}.sock"))
     }
 
+    /// The pseudo-terminal of the secure module, where it has one.
+    pub(crate) fn module_pty(&self) -> PathBuf {
+        self.sockets.path().join("module.pty")
+    }
+
     /// The D-Bus address of a bus.
     pub(crate) fn bus_address(&self, bus: Part) -> String {
         format!("unix:path={}", self.socket(bus).display())

@@ -19,6 +19,7 @@ use crate::{buses, config};
 #[derive(Debug)]
 pub struct Terminal {
     layout: Layout,
+    module_line: ModuleLine,
     running: BTreeMap<Part, Process>,
     stopped: BTreeMap<Part, Program>,
 }
@@ -28,6 +29,17 @@ pub struct Terminal {
 pub struct Builder {
     root: PathBuf,
     parts: Vec<Part>,
+    module_line: ModuleLine,
+}
+
+/// What is between cardd and the secure module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ModuleLine {
+    /// A Unix socket: it ends when one end goes away.
+    #[default]
+    Socket,
+    /// A pseudo-terminal, which is what a UART is on a board: it tells neither end that the other came or went.
+    Pty,
 }
 
 impl Builder {
@@ -35,6 +47,13 @@ impl Builder {
     #[must_use]
     pub fn daemons(mut self, parts: &[Part]) -> Builder {
         self.parts.retain(|part| !part.is_daemon() || parts.contains(part));
+        self
+    }
+
+    /// Connects the secure module in this way.
+    #[must_use]
+    pub fn module_line(mut self, line: ModuleLine) -> Builder {
+        self.module_line = line;
         self
     }
 
@@ -47,7 +66,9 @@ impl Builder {
     pub async fn start(self) -> Result<Terminal> {
         let layout = Layout::create(&self.root)?;
         config::make_master_key(&layout)?;
-        let mut terminal = Terminal { layout, running: BTreeMap::new(), stopped: BTreeMap::new() };
+        let module_line = self.module_line;
+        let mut terminal =
+            Terminal { layout, module_line, running: BTreeMap::new(), stopped: BTreeMap::new() };
         let (daemons, hardware): (Vec<Part>, Vec<Part>) =
             self.parts.into_iter().partition(|part| part.is_daemon());
         for part in hardware {
@@ -55,7 +76,7 @@ impl Builder {
             terminal.running.insert(part, program.start().await?);
         }
         let host = terminal.host_address()?;
-        config::write(&terminal.layout, host)?;
+        config::write(&terminal.layout, module_line, host)?;
         terminal.keep_host_address(host);
         for part in daemons {
             let program = terminal.program(part)?;
@@ -68,7 +89,7 @@ impl Builder {
 impl Terminal {
     /// A terminal whose records are below `root`. An earlier run's journal, ledger and keys there go on.
     pub fn builder(root: impl Into<PathBuf>) -> Builder {
-        Builder { root: root.into(), parts: Part::ALL.to_vec() }
+        Builder { root: root.into(), parts: Part::ALL.to_vec(), module_line: ModuleLine::default() }
     }
 
     /// Where its files are.
@@ -219,7 +240,10 @@ impl Terminal {
         let arguments = match part {
             Part::SystemBus | Part::AppBus => bus_arguments(&buses::configure(layout, part)?),
             Part::Module => {
-                let mut arguments = device_arguments(layout, part);
+                let mut arguments = match self.module_line {
+                    ModuleLine::Socket => device_arguments(layout, part),
+                    ModuleLine::Pty => pty_arguments(layout),
+                };
                 arguments.extend(["--tmk".into(), layout.tmk().into()]);
                 arguments
             }
@@ -245,6 +269,10 @@ fn device_arguments(layout: &Layout, part: Part) -> Vec<OsString> {
     let mut socket = OsString::from("unix:");
     socket.push(layout.socket(part));
     vec!["--control".into(), layout.control().into(), "--listen".into(), socket]
+}
+
+fn pty_arguments(layout: &Layout) -> Vec<OsString> {
+    vec!["--control".into(), layout.control().into(), "--pty".into(), layout.module_pty().into()]
 }
 
 fn host_arguments(layout: &Layout, address: &str) -> Vec<OsString> {
