@@ -172,3 +172,23 @@ async fn a_host_whose_certificate_does_not_chain_is_not_spoken_to() {
     assert!(text(&result, "reason").contains("certificate"), "{result:?}");
     assert!(bench.sim("ledger").await.data.as_array().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn looking_up_many_old_sales_leaves_the_running_one_alone() {
+    let bench = Bench::start().await;
+    bench.sim("card insert unionpay-credit").await;
+    let shop = bench.shop().await;
+    for number in 0..40 {
+        shop.sell(1, &format!("old-{number}")).await;
+    }
+    bench.sim("card remove").await;
+    let mut sale = shop.start(1234, "running").await.unwrap();
+    sale.reached("insert-card").await;
+    for number in 0..40 {
+        shop.payment.get_transaction(&format!("old-{number}")).await.unwrap();
+    }
+    assert_eq!(shop.payment.state().await.unwrap(), "busy");
+    assert_eq!(error_name(shop.payment.start_sale(1, "CNY", "second", Options::new()).await), "Busy");
+    sale.proxy.cancel().await.unwrap();
+    assert_eq!(sale.completed().await.0, "cancelled");
+}

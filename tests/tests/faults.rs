@@ -192,3 +192,37 @@ async fn a_host_that_restarts_during_a_sale_agrees_afterwards() {
     assert_eq!(sale.completed().await.0, "reversed");
     bench.settle_and_compare().await;
 }
+
+#[tokio::test]
+async fn a_receipt_that_the_printer_daemon_could_not_take_is_printed_when_it_is_back() {
+    let mut bench = Bench::start().await;
+    bench.sim("card insert unionpay-credit").await;
+    let shop = bench.shop().await;
+    bench.terminal.kill(Part::Printerd).await.unwrap();
+    for key in ["first", "second"] {
+        assert_eq!(shop.sell(100, key).await.0, "approved");
+    }
+    bench.terminal.restart(Part::Printerd).await.unwrap();
+    let paper = bench.terminal.layout().paper();
+    until("both receipts", async || paper.join("receipt-0002.txt").exists()).await;
+    let receipts = ["receipt-0001.txt", "receipt-0002.txt"]
+        .map(|file| std::fs::read_to_string(paper.join(file)).unwrap());
+    assert!(receipts.iter().all(|receipt| !receipt.contains("DUPLICATE")));
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_asked_to_stop_calls_off_what_it_can_and_ends_the_rest() {
+    let mut bench = Bench::start().await;
+    let shop = bench.shop().await;
+    let mut sale = shop.start(100, "waiting").await.unwrap();
+    sale.reached("insert-card").await;
+    bench.terminal.restart(Part::Paymentd).await.expect("it stops in order");
+    assert_eq!(sale.completed().await.0, "cancelled");
+    bench.sim("card insert unionpay-credit").await;
+    bench.sim("host once late 1s").await;
+    let mut sale = shop.start(100, "asked").await.unwrap();
+    sale.reached("host").await;
+    bench.terminal.restart(Part::Paymentd).await.expect("it stops in order");
+    assert_eq!(sale.completed().await.0, "approved", "an answer that is on its way is waited for");
+    bench.settle_and_compare().await;
+}

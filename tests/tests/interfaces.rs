@@ -29,7 +29,7 @@ async fn interfaces(bus: &Connection, service: &str, path: &str) -> Vec<(String,
         .unwrap();
     let xml = object.introspect().await.expect("the object answers");
     // Objects below this one are shown inside of it.
-    let own = xml.splitn(3, "<node").nth(1).unwrap_or_default();
+    let own = xml.split("<node").nth(1).unwrap_or_default();
     let parts = own.split("<interface name=\"").skip(1).filter_map(|part| {
         let name = part.split('"').next()?.to_string();
         let body = part.split("</interface>").next()?;

@@ -26,7 +26,8 @@ async fn module_is(bench: &Bench, state: &str) {
 /// The names of the keys that the module holds.
 async fn keys(bench: &Bench) -> Vec<String> {
     let status = bench.sim("module status").await.data;
-    status["keys"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_string()).collect()
+    let keys = status.get("keys").and_then(serde_json::Value::as_array).unwrap();
+    keys.iter().map(|key| key.as_str().unwrap().to_string()).collect()
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ pub trait Payment {
 
     /// One page of the caller's transactions, newest first, and the cursor of the next page (empty after the last).
     ///
-    /// `filter` knows `state` (s), `outcome` (s), `since` and `until` (x, seconds since 1970). `limit` is 1 to 100.
+    /// `filter` knows `state` (s), `outcome` (s), `since` and `until` (x, milliseconds since 1970). `limit` is 1 to 100.
     fn list_transactions(
         &self,
         filter: HashMap<&str, Variant<'_>>,
@@ -61,7 +61,7 @@ pub trait Transaction {
     /// All that is known of the transaction.
     fn get_result(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
 
-    /// `created`, `authorizing`, `finishing` or `final`.
+    /// `created`, `authorizing`, `answered` or `final`.
     #[zbus(property(emits_changed_signal = "false"))]
     fn state(&self) -> zbus::Result<String>;
 

@@ -1,9 +1,11 @@
 //! EMV Book 2 clauses 5, 6 and Annex B2.1: RSA with message recovery, public key certificates, signed data.
 //!
-//! Public operations only; nothing here is secret, so nothing here needs constant time.
+//! Public operations only: no key here is secret, so nothing here needs constant time. But a card's certificate
+//! holds its PAN, so what is recovered is zeroized.
 
 use crypto_bigint::{BoxedUint, Odd};
 use sha1::{Digest, Sha1};
+use zeroize::Zeroizing;
 
 use crate::config::Capk;
 use crate::data::{date, digits};
@@ -37,18 +39,18 @@ impl From<&Capk> for PublicKey {
 impl PublicKey {
     /// Recovers what was signed: the bytes between header and hash, if header, trailer and hash are right.
     /// The hash also covers `extra`.
-    pub(crate) fn recover(&self, signature: &[u8], extra: &[&[u8]]) -> Option<Vec<u8>> {
+    pub(crate) fn recover(&self, signature: &[u8], extra: &[&[u8]]) -> Option<Zeroizing<Vec<u8>>> {
         let plain = self.raise(signature)?;
         let (&[0x6A], rest) = plain.split_first_chunk()? else { return None };
         let (rest, &[0xBC]) = rest.split_last_chunk()? else { return None };
         let (body, hash) = rest.split_last_chunk::<20>()?;
         let mut sum = Sha1::new().chain_update(body);
         extra.iter().for_each(|part| sum.update(part));
-        (sum.finalize().as_slice() == hash).then(|| body.to_vec())
+        (sum.finalize().as_slice() == hash).then(|| Zeroizing::new(body.to_vec()))
     }
 
     /// Annex B2.1.3: the signature to the public exponent, as long as the modulus.
-    fn raise(&self, signature: &[u8]) -> Option<Vec<u8>> {
+    fn raise(&self, signature: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let length = self.modulus.len();
         if signature.len() != length || !(FRAME..=248).contains(&length) {
             return None;
@@ -61,8 +63,9 @@ impl PublicKey {
             return None;
         }
         let modulus: Odd<BoxedUint> = Option::from(modulus.to_odd())?;
-        let plain = base.pow_mod(&exponent, &modulus).to_be_bytes();
-        plain.get(plain.len().checked_sub(length)?..).map(<[u8]>::to_vec)
+        let number = Zeroizing::new(base.pow_mod(&exponent, &modulus));
+        let plain = Zeroizing::new(number.to_be_bytes());
+        plain.get(plain.len().checked_sub(length)?..).map(|plain| Zeroizing::new(plain.to_vec()))
     }
 
     /// Book 2 table 6: recovers an issuer's key from its certificate.

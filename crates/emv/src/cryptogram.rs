@@ -16,6 +16,8 @@ pub(crate) mod reference_control {
     pub(crate) const ARQC: u8 = 0x80;
 }
 
+/// The longest issuer application data (Annex A).
+const MAX_IAD: usize = 32;
 /// Reason code "service not allowed" of the cryptogram information data.
 const SERVICE_NOT_ALLOWED: u8 = 0x01;
 
@@ -34,7 +36,7 @@ impl Kernel {
             self.hash_transaction_data()?;
         }
         let values = self.data.build(&cdol).ok_or(Reason::DataMalformed(list))?;
-        self.requested = request;
+        self.requested = Some(request);
         self.send(Command::generate_ac(request, &values), pending)
     }
 
@@ -67,7 +69,7 @@ impl Kernel {
                 self.data.set(tags::ARC, b"Z1");
                 let reason = match (service_not_allowed, self.requested) {
                     (true, _) => Reason::ServiceNotAllowed,
-                    (false, reference_control::AAC) => Reason::DeclinedByTerminal,
+                    (false, Some(reference_control::AAC)) => Reason::DeclinedByTerminal,
                     (false, _) => Reason::DeclinedByCard,
                 };
                 self.end(Decision::Declined, reason)
@@ -98,8 +100,8 @@ impl Kernel {
             _ => return Err(self.malformed()),
         };
         let asked = match self.requested {
-            reference_control::TC => 2,
-            reference_control::ARQC => 1,
+            Some(reference_control::TC) => 2,
+            Some(reference_control::ARQC) => 1,
             _ => 0,
         };
         if rank > asked {
@@ -129,7 +131,7 @@ fn parse_response(response: &[u8]) -> Option<Parts<'_>> {
         let (&[cid], rest) = values.split_first_chunk()?;
         let (&atc, rest) = rest.split_first_chunk()?;
         let (&cryptogram, iad) = rest.split_first_chunk()?;
-        return (iad.len() <= 32).then_some(Parts {
+        return (iad.len() <= MAX_IAD).then_some(Parts {
             cid,
             atc,
             cryptogram,
@@ -138,10 +140,14 @@ fn parse_response(response: &[u8]) -> Option<Parts<'_>> {
     }
     let objects = template(response, tags::RESPONSE_FORMAT_2)?;
     let &[cid] = child(objects, tags::CID)?? else { return None };
+    let iad = child(objects, tags::IAD)?;
+    if iad.is_some_and(|iad| iad.len() > MAX_IAD) {
+        return None;
+    }
     Some(Parts {
         cid,
         atc: child(objects, tags::ATC)??.try_into().ok()?,
         cryptogram: child(objects, tags::CRYPTOGRAM)??.try_into().ok()?,
-        iad: child(objects, tags::IAD)?.filter(|iad| iad.len() <= 32),
+        iad,
     })
 }

@@ -3,8 +3,10 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use tlv::{Dol, Tag, is_sensitive, tags};
+use tlv::{Dol, Tag, element, is_sensitive, tags};
 use zeroize::Zeroizing;
+
+use crate::outcome::Reason;
 
 /// Card data that may not be shown: a PAN, or track 2. Its `Debug` gives the length alone.
 #[derive(Clone, Copy)]
@@ -23,10 +25,20 @@ impl fmt::Debug for Sensitive<'_> {
     }
 }
 
-/// A tag that may not leave the kernel in field 55.
+/// The most bytes of field 55 (ISO 8583, DE 55).
+const MAX_FIELD_55: usize = 255;
+
+/// Why there is no field 55.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("data element {0} is sensitive and has no place in field 55: seal it with the secure module")]
-pub struct SensitiveTag(pub Tag);
+#[non_exhaustive]
+pub enum Field55Error {
+    /// A tag may not leave the kernel in the clear.
+    #[error("data element {0} is sensitive and has no place in field 55: seal it with the secure module")]
+    Sensitive(Tag),
+    /// The data objects are too long together; their number of bytes.
+    #[error("the data elements take {0} bytes and field 55 has room for {MAX_FIELD_55}: ask for fewer")]
+    TooLong(usize),
+}
 
 /// What only the terminal or the issuer says. A card that gives one of these is not listened to.
 const NOT_FROM_CARD: &[Tag] = &[
@@ -72,19 +84,27 @@ impl Data {
         self.terminal.insert(tag, Zeroizing::new(value.to_vec()));
     }
 
-    pub(crate) fn set_fci(&mut self, tag: Tag, value: &[u8]) {
+    /// Takes an object of the final SELECT; one that is too long is malformed.
+    pub(crate) fn set_fci(&mut self, tag: Tag, value: &[u8]) -> Result<(), Reason> {
         if NOT_FROM_CARD.contains(&tag) {
-            return;
+            return Ok(());
         }
+        check_length(tag, value)?;
         self.fci.insert(tag, Zeroizing::new(value.to_vec()));
+        Ok(())
     }
 
-    /// Takes an object from the card, or says that the card gave it already (Book 3 clause 7.2).
-    pub(crate) fn add_from_card(&mut self, tag: Tag, value: &[u8]) -> bool {
+    /// Takes an object from the card, unless it is too long or the card gave it already (Book 3 clauses 7.2
+    /// and 7.5).
+    pub(crate) fn add_from_card(&mut self, tag: Tag, value: &[u8]) -> Result<(), Reason> {
         if NOT_FROM_CARD.contains(&tag) {
-            return true;
+            return Ok(());
         }
-        self.card.insert(tag, Zeroizing::new(value.to_vec())).is_none()
+        check_length(tag, value)?;
+        match self.card.insert(tag, Zeroizing::new(value.to_vec())) {
+            None => Ok(()),
+            Some(_) => Err(Reason::DataTwice(tag)),
+        }
     }
 
     /// Takes an object that the card may give anew, such as its cryptogram.
@@ -106,16 +126,19 @@ impl Data {
         Some(out)
     }
 
-    pub(crate) fn field_55(&self, wanted: &[Tag]) -> Result<Vec<u8>, SensitiveTag> {
+    pub(crate) fn field_55(&self, wanted: &[Tag]) -> Result<Vec<u8>, Field55Error> {
         let mut out = Vec::new();
         for &tag in wanted {
             if is_sensitive(tag) || tag.is_constructed() {
-                return Err(SensitiveTag(tag));
+                return Err(Field55Error::Sensitive(tag));
             }
             if let Some(value) = self.get(tag) {
                 // A `Vec` always has room.
                 let _ = tlv::write(&mut out, tag, value);
             }
+        }
+        if out.len() > MAX_FIELD_55 {
+            return Err(Field55Error::TooLong(out.len()));
         }
         Ok(out)
     }
@@ -129,6 +152,12 @@ impl Data {
         let (_, last) = rest.split_at_checked(hidden)?;
         Some(format!("{first}{}{last}", "*".repeat(hidden)))
     }
+}
+
+/// Book 3 clause 7.5 and Annex A: a value that is longer than its element is in the wrong format.
+fn check_length(tag: Tag, value: &[u8]) -> Result<(), Reason> {
+    let fits = element(tag).is_none_or(|element| value.len() <= element.max_length);
+    if fits { Ok(()) } else { Err(Reason::DataMalformed(tag)) }
 }
 
 /// The digits of a compressed numeric value, without its padding; `None` if something else is in it.
@@ -168,7 +197,7 @@ mod tests {
 
     fn with_pan(pan: &str) -> Data {
         let mut data = Data::default();
-        data.add_from_card(tags::PAN, &hex::decode(pan).unwrap());
+        data.add_from_card(tags::PAN, &hex::decode(pan).unwrap()).unwrap();
         data
     }
 
@@ -188,16 +217,44 @@ mod tests {
     fn field_55_refuses_sensitive_tags_and_leaves_out_absent_ones() {
         let mut data = with_pan("4761739001010010");
         data.set(tags::TVR, &[0; 5]);
-        assert_eq!(data.field_55(&[tags::PAN]), Err(SensitiveTag(tags::PAN)));
+        assert_eq!(data.field_55(&[tags::PAN]), Err(Field55Error::Sensitive(tags::PAN)));
         assert_eq!(data.field_55(&[tags::ATC, tags::TVR]).unwrap(), [0x95, 5, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn field_55_of_more_than_255_bytes_is_refused() {
+        let mut data = Data::default();
+        data.add_from_card(tags::CVM_LIST, &[0; 252]).unwrap();
+        assert_eq!(data.field_55(&[tags::CVM_LIST]).unwrap().len(), 255);
+        data.set(tags::TRANSACTION_TYPE, &[0]);
+        let wanted = [tags::CVM_LIST, tags::TRANSACTION_TYPE];
+        assert_eq!(data.field_55(&wanted), Err(Field55Error::TooLong(258)));
+    }
+
+    #[test]
+    fn what_the_acquirer_wants_fits_field_55_at_its_longest() {
+        let mut data = Data::default();
+        for &tag in crate::FIELD_55 {
+            data.set(tag, &vec![0; element(tag).unwrap().max_length]);
+        }
+        assert!(data.field_55(crate::FIELD_55).is_ok());
+    }
+
+    #[test]
+    fn a_value_is_taken_up_to_its_longest_and_no_longer() {
+        let tag = tags::PRODUCT_IDENTIFICATION;
+        assert_eq!(Data::default().add_from_card(tag, &[0; 16]), Ok(()));
+        assert_eq!(Data::default().add_from_card(tag, &[0; 17]), Err(Reason::DataMalformed(tag)));
+        assert_eq!(Data::default().set_fci(tags::PDOL, &[0; 252]), Ok(()));
+        assert_eq!(Data::default().set_fci(tags::PDOL, &[0; 253]), Err(Reason::DataMalformed(tags::PDOL)));
     }
 
     #[test]
     fn the_card_cannot_override_the_terminal() {
         let mut data = Data::default();
         data.set(tags::AMOUNT_AUTHORISED, &bcd::<6>(1234));
-        data.add_from_card(tags::AMOUNT_AUTHORISED, &[0; 6]);
-        data.add_from_card(tags::ARC, b"00");
+        data.add_from_card(tags::AMOUNT_AUTHORISED, &[0; 6]).unwrap();
+        data.add_from_card(tags::ARC, b"00").unwrap();
         assert_eq!(data.get(tags::ARC), None);
         assert_eq!(data.get(tags::AMOUNT_AUTHORISED), Some(&[0, 0, 0, 0, 0x12, 0x34][..]));
     }

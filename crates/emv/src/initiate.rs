@@ -33,8 +33,8 @@ impl Kernel {
         self.initiated = true;
         if let Some(value) = template(&response.data, tags::RESPONSE_FORMAT_1) {
             let (aip, afl) = value.split_at_checked(2).ok_or_else(|| self.malformed())?;
-            self.data.add_from_card(tags::AIP, aip);
-            self.data.add_from_card(tags::AFL, afl);
+            self.data.add_from_card(tags::AIP, aip)?;
+            self.data.add_from_card(tags::AFL, afl)?;
         } else {
             let objects =
                 template(&response.data, tags::RESPONSE_FORMAT_2).ok_or_else(|| self.malformed())?;
@@ -51,9 +51,7 @@ impl Kernel {
             if object.tag.is_constructed() || object.value.is_empty() {
                 continue;
             }
-            if !self.data.add_from_card(object.tag, object.value) {
-                return Err(Reason::DataTwice(object.tag));
-            }
+            self.data.add_from_card(object.tag, object.value)?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use crate::outcome::{Cryptogram, Decision, Online, Outcome, Reason};
 use crate::read::Reading;
 use crate::scripts::Scripts;
 use crate::selection::Selection;
-use crate::{Application, Candidate, Config, Sensitive, SensitiveTag};
+use crate::{Application, Candidate, Config, Field55Error, Sensitive};
 
 /// One transaction, as the terminal knows it before the card.
 #[derive(Clone, Debug)]
@@ -153,8 +153,8 @@ pub struct Kernel {
     pub(crate) scripts: Scripts,
     pub(crate) online: Online,
     pub(crate) cryptogram: Option<Cryptogram>,
-    /// The cryptogram that the terminal asked for last.
-    pub(crate) requested: u8,
+    /// The cryptogram that the terminal asked for last; none before the first GENERATE AC.
+    pub(crate) requested: Option<u8>,
     /// Whether the card has accepted GET PROCESSING OPTIONS: from there on no fallback.
     pub(crate) initiated: bool,
     /// Set once the card has decided: nothing that happens later changes it.
@@ -180,7 +180,7 @@ impl Kernel {
             scripts: Scripts::default(),
             online: Online::NotTried,
             cryptogram: None,
-            requested: 0,
+            requested: None,
             initiated: false,
             verdict: None,
             tvr: [0; 5],
@@ -410,11 +410,17 @@ impl Kernel {
         self.selection.selected().map_or("", |candidate| candidate.label.as_str())
     }
 
+    /// Whether the card has been asked for a cryptogram: from there on it counts the transaction, however it ends.
+    pub fn asked_for_cryptogram(&self) -> bool {
+        self.requested.is_some()
+    }
+
     /// Data objects for the host as TLV, in the order of `wanted`; those that are not known are left out.
     ///
     /// # Errors
-    /// [`SensitiveTag`] if a tag may not leave the kernel in the clear.
-    pub fn field_55(&self, wanted: &[Tag]) -> Result<Vec<u8>, SensitiveTag> {
+    /// [`Field55Error`] if a tag may not leave the kernel in the clear, or the data are longer than 255 bytes;
+    /// those of [`FIELD_55`](crate::FIELD_55) never are.
+    pub fn field_55(&self, wanted: &[Tag]) -> Result<Vec<u8>, Field55Error> {
         self.data.field_55(wanted)
     }
 }

@@ -51,7 +51,7 @@ mod tests;
 
 pub use bits::tvr::ActionCode;
 pub use config::{Application, Capk, Config, ConfigError, Terminal};
-pub use data::{Sensitive, SensitiveTag};
+pub use data::{Field55Error, Sensitive};
 pub use kernel::{Action, Event, HostAnswer, Kernel, PinResult, Transaction};
 pub use outcome::{Cryptogram, CryptogramKind, Cvm, Decision, Online, Outcome, Reason};
 pub use selection::Candidate;

@@ -211,11 +211,11 @@ impl Kernel {
         if self.aid() != Some(name) {
             return None;
         }
-        self.data.set_fci(tags::DF_NAME, name);
+        self.data.set_fci(tags::DF_NAME, name).ok()?;
         for object in Reader::new(proprietary) {
             let object = object.ok()?;
             if !object.tag.is_constructed() {
-                self.data.set_fci(object.tag, object.value);
+                self.data.set_fci(object.tag, object.value).ok()?;
             }
         }
         if let (Some(label), Some(selected)) = (label(proprietary), &mut self.selection.selected) {

@@ -140,7 +140,7 @@ fn field_55_holds_what_the_acquirer_wants_and_nothing_sensitive() {
     assert_eq!(tlv::find(&field_55, tags::CVM_RESULTS), Ok(Some(&[0x02, 0x03, 0x00][..])));
     assert_eq!(tlv::find(&field_55, tags::SEQUENCE_COUNTER), Ok(Some(&[0, 0, 0, 7][..])));
     assert!(!field_55.windows(8).any(|window| window == bytes("6228480000001232")));
-    assert_eq!(kernel.field_55(&[tags::TRACK_2]), Err(SensitiveTag(tags::TRACK_2)));
+    assert_eq!(kernel.field_55(&[tags::TRACK_2]), Err(Field55Error::Sensitive(tags::TRACK_2)));
     assert!(!format!("{kernel:?} {:?} {:?}", kernel.pan(), kernel.track2()).contains("622848"));
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde::Deserialize;
+use zbus::fdo::{DBusProxy, RequestNameFlags};
 use zbus::names::OwnedUniqueName;
-use zbus::{Connection, connection, fdo::DBusProxy};
+use zbus::{Connection, connection};
 
 /// A peer that does not answer within this is treated as gone.
 const CALL_TIMEOUT: Duration = Duration::from_secs(25);
@@ -73,7 +74,7 @@ impl Buses {
     pub async fn request_name(&self, name: &'static str) -> Result<(), String> {
         for (kind, connection) in [("system", &self.system), ("app", &self.app)] {
             connection
-                .request_name(name)
+                .request_name_with_flags(name, RequestNameFlags::DO_NOT_QUEUE)
                 .await
                 .map_err(|error| format!("the name {name} can't be had on the {kind} bus: {error}"))?;
         }

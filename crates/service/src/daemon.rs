@@ -18,8 +18,9 @@ use crate::grants::Shared;
 use crate::guard::{Guard, Guards};
 use crate::logging;
 
-/// What a daemon that was asked to stop may take to end its work; systemd kills it later than this.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// What a daemon that was asked to stop may take to end its work: a host's answer is worth waiting for. systemd kills it later
+/// than this (`TimeoutStopSec`).
+const STOP_LIMIT: Duration = Duration::from_secs(80);
 
 /// Which daemon this is.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +97,7 @@ where
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| format!("no signals: {error}"))?;
     let config_folders = config::folders();
     let shared: Shared = config::load("smartpos", &config_folders).map_err(|error| error.to_string())?;
+    shared.check()?;
     let own: C = config::load(daemon.config, &config_folders).map_err(|error| error.to_string())?;
     if let Some(development) = &shared.development {
         log::warn!(
@@ -197,7 +199,7 @@ fn help(daemon: &Daemon) -> String {
 
 fn check<C: DeserializeOwned>(daemon: &Daemon) -> Result<String, String> {
     let folders = config::folders();
-    config::load::<Shared>("smartpos", &folders).map_err(|error| error.to_string())?;
+    config::load::<Shared>("smartpos", &folders).map_err(|error| error.to_string())?.check()?;
     config::load::<C>(daemon.config, &folders).map_err(|error| error.to_string())?;
     Ok("the configuration is in order".to_string())
 }

@@ -27,10 +27,6 @@ pub enum Error {
     DeviceGone(String),
     /// A peer did not answer in its time.
     Timeout(String),
-    /// The hardware or the configuration has no such function.
-    NotSupported(String),
-    /// The person or the program called it off.
-    Cancelled(String),
     /// The daemon could not do its own work (a full disk, a broken file); its log says more.
     Internal(String),
 }
@@ -44,9 +40,10 @@ impl Error {
         Error::InvalidArgument(format!("{name}: {problem}"))
     }
 
-    /// An [`Error::Internal`]: `doing` names the work that failed.
+    /// An [`Error::Internal`]: `doing` says what did not work. The cause is for the log, not for an app.
     pub fn internal(doing: &str, error: impl std::fmt::Display) -> Error {
-        Error::Internal(format!("{doing}: {error}"))
+        log::error!("{doing}: {error}");
+        Error::Internal(format!("{doing}; the log of the terminal says why"))
     }
 }
 

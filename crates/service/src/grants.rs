@@ -70,6 +70,38 @@ pub struct Shared {
     pub development: Option<Development>,
 }
 
+impl Shared {
+    /// Checks what the types can't say: ids and uids tell apps apart, and from everybody else.
+    ///
+    /// # Errors
+    /// The first entry that is wrong, by its key.
+    pub fn check(&self) -> Result<(), String> {
+        let mut uids = BTreeMap::new();
+        for (id, app) in &self.apps {
+            let letters = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            // The dot also keeps an app from being called like the operator or a service.
+            if !letters || !id.contains('.') || id.len() > 128 {
+                return Err(format!("smartpos.toml: apps.{id:?}: an id is like com.example.shop"));
+            }
+            if app.uid == 0 {
+                return Err(format!("smartpos.toml: apps.{id:?}.uid: an app is never root"));
+            }
+            if let Some(other) = uids.insert(app.uid, id) {
+                return Err(format!(
+                    "smartpos.toml: apps.{id:?}.uid: {} is the uid of {other} already",
+                    app.uid
+                ));
+            }
+        }
+        match &self.development {
+            Some(development) if !self.apps.contains_key(&development.app) => {
+                Err(format!("smartpos.toml: development.app: no app {} is listed", development.app))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Default for Shared {
     fn default() -> Shared {
         Shared {
@@ -77,6 +109,27 @@ impl Default for Shared {
             operator_group: "smartpos-operator".to_string(),
             apps: BTreeMap::new(),
             development: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_that_could_be_taken_for_somebody_else_is_refused() {
+        let shared = |text: &str| toml::from_str::<Shared>(text).unwrap().check();
+        assert_eq!(shared("[apps.'com.example.shop']\nuid = 61001"), Ok(()));
+        for wrong in [
+            "[apps.operator]\nuid = 61001",
+            "[apps.'']\nuid = 61001",
+            "[apps.'com.example/x']\nuid = 61001",
+            "[apps.'com.example.shop']\nuid = 0",
+            "[apps.'a.b']\nuid = 61001\n[apps.'a.c']\nuid = 61001",
+            "[development]\nuid = 1000\napp = 'a.b'",
+        ] {
+            assert!(shared(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -130,14 +130,13 @@ pub(crate) fn refusal(error: ModuleError) -> Error {
         ModuleError::Gone | ModuleError::Restarted | ModuleError::Tampered => Error::DeviceGone(text),
         ModuleError::NoCard | ModuleError::CardMute => Error::DeviceGone(text),
         ModuleError::Timeout => Error::Timeout(text),
-        ModuleError::NotSupported => Error::NotSupported(text),
         ModuleError::NoKey => Error::WrongState(text),
         ModuleError::WrongUsage | ModuleError::BadCheckValue | ModuleError::Invalid(_) => {
             Error::InvalidArgument(text)
         }
         ModuleError::Busy => Error::Busy(text),
-        ModuleError::Cancelled => Error::Cancelled(text),
-        ModuleError::Protocol(_) => Error::Internal(text),
+        // No module that speaks the protocol lacks these functions, and no person can call them off.
+        ModuleError::NotSupported | ModuleError::Cancelled | ModuleError::Protocol(_) => Error::Internal(text),
     }
 }
 

@@ -14,11 +14,13 @@ CREATE TABLE transactions (
     state TEXT NOT NULL,
     outcome TEXT NOT NULL,  -- empty until final
     reversal TEXT NOT NULL, -- empty, pending or acknowledged
+    receipt TEXT NOT NULL,  -- owed while it is to be handed to the printer
     body TEXT NOT NULL,     -- JSON: the transaction as its events made it
     UNIQUE (owner, key)
 ) STRICT;
 
-CREATE INDEX transactions_open ON transactions (id) WHERE state <> 'final' OR reversal = 'pending';
+CREATE INDEX transactions_open ON transactions (id) WHERE state <> 'final' OR reversal = 'pending' OR receipt = 'owed';
+CREATE INDEX transactions_by_key ON transactions (key);
 CREATE INDEX transactions_by_owner ON transactions (owner, id);
 
 -- Numbers that are given once.

@@ -109,36 +109,48 @@ impl PaymentService {
 
     /// `ready`, `busy` while a payment runs, or `reversal-pending` while the host has one to acknowledge.
     #[zbus(property(emits_changed_signal = "false"))]
-    async fn state(&self) -> &str {
-        if self.counter.is_busy() {
+    async fn state(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<&str> {
+        self.check_reader(header).await?;
+        Ok(if self.counter.is_busy() {
             "busy"
         } else if *self.pending.borrow() > 0 {
             "reversal-pending"
         } else {
             "ready"
-        }
+        })
     }
 
     /// The terminal's number at the acquirer (DE 41).
     #[zbus(property(emits_changed_signal = "const"))]
-    async fn terminal(&self) -> &str {
-        &self.merchant.terminal
+    async fn terminal(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<&str> {
+        self.check_reader(header).await?;
+        Ok(&self.merchant.terminal)
     }
 
     /// The merchant's number at the acquirer (DE 42).
     #[zbus(property(emits_changed_signal = "const"))]
-    async fn merchant(&self) -> &str {
-        &self.merchant.merchant
+    async fn merchant(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<&str> {
+        self.check_reader(header).await?;
+        Ok(&self.merchant.merchant)
     }
 
     /// Reversals that the host has not acknowledged yet.
     #[zbus(property(emits_changed_signal = "false"))]
-    async fn pending_reversals(&self) -> u32 {
-        *self.pending.borrow()
+    async fn pending_reversals(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<u32> {
+        self.check_reader(header).await?;
+        Ok(*self.pending.borrow())
     }
 }
 
 impl PaymentService {
+    /// Properties are for those who may see the state of devices.
+    async fn check_reader(&self, header: Option<Header<'_>>) -> fdo::Result<()> {
+        if let Some(header) = header {
+            self.guard.admit(&header, Permission::DeviceStatus).await?;
+        }
+        Ok(())
+    }
+
     fn read_request(
         &self,
         caller: &Caller,

@@ -1,5 +1,7 @@
 //! The card's part of a transaction, as `cardd` plays it: what it says, and what it is told.
 
+use std::time::Duration;
+
 use client::card::{CardPaymentProxy, CardTransactionProxy};
 use client::{Dictionary, get};
 use futures_util::StreamExt as _;
@@ -8,6 +10,9 @@ use zbus::{Connection, MatchRule, MessageStream, OwnedVariant};
 
 use crate::host::OnlineCard;
 use crate::transaction::{Card, Transaction};
+
+/// The card's last commands take a second; a card daemon that needs longer is stuck.
+const END_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the card's side says.
 #[derive(Debug)]
@@ -99,8 +104,12 @@ impl CardSession {
         }
     }
 
-    /// Waits for the end of the card's part.
+    /// Waits for the end of the card's part; `None` if the card daemon goes away, or says nothing for too long.
     pub(crate) async fn end(&mut self) -> Option<CardEnd> {
+        tokio::time::timeout(END_LIMIT, self.until_end()).await.ok().flatten()
+    }
+
+    async fn until_end(&mut self) -> Option<CardEnd> {
         loop {
             match self.next().await {
                 CardEvent::Completed(end) => return Some(end),

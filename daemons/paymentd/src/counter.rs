@@ -1,7 +1,6 @@
 //! The counter that callers stand at: takes requests, knows each by its key, hands one at a time to the teller.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use service::bus::{BusKind, Buses, vanished};
 use service::guard::{Caller, Guards, Identity};
@@ -10,13 +9,10 @@ use service::{Error, Result};
 use tokio::sync::mpsc;
 
 use crate::api;
-use crate::desk::Sale;
+use crate::desk::{Desk, Sale};
 use crate::journal::{Filter, Journal};
 use crate::sale::now;
 use crate::transaction::{Request, Transaction};
-
-/// Ended transactions that stay on the buses; older ones come back when they are asked for.
-const SERVED: usize = 32;
 
 /// Where requests are taken; clones are the same counter.
 #[derive(Clone)]
@@ -31,19 +27,24 @@ struct Shared {
     teller: mpsc::Sender<Sale>,
     /// Taken while a request is looked up or begun, so that two with one key can't both begin.
     door: tokio::sync::Mutex<()>,
-    served: Mutex<VecDeque<Sale>>,
+    desk: Desk,
 }
 
 impl Counter {
-    pub(crate) fn new(buses: Buses, guards: Guards, journal: Journal, teller: mpsc::Sender<Sale>) -> Counter {
-        let shared =
-            Shared { buses, guards, journal, teller, door: Default::default(), served: Default::default() };
+    pub(crate) fn new(
+        buses: Buses,
+        guards: Guards,
+        journal: Journal,
+        desk: Desk,
+        teller: mpsc::Sender<Sale>,
+    ) -> Counter {
+        let shared = Shared { buses, guards, journal, teller, door: Default::default(), desk };
         Counter { shared: Arc::new(shared) }
     }
 
     /// Whether a transaction runs.
     pub(crate) fn is_busy(&self) -> bool {
-        self.served().iter().any(|sale| !sale.is_final())
+        self.shared.desk.is_busy()
     }
 
     /// Begins the sale that is asked for, or finds it.
@@ -65,7 +66,6 @@ impl Counter {
         let transaction = self.shared.journal.create(request, now()).await;
         let transaction = transaction.map_err(|error| Error::internal("the sale was not begun", error))?;
         let sale = self.show(transaction, caller).await?;
-        self.cancel_when_gone(&sale, caller);
         place.send(sale.clone());
         Ok(sale)
     }
@@ -96,8 +96,7 @@ impl Counter {
 
     /// Serves `transaction` where `caller` is, and lets it follow.
     async fn show(&self, transaction: Transaction, caller: &Caller) -> Result<Sale> {
-        let known = self.served().iter().find(|sale| sale.transaction().id == transaction.id).cloned();
-        let sale = match known {
+        let sale = match self.shared.desk.find(transaction.id) {
             Some(sale) => sale,
             None => self.put_on(transaction).await?,
         };
@@ -106,29 +105,23 @@ impl Counter {
             BusKind::App => &self.shared.guards.app,
         };
         api::serve(&sale, &self.shared.buses, guard, caller).await?;
-        sale.follow(caller.clone());
+        if sale.follow(caller.clone()) && !sale.is_final() {
+            self.cancel_when_gone(&sale, caller);
+        }
         Ok(sale)
     }
 
     async fn put_on(&self, transaction: Transaction) -> Result<Sale> {
-        let owner = match transaction.request.owner.as_str() {
-            "operator" => Identity::Operator,
-            app => Identity::App(app.to_string()),
-        };
-        let path = request::path("/org/smartpos/Payment/transaction", &owner, &transaction.request.key)?;
+        let owner = &transaction.request.owner;
+        let path = request::path("/org/smartpos/Payment/transaction", owner, &transaction.request.key)?;
         let sale = Sale::new(&self.shared.buses, path, transaction);
-        let oldest = {
-            let mut served = self.served();
-            served.push_back(sale.clone());
-            if served.len() > SERVED { served.pop_front() } else { None }
-        };
-        if let Some(oldest) = oldest {
+        if let Some(oldest) = self.shared.desk.put(sale.clone()) {
             api::withdraw(&oldest, &self.shared.buses).await;
         }
         Ok(sale)
     }
 
-    /// Before the point of no return, a caller that vanishes calls its sale off.
+    /// Before the point of no return, a sale whose callers have all vanished is called off.
     fn cancel_when_gone(&self, sale: &Sale, caller: &Caller) {
         let connection = self.shared.buses.get(caller.bus).clone();
         let (sale, caller) = (sale.clone(), caller.clone());
@@ -141,9 +134,5 @@ impl Counter {
                 () = sale.ended() => {}
             }
         });
-    }
-
-    fn served(&self) -> std::sync::MutexGuard<'_, VecDeque<Sale>> {
-        self.shared.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,6 @@
-//! The transactions that are open in front of callers: what each object shows, and who is told.
+//! The transactions in front of callers: what each object shows, who is told, and which are served.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use service::bus::Buses;
@@ -14,6 +15,36 @@ use crate::transaction::{State, Transaction};
 
 /// Followers of one transaction who are told of its steps.
 const MAX_FOLLOWERS: usize = 4;
+/// Ended transactions that stay on the buses; older ones come back when they are asked for.
+const SERVED: usize = 32;
+
+/// The transactions that are on the buses; clones are the same desk.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Desk(Arc<Mutex<VecDeque<Sale>>>);
+
+impl Desk {
+    fn sales(&self) -> MutexGuard<'_, VecDeque<Sale>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The transaction with this number in the journal.
+    pub(crate) fn find(&self, id: i64) -> Option<Sale> {
+        self.sales().iter().find(|sale| sale.transaction().id == id).cloned()
+    }
+
+    /// Whether a transaction runs.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.sales().iter().any(|sale| !sale.is_final())
+    }
+
+    /// Puts `sale` on the desk, and returns the ended one that has to leave for it.
+    pub(crate) fn put(&self, sale: Sale) -> Option<Sale> {
+        let mut sales = self.sales();
+        sales.push_back(sale);
+        let leaves = sales.iter().position(Sale::is_final).filter(|_| sales.len() > SERVED)?;
+        sales.remove(leaves)
+    }
+}
 
 /// One transaction in front of its callers; clones are the same one.
 #[derive(Debug, Clone)]
@@ -78,15 +109,17 @@ impl Sale {
         let _ = ended.wait_for(|ended| *ended).await;
     }
 
-    /// From now on `caller` is told of each step.
-    pub(crate) fn follow(&self, caller: Caller) {
+    /// From now on `caller` is told of each step; whether that is new. The first to follow is the one who asked, and stays.
+    pub(crate) fn follow(&self, caller: Caller) -> bool {
         let mut view = self.view();
-        if !view.followers.contains(&caller) {
-            if view.followers.len() >= MAX_FOLLOWERS {
-                view.followers.remove(0);
-            }
-            view.followers.push(caller);
+        if view.followers.contains(&caller) {
+            return false;
         }
+        if view.followers.len() >= MAX_FOLLOWERS {
+            view.followers.remove(1);
+        }
+        view.followers.push(caller);
+        true
     }
 
     /// Forgets a caller that left. A sale that nobody follows any more, and that can be called off, is.

@@ -1,6 +1,8 @@
 //! The journal: SQLite through sqlx, each commit durable before it returns (WAL, `synchronous=FULL`).
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use service::request::Key;
@@ -9,7 +11,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row as _, SqliteConnection};
 
-use crate::transaction::{Card, Event, Outcome, Request, State, Transaction};
+use crate::transaction::{Acceptor, Card, Event, Outcome, Request, State, Transaction};
 
 /// The schema, one step for each version (`PRAGMA user_version`).
 const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_journal.sql")];
@@ -20,6 +22,9 @@ pub(crate) enum JournalError {
     /// What SQLite said.
     #[error("the journal: {0}")]
     Sql(#[from] sqlx::Error),
+    /// Another process has the journal open.
+    #[error("the journal is in use by another process; stop that one first")]
+    InUse,
     /// What stands there can't be understood.
     #[error("the journal holds something that can't be read: {0}")]
     Json(#[from] serde_json::Error),
@@ -32,6 +37,15 @@ pub(crate) enum JournalError {
 }
 
 type Result<T> = std::result::Result<T, JournalError>;
+
+/// The part that both lists share.
+macro_rules! list {
+    () => {
+        "SELECT id, body FROM transactions
+         WHERE id < ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR outcome = ?3)
+           AND (?4 IS NULL OR created >= ?4) AND (?5 IS NULL OR created < ?5)"
+    };
+}
 
 /// Which transactions to list.
 #[derive(Debug, Clone, Default)]
@@ -46,15 +60,21 @@ pub(crate) struct Filter {
     pub(crate) until: Option<i64>,
 }
 
-/// The journal of this terminal.
+/// The journal of this terminal; clones are the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct Journal {
-    pool: SqlitePool,
+    /// One connection, kept for ever: it orders the writes, and an idle daemon has no pool to tend.
+    writer: SqlitePool,
+    /// Another for looking things up, so that nobody's reading keeps a sale waiting.
+    reader: SqlitePool,
+    /// Held while the journal is open: one process writes it.
+    _lock: Arc<File>,
 }
 
 impl Journal {
     /// Opens the journal `file`, made where it is missing, and brings its schema up to date.
     pub(crate) async fn open(file: &Path) -> Result<Journal> {
+        let lock = lock(&file.with_extension("lock"))?;
         let options = SqliteConnectOptions::new()
             .filename(file)
             .create_if_missing(true)
@@ -63,42 +83,19 @@ impl Journal {
             .foreign_keys(true)
             .pragma("cache_size", "-256")
             .busy_timeout(Duration::from_secs(5));
-        // One connection, kept for ever: it orders the writes, and an idle daemon has no pool to tend.
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_with(options)
-            .await?;
-        let journal = Journal { pool };
-        journal.migrate().await?;
-        Ok(journal)
-    }
-
-    async fn migrate(&self) -> Result<()> {
-        let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&self.pool).await?;
-        let version = usize::try_from(version).unwrap_or(usize::MAX);
-        let steps = MIGRATIONS.get(version..).ok_or(JournalError::Newer(version))?;
-        for (index, step) in steps.iter().enumerate() {
-            let mut tx = self.pool.begin().await?;
-            sqlx::raw_sql(*step).execute(&mut *tx).await?;
-            let number = version.saturating_add(index).saturating_add(1);
-            sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}")))
-                .execute(&mut *tx)
-                .await?;
-            tx.commit().await?;
-        }
-        Ok(())
+        let writer = connect(options.clone()).await?;
+        migrate(&writer).await?;
+        let reader = connect(options.create_if_missing(false).read_only(true)).await?;
+        Ok(Journal { writer, reader, _lock: Arc::new(lock) })
     }
 
     /// Begins a transaction; it is durable when this returns.
     pub(crate) async fn create(&self, request: Request, now: i64) -> Result<Transaction> {
         let event = Event::Created { request: request.clone() };
         let mut transaction = Transaction::new(request, now);
-        let mut tx = self.pool.begin().await?;
-        let insert = "INSERT INTO transactions (owner, key, created, state, outcome, reversal, body)
-                      VALUES (?, ?, ?, 'created', '', '', ?)";
+        let mut tx = self.writer.begin().await?;
+        let insert = "INSERT INTO transactions (owner, key, created, state, outcome, reversal, receipt, body)
+                      VALUES (?, ?, ?, 'created', '', '', '', ?)";
         let inserted = sqlx::query(insert)
             .bind(&transaction.request.owner)
             .bind(transaction.request.key.as_str())
@@ -116,13 +113,14 @@ impl Journal {
     pub(crate) async fn authorize(
         &self,
         transaction: &mut Transaction,
+        acceptor: Acceptor,
         card: Card,
         chip_data: String,
         now: i64,
     ) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.writer.begin().await?;
         let (stan, batch) = next_stan(&mut tx).await?;
-        let event = Event::Authorized { stan, batch, card, chip_data };
+        let event = Event::Authorized { stan, batch, acceptor, card, chip_data };
         let next = write(&mut tx, transaction, &event, now).await?;
         tx.commit().await?;
         *transaction = next;
@@ -131,7 +129,7 @@ impl Journal {
 
     /// Records what happened to `transaction`; durable when this returns.
     pub(crate) async fn record(&self, transaction: &mut Transaction, event: &Event, now: i64) -> Result<()> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.writer.begin().await?;
         let next = write(&mut tx, transaction, event, now).await?;
         tx.commit().await?;
         *transaction = next;
@@ -140,48 +138,99 @@ impl Journal {
 
     /// A trace number and the batch, for a message that is no transaction of its own.
     pub(crate) async fn next_stan(&self) -> Result<(u32, u32)> {
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.writer.acquire().await?;
         next_stan(&mut connection).await
     }
 
-    /// The transaction that `owner` began with `key`; with no owner, anybody's.
+    /// The transaction that `owner` began with `key`; with no owner, the newest that anybody did.
     pub(crate) async fn find(&self, owner: Option<&str>, key: &Key) -> Result<Option<Transaction>> {
-        let select = "SELECT id, body FROM transactions WHERE key = ?2 AND (?1 IS NULL OR owner = ?1) ORDER BY id DESC LIMIT 1";
-        let row = sqlx::query(select).bind(owner).bind(key.as_str()).fetch_optional(&self.pool).await?;
+        let query = match owner {
+            Some(owner) => {
+                sqlx::query("SELECT id, body FROM transactions WHERE owner = ? AND key = ?").bind(owner)
+            }
+            None => sqlx::query("SELECT id, body FROM transactions WHERE key = ? ORDER BY id DESC LIMIT 1"),
+        };
+        let row = query.bind(key.as_str()).fetch_optional(&self.reader).await?;
         row.as_ref().map(read).transpose()
     }
 
     /// Up to `limit` transactions, newest first, below the id `before`.
     pub(crate) async fn list(&self, filter: &Filter, before: i64, limit: u32) -> Result<Vec<Transaction>> {
-        let select = "SELECT id, body FROM transactions
-                      WHERE id < ?1 AND (?2 IS NULL OR owner = ?2) AND (?3 IS NULL OR state = ?3)
-                        AND (?4 IS NULL OR outcome = ?4) AND (?5 IS NULL OR created >= ?5) AND (?6 IS NULL OR created < ?6)
-                      ORDER BY id DESC LIMIT ?7";
-        let rows = sqlx::query(select)
-            .bind(before)
-            .bind(&filter.owner)
-            .bind(&filter.state)
-            .bind(&filter.outcome)
-            .bind(filter.since)
-            .bind(filter.until)
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+        // With its owner given outright, SQLite takes the index; a parameter that may be null would make it read all.
+        let query = match &filter.owner {
+            Some(owner) => sqlx::query(concat!(list!(), " AND owner = ?7 ORDER BY id DESC LIMIT ?6"))
+                .bind(before)
+                .bind(&filter.state)
+                .bind(&filter.outcome)
+                .bind(filter.since)
+                .bind(filter.until)
+                .bind(limit)
+                .bind(owner),
+            None => sqlx::query(concat!(list!(), " ORDER BY id DESC LIMIT ?6"))
+                .bind(before)
+                .bind(&filter.state)
+                .bind(&filter.outcome)
+                .bind(filter.since)
+                .bind(filter.until)
+                .bind(limit),
+        };
+        let rows = query.fetch_all(&self.reader).await?;
         rows.iter().map(read).collect()
     }
 
-    /// What is not done: transactions without an end, and reversals that the host has not acknowledged; oldest first.
+    /// What is not done, oldest first: transactions without an end, reversals that the host has not acknowledged, receipts
+    /// that the printer has not taken.
     pub(crate) async fn open_items(&self) -> Result<Vec<Transaction>> {
-        let select =
-            "SELECT id, body FROM transactions WHERE state <> 'final' OR reversal = 'pending' ORDER BY id";
-        let rows = sqlx::query(select).fetch_all(&self.pool).await?;
+        let select = "SELECT id, body FROM transactions
+                      WHERE state <> 'final' OR reversal = 'pending' OR receipt = 'owed' ORDER BY id";
+        let rows = sqlx::query(select).fetch_all(&self.reader).await?;
         rows.iter().map(read).collect()
     }
 
     /// Closes the file in an orderly way.
     pub(crate) async fn close(&self) {
-        self.pool.close().await;
+        self.reader.close().await;
+        self.writer.close().await;
     }
+}
+
+/// One connection that stays.
+async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .acquire_timeout(Duration::from_secs(300))
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}
+
+/// Takes `file` for this process alone, until it is closed.
+fn lock(file: &Path) -> Result<File> {
+    let lock = File::create(file).map_err(sqlx::Error::Io)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => JournalError::InUse,
+        TryLockError::Error(error) => JournalError::Sql(sqlx::Error::Io(error)),
+    })?;
+    Ok(lock)
+}
+
+async fn migrate(pool: &SqlitePool) -> Result<()> {
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(pool).await?;
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    let steps = MIGRATIONS.get(version..).ok_or(JournalError::Newer(version))?;
+    for (index, step) in steps.iter().enumerate() {
+        let mut tx = pool.begin().await?;
+        sqlx::raw_sql(*step).execute(&mut *tx).await?;
+        let number = version.saturating_add(index).saturating_add(1);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}")))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 fn read(row: &sqlx::sqlite::SqliteRow) -> Result<Transaction> {
@@ -207,12 +256,12 @@ async fn write(
     transaction.apply(event, now).map_err(JournalError::Event)?;
     append_event(connection, transaction.id, now, event).await?;
     // The state that the event was decided on must still be the one that stands here.
-    let update =
-        "UPDATE transactions SET state = ?, outcome = ?, reversal = ?, body = ? WHERE id = ? AND state = ?";
+    let update = "UPDATE transactions SET state = ?, outcome = ?, reversal = ?, receipt = ?, body = ? WHERE id = ? AND state = ?";
     let updated = sqlx::query(update)
         .bind(transaction.state.as_str())
         .bind(transaction.outcome.map(|outcome| outcome.as_str()).unwrap_or_default())
         .bind(transaction.reversal.map(|reversal| reversal.as_str()).unwrap_or_default())
+        .bind(if transaction.wants_receipt() { "owed" } else { "" })
         .bind(serde_json::to_string(&transaction)?)
         .bind(transaction.id)
         .bind(before.state.as_str())

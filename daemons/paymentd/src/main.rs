@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use crate::api::{PATH, PaymentService};
 use crate::config::{Config, host_profile};
 use crate::counter::Counter;
+use crate::desk::Desk;
 use crate::host::{Host, Parts};
 use crate::journal::Journal;
 use crate::teller::{Teller, Tools};
@@ -51,10 +52,20 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let merchant = config.merchant;
     let (pending_count, pending) = watch::channel(0);
     let bus = buses.system.clone();
-    let tools = Tools { bus, journal: journal.clone(), host, card, printer, merchant: merchant.clone() };
+    let desk = Desk::default();
+    let (merchant_copy, desk_copy) = (merchant.clone(), desk.clone());
+    let tools = Tools {
+        bus,
+        journal: journal.clone(),
+        host,
+        card,
+        printer,
+        merchant: merchant_copy,
+        desk: desk_copy,
+    };
     let teller = Teller::new(tools, pending_count).await.map_err(|error| error.to_string())?;
     let (sender, sales) = mpsc::channel(1);
-    let counter = Counter::new(buses, guards.clone(), journal, sender);
+    let counter = Counter::new(buses, guards.clone(), journal, desk, sender);
     for (connection, guard) in guards.each() {
         let service = PaymentService {
             guard: guard.clone(),

@@ -93,9 +93,13 @@ async fn online(
         Ok(Err(error)) => return Ok(without_host(&mut session, &error).await),
         Err(end) => {
             session.cancel().await;
+            session.end().await;
             return Ok(end);
         }
     };
+    if let Err(error) = teller.host().check(&sale.transaction(), &card) {
+        return Ok(without_host(&mut session, &error).await);
+    }
     // The point of no return: durable before the first byte leaves.
     teller.authorize(sale, &card).await?;
     sale.progress("host", Default::default()).await;

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use client::card::CardPaymentProxy;
 use client::printer::PrinterProxy;
+use futures_util::StreamExt as _;
 use tokio::sync::{mpsc, watch};
 use zbus::Connection;
 
 use crate::config::Merchant;
-use crate::desk::Sale;
+use crate::desk::{Desk, Sale};
 use crate::host::{Host, HostError, OnlineCard};
-use crate::journal::{Filter, Journal, JournalError};
+use crate::journal::{Journal, JournalError};
 use crate::receipt;
 use crate::sale::{self, now};
-use crate::transaction::{Event, Transaction};
+use crate::transaction::{Event, Reversal, Transaction};
 
 /// The printer daemon takes a job at once, or is left alone.
 const PRINTER_LIMIT: Duration = Duration::from_secs(3);
@@ -26,9 +27,12 @@ pub(crate) struct Teller {
     card: CardPaymentProxy<'static>,
     printer: PrinterProxy<'static>,
     merchant: Merchant,
+    desk: Desk,
     /// Sales whose reversals the host has not acknowledged, oldest first.
     pending: Vec<Transaction>,
     pending_count: watch::Sender<u32>,
+    /// Sales whose receipts the printer has not taken, oldest first.
+    unprinted: Vec<Transaction>,
 }
 
 /// What a teller works with.
@@ -39,29 +43,28 @@ pub(crate) struct Tools {
     pub(crate) card: CardPaymentProxy<'static>,
     pub(crate) printer: PrinterProxy<'static>,
     pub(crate) merchant: Merchant,
+    pub(crate) desk: Desk,
 }
 
 impl Teller {
     /// Makes a teller and ends, in the journal, what was open when the terminal went down.
     pub(crate) async fn new(tools: Tools, pending_count: watch::Sender<u32>) -> Result<Teller, JournalError> {
-        let Tools { bus, journal, host, card, printer, merchant } = tools;
-        let mut pending = Vec::new();
+        let Tools { bus, journal, host, card, printer, merchant, desk } = tools;
+        let (mut pending, mut unprinted) = (Vec::new(), Vec::new());
         for mut transaction in journal.open_items().await? {
             if let Some(end) = transaction.recover(host.no_answer_reason()) {
                 journal.record(&mut transaction, &end, now()).await?;
                 log::warn!(id = transaction.id; "ended a transaction that was open: {}", transaction.reason);
             }
-            if transaction.reversal.is_some() {
+            if transaction.reversal == Some(Reversal::Pending) {
                 pending.push(transaction);
+            } else if transaction.wants_receipt() {
+                unprinted.push(transaction);
             }
         }
-        let teller = Teller { bus, journal, host, card, printer, merchant, pending, pending_count };
+        let teller =
+            Teller { bus, journal, host, card, printer, merchant, desk, pending, pending_count, unprinted };
         teller.tell_pending();
-        // The receipt of the last sale may not have reached the printer; asking again prints it once.
-        let approved = Filter { outcome: Some("approved".to_string()), ..Filter::default() };
-        for mut last in teller.journal.list(&approved, i64::MAX, 1).await? {
-            teller.print_receipt(&mut last).await?;
-        }
         Ok(teller)
     }
 
@@ -71,24 +74,45 @@ impl Teller {
         mut sales: mpsc::Receiver<Sale>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), String> {
+        let watched = self.printer.inner().receive_owner_changed().await;
+        let mut printers =
+            watched.map_err(|error| format!("the printer daemon can't be watched: {error}"))?;
         let mut attempt = 0;
+        self.print_owed().await.map_err(|error| error.to_string())?;
         loop {
             let delay = self.host.reversal_delay(attempt);
             let sale = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 sale = sales.recv() => sale,
+                Some(owner) = printers.next() => {
+                    if owner.is_some() {
+                        self.print_owed().await.map_err(|error| error.to_string())?;
+                    }
+                    continue;
+                }
                 settled = self.settle_after(delay), if !self.pending.is_empty() => {
                     attempt = self.note_settled(settled, attempt)?;
                     continue;
                 }
             };
             let Some(sale) = sale else { break };
-            sale::run(&mut self, &sale).await.map_err(|error| error.to_string())?;
+            self.serve(&sale, &mut stop).await.map_err(|error| error.to_string())?;
             attempt = 0;
         }
         self.journal.close().await;
         Ok(())
+    }
+
+    /// Runs one sale to its end. Asked to stop, it calls off what can be called off, and ends the rest first.
+    async fn serve(&mut self, sale: &Sale, stop: &mut watch::Receiver<bool>) -> Result<(), JournalError> {
+        let mut run = std::pin::pin!(sale::run(self, sale));
+        tokio::select! {
+            biased;
+            ended = &mut run => return ended,
+            _ = stop.wait_for(|stop| *stop) => sale.cancel("the terminal is stopping"),
+        }
+        run.await
     }
 
     async fn settle_after(&mut self, delay: Duration) -> Result<(), HostError> {
@@ -123,6 +147,9 @@ impl Teller {
             let mut acknowledged = sale;
             self.journal.record(&mut acknowledged, &Event::ReversalAcknowledged { code }, now()).await?;
             log::info!(stan = acknowledged.stan; "the host acknowledged a reversal");
+            if let Some(shown) = self.desk.find(acknowledged.id) {
+                shown.update(acknowledged).await;
+            }
             self.pending.remove(0);
             self.tell_pending();
         }
@@ -145,8 +172,14 @@ impl Teller {
             self.pending.push(transaction.clone());
             self.tell_pending();
         }
-        self.print_receipt(&mut transaction).await?;
-        sale.update(transaction).await;
+        if transaction.wants_receipt() {
+            self.unprinted.push(transaction.clone());
+            self.print_owed().await?;
+        }
+        // A receipt that was taken has shown the end already, with its job.
+        if !sale.is_final() {
+            sale.update(transaction).await;
+        }
         Ok(())
     }
 
@@ -154,26 +187,32 @@ impl Teller {
     pub(crate) async fn authorize(&mut self, sale: &Sale, card: &OnlineCard) -> Result<(), JournalError> {
         let mut transaction = sale.transaction();
         let chip_data = hex::encode(&card.chip_data);
-        self.journal.authorize(&mut transaction, card.card.clone(), chip_data, now()).await?;
+        let acceptor = self.host.acceptor();
+        self.journal.authorize(&mut transaction, acceptor, card.card.clone(), chip_data, now()).await?;
         sale.update(transaction).await;
         Ok(())
     }
 
-    /// Hands the receipt of an approved sale to the printer. A printer that is away does not undo a sale.
-    async fn print_receipt(&self, transaction: &mut Transaction) -> Result<(), JournalError> {
-        if !transaction.wants_receipt() {
-            return Ok(());
-        }
-        let printing = receipt::print(&self.printer, transaction, &self.merchant);
-        match tokio::time::timeout(PRINTER_LIMIT, printing).await {
-            Ok(Ok(job)) => {
-                self.journal
-                    .record(transaction, &Event::ReceiptQueued { job: job.to_string() }, now())
-                    .await?;
-            }
-            Ok(Err(error)) => log::warn!(stan = transaction.stan; "the receipt was not printed: {error}"),
-            Err(_) => {
-                log::warn!(stan = transaction.stan; "the receipt was not printed: the printer daemon is silent")
+    /// Hands the receipts that are owed to the printer, in order. A printer that is away does not undo a sale; what it does
+    /// not take now it gets when its daemon is back.
+    async fn print_owed(&mut self) -> Result<(), JournalError> {
+        while let Some(mut sale) = self.unprinted.first().cloned() {
+            let printing = receipt::print(&self.printer, &sale, &self.merchant);
+            let job = match tokio::time::timeout(PRINTER_LIMIT, printing).await {
+                Ok(Ok(job)) => job.to_string(),
+                Ok(Err(error)) if is_refusal(&error) => {
+                    log::error!(stan = sale.stan; "the printer daemon refuses a receipt: {error}");
+                    "refused".to_string()
+                }
+                failed => {
+                    log::warn!(stan = sale.stan; "the receipt has to wait for the printer daemon: {failed:?}");
+                    return Ok(());
+                }
+            };
+            self.journal.record(&mut sale, &Event::ReceiptQueued { job }, now()).await?;
+            self.unprinted.remove(0);
+            if let Some(shown) = self.desk.find(sale.id) {
+                shown.update(sale).await;
             }
         }
         Ok(())
@@ -198,4 +237,9 @@ impl Teller {
     pub(crate) fn host_mut(&mut self) -> &mut Host {
         &mut self.host
     }
+}
+
+/// Whether the printer daemon will never take this document.
+fn is_refusal(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.smartpos.Error.InvalidArgument")
 }

@@ -96,6 +96,18 @@ pub(crate) struct Request {
     pub(crate) print: bool,
 }
 
+/// Under whose name the host was asked. A reversal goes out under the same one, whatever the configuration says by then.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Acceptor {
+    /// DE 41.
+    pub(crate) terminal: String,
+    /// DE 42.
+    pub(crate) merchant: String,
+    /// DE 49: ISO 4217, three digits.
+    pub(crate) currency: String,
+}
+
 /// What is known of the card; nothing of it is secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -133,7 +145,7 @@ pub(crate) enum Event {
     /// It was asked for.
     Created { request: Request },
     /// The host is going to be asked. `chip_data` is DE 55 as sent, in hex, for the reversal.
-    Authorized { stan: u32, batch: u32, card: Card, chip_data: String },
+    Authorized { stan: u32, batch: u32, acceptor: Acceptor, card: Card, chip_data: String },
     /// The host approved.
     Answered { answer: Answer },
     /// It ended. `reversal` says with which reason (DE 39) the host is told that it does not stand.
@@ -176,6 +188,8 @@ pub(crate) struct Transaction {
     #[serde(default)]
     pub(crate) batch: u32,
     #[serde(default)]
+    pub(crate) acceptor: Acceptor,
+    #[serde(default)]
     pub(crate) card: Card,
     #[serde(default)]
     pub(crate) chip_data: String,
@@ -203,6 +217,7 @@ impl Transaction {
             reason: String::new(),
             stan: 0,
             batch: 0,
+            acceptor: Acceptor::default(),
             card: Card::default(),
             chip_data: String::new(),
             answer: Answer::default(),
@@ -215,8 +230,9 @@ impl Transaction {
     /// What `event` makes of it; `Err` says why the event can't happen now.
     pub(crate) fn apply(&mut self, event: &Event, now: i64) -> Result<(), String> {
         match (self.state, event) {
-            (State::Created, Event::Authorized { stan, batch, card, chip_data }) => {
+            (State::Created, Event::Authorized { stan, batch, acceptor, card, chip_data }) => {
                 (self.stan, self.batch) = (*stan, *batch);
+                self.acceptor.clone_from(acceptor);
                 self.card.clone_from(card);
                 self.chip_data.clone_from(chip_data);
                 self.state = State::Authorizing;
@@ -361,7 +377,13 @@ mod tests {
     }
 
     fn authorized() -> Event {
-        Event::Authorized { stan: 1, batch: 1, card: Card::default(), chip_data: String::new() }
+        Event::Authorized {
+            stan: 1,
+            batch: 1,
+            acceptor: Acceptor::default(),
+            card: Card::default(),
+            chip_data: String::new(),
+        }
     }
 
     #[test]

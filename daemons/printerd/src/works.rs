@@ -199,7 +199,7 @@ impl Works {
             )));
         }
         let layout = self.layout(&document)?;
-        let path = service::request::path(job::PREFIX, &caller.identity, key)?;
+        let path = service::request::path(job::PREFIX, &caller.identity.to_string(), key)?;
         let job = Job {
             owner,
             key: key.to_string(),

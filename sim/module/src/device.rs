@@ -102,10 +102,11 @@ impl Device {
     /// Opens the case: all keys are wiped, and the module stays useless until it is [reset](Self::reset).
     pub(crate) fn tamper(&mut self) {
         self.keys.wipe();
+        self.tampered = true;
+        // Told first: the PIN entry does not end because the cardholder wants it to.
+        self.events.push(Event::Tampered);
         self.events.extend(self.pad.cancel());
         self.slot.power_off();
-        self.tampered = true;
-        self.events.push(Event::Tampered);
     }
 
     /// Services and starts the module anew: with its master key and without working keys. A card stays in.

@@ -5,7 +5,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use keys::TdesKey;
 use sim_module::{Device, command, pty, serve};
@@ -48,9 +47,10 @@ fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let device = Rc::new(RefCell::new(Device::new(master_key(&arguments.tmk)?, getrandom::u32()?)));
+    let counter = first_counter()?;
     let changed = Rc::new(Notify::new());
     let control = sim_control::serve(&arguments.control, "module", async |words| {
-        let reply = command(&device, &words, || master_key(&arguments.tmk), transaction_counter());
+        let reply = command(&device, &words, || master_key(&arguments.tmk), counter);
         changed.notify_one();
         reply
     });
@@ -118,10 +118,10 @@ fn master_key(file: &Path) -> Result<TdesKey, String> {
     TdesKey::from_hex(&text).map_err(|error| format!("the master key {}: {error}", file.display()))
 }
 
-/// A counter that grows with time, so that a card never repeats one within a host's life.
-fn transaction_counter() -> u16 {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    u16::try_from((seconds / 8) & 0x7FFF).unwrap_or_default()
+/// Where the cards' transaction counters begin. Cards forget theirs when the module is started anew, and the host
+/// refuses one that comes twice: a random one, with room above it, has hardly been used before.
+fn first_counter() -> Result<u16, getrandom::Error> {
+    Ok(u16::try_from(getrandom::u32()? & 0x7FFF).unwrap_or_default())
 }
 
 fn say_ready() -> std::io::Result<()> {

@@ -31,4 +31,4 @@ pub use config::{APP, MERCHANT_ID, TERMINAL_ID};
 pub use error::{Error, Result};
 pub use layout::Layout;
 pub use part::Part;
-pub use terminal::{Builder, ModuleLine, Terminal};
+pub use terminal::{Builder, ModuleLine, Terminal, programs};

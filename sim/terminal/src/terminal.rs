@@ -301,7 +301,10 @@ fn daemon_environment(layout: &Layout, part: Part) -> Vec<(&'static str, OsStrin
 }
 
 /// The folder of the programs: `SMARTPOS_BIN_DIR`, or where cargo put ours.
-fn programs() -> Result<PathBuf> {
+///
+/// # Errors
+/// When the system does not say where we are.
+pub fn programs() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("SMARTPOS_BIN_DIR") {
         return std::path::absolute(&folder).map_err(Error::file(Path::new(&folder)));
     }

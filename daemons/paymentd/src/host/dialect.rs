@@ -9,6 +9,9 @@ use crate::transaction::{Answer, Card, Transaction};
 /// The longest message that is sent, in bytes.
 const MAX_MESSAGE: usize = 2048;
 
+/// DE 3: purchase of goods and services.
+const SALE: &str = "000000";
+
 /// What the card gave for the host; its secrets are enciphered by the secure module.
 #[derive(Debug, Clone)]
 pub(crate) struct OnlineCard {
@@ -47,16 +50,10 @@ pub(super) fn sign_on(host: &Host, merchant: &Merchant, stan: u32, batch: u32) -
 }
 
 /// 0200: a sale by chip. DE 64 is still empty.
-pub(super) fn sale(
-    host: &Host,
-    merchant: &Merchant,
-    currency: &str,
-    sale: &Transaction,
-    card: &OnlineCard,
-) -> Result<Vec<u8>, HostError> {
+pub(super) fn sale(host: &Host, sale: &Transaction, card: &OnlineCard) -> Result<Vec<u8>, HostError> {
     let batch = batch(sale);
     let mut message = Builder::new(&host.codec, Mti(0x0200));
-    common(&mut message, merchant, currency, sale);
+    common(&mut message, sale);
     message.bytes(35, &card.sealed_track2).bytes(55, &card.chip_data).text(60, &batch);
     match &card.pin_block {
         Some(pin_block) => {
@@ -72,17 +69,12 @@ pub(super) fn sale(
 }
 
 /// 0400: the reversal of a sale, with the sale's own trace number. DE 64 is still empty.
-pub(super) fn reversal(
-    host: &Host,
-    merchant: &Merchant,
-    currency: &str,
-    sale: &Transaction,
-) -> Result<Vec<u8>, HostError> {
+pub(super) fn reversal(host: &Host, sale: &Transaction) -> Result<Vec<u8>, HostError> {
     let batch = batch(sale);
     let original = format!("{:06}{:06}", sale.batch, sale.stan);
     let chip_data = hex::decode(&sale.chip_data).unwrap_or_default();
     let mut message = Builder::new(&host.codec, Mti(0x0400));
-    common(&mut message, merchant, currency, sale);
+    common(&mut message, sale);
     message.text(39, &sale.reversal_reason).text(60, &batch).text(61, &original);
     if !sale.answer.approval.is_empty() {
         message.text(38, &sale.answer.approval);
@@ -95,13 +87,14 @@ pub(super) fn reversal(
 }
 
 /// What a sale and its reversal share.
-fn common<'m>(message: &mut Builder<'m>, merchant: &'m Merchant, currency: &'m str, sale: &'m Transaction) {
-    message.text(3, "000000").number(4, sale.request.amount).number(11, sale.stan.into());
+fn common<'m>(message: &mut Builder<'m>, sale: &'m Transaction) {
+    message.text(3, SALE).number(4, sale.request.amount).number(11, sale.stan.into());
     message.text(22, &sale.card.entry_mode).text(25, "00");
     if let Some(sequence) = sale.card.pan_sequence {
         message.number(23, sequence.into());
     }
-    message.text(41, &merchant.terminal).text(42, &merchant.merchant).text(49, currency);
+    let acceptor = &sale.acceptor;
+    message.text(41, &acceptor.terminal).text(42, &acceptor.merchant).text(49, &acceptor.currency);
 }
 
 /// DE 60 of a financial message: type, batch, no network management.
@@ -120,7 +113,8 @@ pub(super) fn check_echo(
     answer: &Message<'_>,
     mti: Mti,
     stan: u32,
-    merchant: &Merchant,
+    terminal: &str,
+    merchant: &str,
 ) -> Result<(), HostError> {
     let wrong = |what: &str| Err(HostError::BadAnswer(format!("{what} is not that of the request")));
     if answer.mti() != mti {
@@ -129,22 +123,35 @@ pub(super) fn check_echo(
     if number(answer, 11)? != u64::from(stan) {
         return wrong("DE 11");
     }
-    if text(answer, 41)? != merchant.terminal {
+    if text(answer, 41)? != terminal {
         return wrong("DE 41");
     }
-    if text(answer, 42)? != merchant.merchant {
+    if text(answer, 42)? != merchant {
         return wrong("DE 42");
     }
     Ok(())
 }
 
-/// Reads a 0210 to a sale of `amount`.
-pub(super) fn sale_answer(message: &Message<'_>, amount: u64) -> Result<SaleAnswer, HostError> {
-    let optional = |field| message.get(field).map(|value| value.text()).unwrap_or_default();
-    let code = text(message, 39)?;
-    if number(message, 4)? != amount {
+/// Whether `answer` is one to `sale` (0210), or to its reversal (0410).
+pub(super) fn check_sale_echo(answer: &Message<'_>, mti: Mti, sale: &Transaction) -> Result<(), HostError> {
+    let acceptor = &sale.acceptor;
+    check_echo(answer, mti, sale.stan, &acceptor.terminal, &acceptor.merchant)?;
+    if text(answer, 3)? != SALE {
+        return Err(HostError::BadAnswer("DE 3 is not that of the request".to_string()));
+    }
+    if number(answer, 4)? != sale.request.amount {
         return Err(HostError::BadAnswer("DE 4 is not that of the request".to_string()));
     }
+    if text(answer, 49)? != acceptor.currency {
+        return Err(HostError::BadAnswer("DE 49 is not that of the request".to_string()));
+    }
+    Ok(())
+}
+
+/// Reads a 0210.
+pub(super) fn sale_answer(message: &Message<'_>) -> Result<SaleAnswer, HostError> {
+    let optional = |field| message.get(field).map(|value| value.text()).unwrap_or_default();
+    let code = text(message, 39)?;
     let answer = Answer { code, approval: optional(38), reference: optional(37) };
     let issuer_data = message.get(55).map(|value| value.bytes().to_vec()).unwrap_or_default();
     Ok(SaleAnswer { answer, issuer_data })

@@ -16,7 +16,7 @@ pub(crate) use link::Link;
 
 use crate::config::{Host as HostConfig, Merchant};
 use crate::journal::{Journal, JournalError};
-use crate::transaction::Transaction;
+use crate::transaction::{Acceptor, Transaction};
 
 /// Why the host did not give an answer that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,29 @@ impl Host {
         })
     }
 
+    /// Under whose name sales go out.
+    pub(crate) fn acceptor(&self) -> Acceptor {
+        Acceptor {
+            terminal: self.merchant.terminal.clone(),
+            merchant: self.merchant.merchant.clone(),
+            currency: self.currency.to_string(),
+        }
+    }
+
+    /// Whether the sale, and its reversal, can be said in the host's dialect. Asked before the reversal is armed: one that
+    /// could never be sent would hold up the terminal for ever.
+    pub(crate) fn check(&self, sale: &Transaction, card: &OnlineCard) -> Result<(), HostError> {
+        let mut trial = sale.clone();
+        (trial.stan, trial.batch) = (1, 1);
+        trial.acceptor = self.acceptor();
+        trial.card = card.card.clone();
+        trial.chip_data = hex::encode(&card.chip_data);
+        trial.reversal_reason = self.no_answer_reason().to_string();
+        dialect::sale(&self.profile, &trial, card)?;
+        dialect::reversal(&self.profile, &trial)?;
+        Ok(())
+    }
+
     /// DE 39 of a reversal for `error`.
     pub(crate) fn reversal_reason(&self, error: &HostError) -> &str {
         match error {
@@ -137,7 +160,7 @@ impl Host {
         let answer = link.exchange(&request).await?;
         let profile = Arc::clone(&self.profile);
         let answer = parse(&profile, &answer)?;
-        dialect::check_echo(&answer, Mti(0x0810), stan, &self.merchant)?;
+        dialect::check_echo(&answer, Mti(0x0810), stan, &self.merchant.terminal, &self.merchant.merchant)?;
         let code = dialect::text(&answer, 39)?;
         if code != "00" {
             return Err(HostError::SignOnRefused(code));
@@ -158,25 +181,25 @@ impl Host {
         sale: &Transaction,
         card: &OnlineCard,
     ) -> Result<SaleAnswer, HostError> {
-        let request = dialect::sale(&self.profile, &self.merchant, self.currency, sale, card)?;
+        let request = dialect::sale(&self.profile, sale, card)?;
         let request = self.authenticate(request).await?;
         let answer = link.exchange(&request).await?;
         let profile = Arc::clone(&self.profile);
         let message = parse(&profile, &answer)?;
         self.verify(&message).await?;
-        dialect::check_echo(&message, Mti(0x0210), sale.stan, &self.merchant)?;
-        dialect::sale_answer(&message, sale.request.amount)
+        dialect::check_sale_echo(&message, Mti(0x0210), sale)?;
+        dialect::sale_answer(&message)
     }
 
     /// Tells the host that a sale does not stand; the code of its acknowledgement.
     pub(crate) async fn reverse(&mut self, link: &mut Link, sale: &Transaction) -> Result<String, HostError> {
-        let request = dialect::reversal(&self.profile, &self.merchant, self.currency, sale)?;
+        let request = dialect::reversal(&self.profile, sale)?;
         let request = self.authenticate(request).await?;
         let answer = link.exchange(&request).await?;
         let profile = Arc::clone(&self.profile);
         let message = parse(&profile, &answer)?;
         self.verify(&message).await?;
-        dialect::check_echo(&message, Mti(0x0410), sale.stan, &self.merchant)?;
+        dialect::check_sale_echo(&message, Mti(0x0410), sale)?;
         let code = dialect::text(&message, 39)?;
         if self.profile.reversal.acknowledged.contains(&code) {
             return Ok(code);

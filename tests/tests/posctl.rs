@@ -1,0 +1,161 @@
+//! `posctl` as the operator runs it: a process with arguments, output and an exit code.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at the first surprise"
+)]
+
+use std::fs;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use smartpos_tests::{Bench, within};
+
+/// How a call of `posctl` ended.
+struct Run {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Run {
+    fn of(output: Output) -> Run {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        Run {
+            code: output.status.code().expect("it ends by itself"),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}{}", self.out, self.err))
+    }
+}
+
+/// Runs `posctl` at the terminal of `bench`.
+async fn posctl(bench: &Bench, arguments: &[&str]) -> Run {
+    let mut command = Command::new(sim_terminal::programs().unwrap().join("posctl"));
+    command.args(arguments).envs(bench.terminal.environment()).current_dir(bench.folder());
+    let run = tokio::task::spawn_blocking(move || command.output().expect("posctl starts"));
+    Run::of(within("posctl to end", run).await.unwrap())
+}
+
+#[tokio::test]
+async fn the_exit_code_of_a_sale_says_whether_money_moves_and_its_key_finds_it_again() {
+    let bench = Bench::start().await;
+    bench.sim("card insert unionpay-credit").await;
+    let sold = posctl(&bench, &["--json", "sale", "12.34", "--key", "a-1", "--order", "7"]).await;
+    assert_eq!(sold.code, 0, "{}", sold.err);
+    let result = sold.json();
+    assert_eq!((&result["outcome"], &result["amount"]), (&"approved".into(), &1234.into()), "{result}");
+    // Typed once more, after a crash of the shell: the same sale.
+    assert_eq!(
+        posctl(&bench, &["--json", "sale", "12.34", "--key", "a-1", "--order", "7"]).await.json(),
+        result
+    );
+    assert_eq!(posctl(&bench, &["sale", "12.35", "--key", "a-1"]).await.code, 3);
+
+    bench.sim("host once decline 51").await;
+    let declined = posctl(&bench, &["sale", "0.50", "--key", "a-2", "--no-receipt"]).await;
+    assert_eq!(declined.code, 1, "{}{}", declined.out, declined.err);
+    assert!(declined.out.contains("declined") && declined.out.contains("51"), "{}", declined.out);
+
+    assert_eq!(posctl(&bench, &["show", "a-1", "--json"]).await.json(), result);
+    let missing = posctl(&bench, &["show", "a-3"]).await;
+    assert_eq!(missing.code, 3);
+    assert!(missing.err.contains("NotFound") && missing.err.contains("posctl list"), "{}", missing.err);
+
+    let listed = posctl(&bench, &["list", "--json"]).await.json();
+    let keys: Vec<&str> =
+        listed.as_array().unwrap().iter().map(|entry| entry["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["a-2", "a-1"]);
+    let declined = posctl(&bench, &["list", "--outcome", "declined"]).await;
+    assert!(declined.out.contains("a-2") && !declined.out.contains("a-1"), "{}", declined.out);
+    assert_eq!(bench.sim("ledger").await.data.as_array().unwrap().len(), 2);
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn an_amount_that_is_none_is_a_usage_error_and_sells_nothing() {
+    let bench = Bench::start().await;
+    for amount in ["12.345", "-1", "1e3", "", "0", "0.00", "1,50", "12.", "18446744073709551616"] {
+        let run = posctl(&bench, &["sale", "--", amount]).await;
+        assert_eq!(run.code, 2, "`{amount}`: {}{}", run.out, run.err);
+        assert!(run.err.contains(&format!("`{amount}` is no amount")), "{}", run.err);
+    }
+    // As somebody would type it, the minus is taken for an option.
+    let run = posctl(&bench, &["sale", "-1"]).await;
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("-1"), "{}", run.err);
+    assert_eq!(posctl(&bench, &["sale"]).await.code, 2);
+    assert_eq!(posctl(&bench, &["list", "--json"]).await.json(), Value::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_document_is_previewed_and_printed_and_a_wrong_one_is_refused() {
+    let bench = Bench::start().await;
+    let document =
+        r#"[{"kind": "text", "text": "收据 Receipt", "bold": true}, {"kind": "feed", "lines": 2}]"#;
+    fs::write(bench.folder().join("a.json"), document).unwrap();
+    fs::write(bench.folder().join("wrong.json"), r#"[{"kind": "text", "txt": "a"}]"#).unwrap();
+    let preview = posctl(&bench, &["preview", "a.json", "-o", "a.png"]).await;
+    assert_eq!(preview.code, 0, "{}", preview.err);
+    let png = fs::read(bench.folder().join("a.png")).unwrap();
+    let printed = posctl(&bench, &["print", "a.json", "--key", "p-1", "--json"]).await;
+    assert_eq!(printed.code, 0, "{}", printed.err);
+    assert_eq!(printed.json()["outcome"], "printed");
+    assert_eq!(posctl(&bench, &["print", "a.json", "--key", "p-1", "--json"]).await.json(), printed.json());
+    assert!(fs::read(bench.terminal.layout().paper().join("receipt-0001.png")).unwrap() == png);
+    assert_eq!(bench.sim("printer jobs").await.data["receipts"].as_array().unwrap().len(), 1);
+
+    let wrong = posctl(&bench, &["print", "wrong.json"]).await;
+    assert_eq!(wrong.code, 3);
+    assert!(wrong.err.contains("element 0") && wrong.err.contains("`txt`"), "{}", wrong.err);
+    let absent = posctl(&bench, &["print", "absent.json"]).await;
+    assert_eq!(absent.code, 3);
+    assert!(absent.err.contains("absent.json"), "{}", absent.err);
+}
+
+#[tokio::test]
+async fn status_shows_each_service_and_fails_when_one_is_away() {
+    let mut bench = Bench::start().await;
+    let status = posctl(&bench, &["status", "--json"]).await;
+    assert_eq!(status.code, 0, "{}", status.err);
+    let all = status.json();
+    assert_eq!(
+        (&all["payment"]["terminal"], &all["card"]["state"]),
+        (&"12345678".into(), &"ready".into()),
+        "{all}"
+    );
+    assert_eq!(all["card"]["certified"], false);
+    bench.terminal.kill(sim_terminal::Part::Printerd).await.unwrap();
+    let status = posctl(&bench, &["status"]).await;
+    assert_eq!(status.code, 1, "{}", status.out);
+    assert!(status.out.contains("payment  ") && status.out.contains("not running"), "{}", status.out);
+}
+
+#[tokio::test]
+async fn completions_and_manual_pages_are_made_without_a_bus() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(sim_terminal::programs().unwrap().join("posctl"));
+        command.args(arguments).env("SMARTPOS_OPERATOR_BUS_ADDRESS", "unix:path=/nowhere");
+        Run::of(command.output().unwrap())
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]);
+        assert_eq!(script.code, 0, "{}", script.err);
+        assert!(script.out.contains("preview"), "{shell}: {}", script.out);
+    }
+    let pages = folder.path().join("man");
+    assert_eq!(run(&["man", pages.to_str().unwrap()]).code, 0);
+    let sale = fs::read_to_string(pages.join("posctl-sale.1")).unwrap();
+    assert!(sale.contains("amount"), "{sale}");
+    assert!(pages.join("posctl.1").exists());
+    let nowhere = run(&["status"]);
+    assert_eq!(nowhere.code, 3);
+    assert!(nowhere.err.contains("/nowhere"), "{}", nowhere.err);
+}
