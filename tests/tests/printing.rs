@@ -78,7 +78,7 @@ async fn receipts(bench: &Bench) -> Vec<String> {
     let jobs = bench.sim("printer jobs").await.data;
     let list = |name: &str| jobs.get(name).and_then(serde_json::Value::as_array).expect("a list");
     assert!(list("faults").is_empty(), "{jobs}");
-    list("receipts").iter().map(|receipt| text_of(receipt)).collect()
+    list("receipts").iter().map(text_of).collect()
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -126,4 +127,18 @@ async fn no_secret_of_the_card_is_in_the_journal_the_logs_the_buses_or_paymentds
         let content = fs::read(&file).unwrap_or_default();
         assert_eq!(found_in(&content, &secrets), None, "in {}", file.display());
     }
+}
+
+#[tokio::test]
+async fn no_daemon_leaves_a_core_dump_and_cardds_memory_is_not_its_users_to_read() {
+    let bench = Bench::start().await;
+    let process = |part| PathBuf::from(format!("/proc/{}", bench.terminal.pid(part).expect("it runs")));
+    for part in [Part::Cardd, Part::Paymentd, Part::Printerd] {
+        let limits = fs::read_to_string(process(part).join("limits")).expect("its limits");
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).expect("a limit");
+        assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"], "{part}");
+    }
+    // Run by root, this holds anyway: `smartpos-service` tests what makes it so.
+    let owner = fs::metadata(process(Part::Cardd).join("mem")).expect("its memory").uid();
+    assert_eq!(owner, 0, "who runs cardd may read its memory");
 }
