@@ -21,12 +21,18 @@ const TERMINAL: &[Package] = &[
 
 /// What the tests need besides.
 const TESTS: &[Package] = &[
-    Package { name: "dbus-bin", purpose: "dbus-monitor, to look for secrets on the buses" },
+    Package { name: "dbus-bin", purpose: "dbus-send, to try the bus policies" },
     Package { name: "gdb", purpose: "gcore, to look for secrets in a core dump" },
     Package { name: "python3", purpose: "the client in Python" },
     Package { name: "python3-dbus", purpose: "the client in Python" },
     Package { name: "python3-gi", purpose: "the main loop of the client in Python" },
     Package { name: "systemd", purpose: "busctl, the D-Bus client that a developer types" },
+];
+
+/// What the checks of the Yocto layers need.
+const YOCTO: &[Package] = &[
+    Package { name: "python3", purpose: "bitbake's parser, oelint and kas" },
+    Package { name: "python3-venv", purpose: "a place of their own, below target/" },
 ];
 
 /// Installs what demo, up and bench miss.
@@ -37,6 +43,11 @@ pub(crate) fn for_terminal() -> Result {
 /// Installs what the tests miss.
 pub(crate) fn for_tests() -> Result {
     install(TERMINAL.iter().chain(TESTS))
+}
+
+/// Installs what the checks of the Yocto layers miss.
+pub(crate) fn for_yocto() -> Result {
+    install(YOCTO.iter())
 }
 
 fn install(needed: impl Iterator<Item = &'static Package> + Clone) -> Result {

@@ -33,6 +33,7 @@ const DAEMON: Daemon = Daemon {
     config: "paymentd",
     about: "takes payments; owns the journal and the links to acquirers",
     version: env!("CARGO_PKG_VERSION"),
+    holds_secrets: false,
 };
 
 fn main() -> ExitCode {
