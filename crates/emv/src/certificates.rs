@@ -50,6 +50,8 @@ impl PublicKey {
     }
 
     /// Annex B2.1.3: the signature to the public exponent, as long as the modulus.
+    ///
+    /// What the arithmetic leaves behind in between is in Montgomery form, not the PAN as it is.
     fn raise(&self, signature: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let length = self.modulus.len();
         if signature.len() != length || !(FRAME..=248).contains(&length) {

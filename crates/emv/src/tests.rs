@@ -411,6 +411,18 @@ fn scripts_run_before_and_after_the_second_cryptogram_and_report() {
 }
 
 #[test]
+fn an_object_that_is_longer_than_its_element_ends_the_transaction() {
+    let mut card = with(|card| card.more = tlv("9F63", &[0; 100]));
+    let reason = Reason::DataMalformed(tags::PRODUCT_IDENTIFICATION);
+    assert_eq!(run(&mut card, ALL_WELL).1.reason, reason);
+
+    let mut card = Personalisation::default().card();
+    let parts = [tlv("9F27", &[0x80]), tlv("9F36", &[0, 1]), tlv("9F26", &[0; 8]), tlv("9F10", &[0; 33])];
+    card.set("80AE8000", &ok(&tlv("77", &parts.concat())));
+    assert_eq!(run(&mut card, ALL_WELL).1.reason, Reason::ResponseMalformed { ins: 0xAE });
+}
+
+#[test]
 fn missing_malformed_and_repeated_objects_end_the_transaction() {
     let mut card = with(|card| card.more = tlv("5A", &bytes("6228480000001232")));
     assert_eq!(run(&mut card, ALL_WELL).1.reason, Reason::DataTwice(tags::PAN));

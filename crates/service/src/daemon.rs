@@ -17,6 +17,7 @@ use crate::config;
 use crate::grants::Shared;
 use crate::guard::{Guard, Guards};
 use crate::logging;
+use crate::memory;
 
 /// What a daemon that was asked to stop may take to end its work: a host's answer is worth waiting for. systemd kills it later
 /// than this (`TimeoutStopSec`).
@@ -35,6 +36,8 @@ pub struct Daemon {
     pub about: &'static str,
     /// Its version.
     pub version: &'static str,
+    /// Whether card data or keys pass through its memory in the clear: then nobody but root may look at it.
+    pub holds_secrets: bool,
 }
 
 /// What a daemon finds when it starts.
@@ -76,6 +79,9 @@ where
         Arguments::Wrong(text) => return complain(&text, ExitCode::from(2)),
     }
     logging::init();
+    if let Err(error) = memory::close(daemon.holds_secrets) {
+        return failed(daemon, &format!("its memory can't be kept out of core dumps: {error}"));
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(daemon, &format!("no runtime: {error}")),

@@ -14,6 +14,7 @@ pub mod error;
 pub mod grants;
 pub mod guard;
 pub mod logging;
+mod memory;
 pub mod options;
 pub mod request;
 pub mod stream;

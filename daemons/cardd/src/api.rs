@@ -229,7 +229,8 @@ impl TransactionObject {
     }
 
     /// `insert-card`, `reading`, `card-read` (`masked_pan` s, `label` s), `pin`, `pin-digits` (`count` u),
-    /// `authorizing`, and after the end, if the card is still in the slot, `remove-card`.
+    /// `authorizing`, and after the end, if the card is still in the slot, `remove-card`. A card that stays there
+    /// gets `remove-card` from the next transaction, too, before `insert-card`.
     #[zbus(signal)]
     pub(crate) async fn progress(
         emitter: &SignalEmitter<'_>,

@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) device: Option<Endpoint>,
     /// How long to wait for a card, in seconds.
     pub(crate) card_timeout_s: u32,
+    /// Whether a card may pay again without having left the slot meanwhile. For test benches alone.
+    pub(crate) card_may_stay: bool,
     /// How long a card waits for the host, in seconds. The payment daemon gives up long before.
     pub(crate) host_timeout_s: u32,
     pub(crate) pin: Pin,
@@ -35,7 +37,13 @@ pub(crate) struct Pin {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { device: None, card_timeout_s: 60, host_timeout_s: 120, pin: Pin::default() }
+        Config {
+            device: None,
+            card_timeout_s: 60,
+            card_may_stay: false,
+            host_timeout_s: 120,
+            pin: Pin::default(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use secure_module::Error as ModuleError;
 use service::options::Dictionary;
 use service::{Error, Result};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::supervisor::View;
 
@@ -114,11 +114,16 @@ enum Phase {
     AfterHost,
 }
 
+/// The time between two moments at which the slot was found empty: during one it holds one card at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stay(u64);
+
 /// A transaction's view of what is around it.
 pub(crate) struct Watch {
     view: watch::Receiver<View>,
     session: u64,
     card: Option<u64>,
+    stay: Option<Stay>,
     keystrokes: u64,
     phase: Phase,
     requests: mpsc::Receiver<Request>,
@@ -130,7 +135,8 @@ pub(crate) fn watch(view: watch::Receiver<View>, session: u64) -> (Watch, Line, 
     let (request_sender, requests) = mpsc::channel(REQUESTS);
     let (signals, told) = mpsc::channel(SIGNALS);
     let keystrokes = view.borrow().keystrokes;
-    let watch = Watch { view, session, card: None, keystrokes, phase: Phase::BeforeHost, requests, signals };
+    let phase = Phase::BeforeHost;
+    let watch = Watch { view, session, card: None, stay: None, keystrokes, phase, requests, signals };
     (watch, Line { requests: request_sender }, told)
 }
 
@@ -145,17 +151,48 @@ impl Watch {
         self.signal(Signal::Progress(step, Dictionary::new())).await;
     }
 
-    /// Waits for a card; the one that is in the slot already will do.
-    pub(crate) async fn card_inserted(&mut self, limit: Duration) -> std::result::Result<(), Interruption> {
-        let mut view = self.view.clone();
-        if view.borrow().card.is_none() {
+    /// Waits for a card. One that is in the slot already will do, unless it was `used` in this stay: it has to
+    /// leave first, or who forgets a card would pay for the next customer.
+    pub(crate) async fn card_inserted(
+        &mut self,
+        limit: Duration,
+        used: Option<Stay>,
+    ) -> std::result::Result<(), Interruption> {
+        let deadline = Instant::now() + limit;
+        let is_used = |view: &View| view.card.is_some() && Some(Stay(view.emptied)) == used;
+        if is_used(&self.view.borrow()) {
+            self.progress("remove-card").await;
+            let left = self.seen(|view| !is_used(view), deadline);
+            left.await?.ok_or_else(|| Interruption::cancelled("the last card was not taken out in time"))?;
+        }
+        if self.view.borrow().card.is_none() {
             self.progress("insert-card").await;
         }
-        let inserted =
-            async move { view.wait_for(|view| view.card.is_some()).await.ok().and_then(|view| view.card) };
-        let in_time = tokio::time::timeout(limit, self.unless_interrupted(inserted)).await;
-        self.card = in_time.map_err(|_| Interruption::cancelled("no card was inserted in time"))??;
+        let inserted = self.seen(|view| view.card.is_some() && !is_used(view), deadline);
+        let view = inserted.await?.ok_or_else(|| Interruption::cancelled("no card was inserted in time"))?;
+        (self.card, self.stay) = (view.card, Some(Stay(view.emptied)));
         Ok(())
+    }
+
+    /// The view once it is as `wanted`; none where it is not by the `deadline`.
+    async fn seen(
+        &mut self,
+        wanted: impl Fn(&View) -> bool,
+        deadline: Instant,
+    ) -> std::result::Result<Option<View>, Interruption> {
+        let mut view = self.view.clone();
+        let seen = async move { view.wait_for(|view| wanted(view)).await.map(|view| view.clone()) };
+        match timeout_at(deadline, self.unless_interrupted(seen)).await {
+            Ok(Ok(Ok(view))) => Ok(Some(view)),
+            Ok(Ok(Err(_))) => Err(lost()),
+            Ok(Err(interruption)) => Err(interruption),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The stay of this transaction's card in the slot; none before it was inserted.
+    pub(crate) fn stay(&self) -> Option<Stay> {
+        self.stay
     }
 
     /// Whether the card of this transaction is still in the slot.

@@ -26,6 +26,7 @@ const DAEMON: Daemon = Daemon {
     config: "cardd",
     about: "owns the secure card module: cards, PIN pad, keys",
     version: env!("CARGO_PKG_VERSION"),
+    holds_secrets: true,
 };
 
 fn main() -> ExitCode {

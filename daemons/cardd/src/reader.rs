@@ -8,7 +8,7 @@ use emv::Kernel;
 use service::bus::{Buses, vanished};
 use service::guard::{Caller, Guard};
 use service::{Error, Result};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use zbus::OwnedObjectPath;
 use zbus::object_server::SignalEmitter;
@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::interruption::{Command, Line, Signal, watch};
 use crate::purchase::{ENTROPY, Purchase};
 use crate::supervisor::{ModuleHandle, refusal};
-use crate::transaction::Transaction;
+use crate::transaction::{Place, Transaction};
 
 /// Where transactions are served.
 const PREFIX: &str = "/org/smartpos/Card/transaction";
@@ -42,7 +42,7 @@ pub(crate) struct Reader {
 struct Shared {
     tools: Tools,
     /// Who has the one place runs a transaction.
-    place: Arc<Semaphore>,
+    place: Arc<tokio::sync::Mutex<Place>>,
     count: AtomicU64,
     /// The last transaction: it stays on the bus until the next one, so that a late call is told that it is
     /// late.
@@ -58,7 +58,7 @@ struct Last {
 
 impl Reader {
     pub(crate) fn new(tools: Tools) -> Reader {
-        let place = Arc::new(Semaphore::new(1));
+        let place = Arc::default();
         Reader { shared: Arc::new(Shared { tools, place, count: AtomicU64::new(1), last: Mutex::new(None) }) }
     }
 
@@ -67,7 +67,7 @@ impl Reader {
         let Tools { buses, guard, module: handle, emv, config } = &self.shared.tools;
         let busy =
             |_| Error::Busy("a card transaction is running; start this one when it has ended".to_string());
-        let place = Arc::clone(&self.shared.place).try_acquire_owned().map_err(busy)?;
+        let place = Arc::clone(&self.shared.place).try_lock_owned().map_err(busy)?;
         let (module, session) = handle.ready()?;
         let entropy = module.random(ENTROPY).await.map_err(refusal)?;
         let entropy = <[u8; 8]>::try_from(entropy.as_slice())

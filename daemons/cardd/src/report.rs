@@ -65,7 +65,7 @@ fn card(kernel: &Kernel, pin_entered: bool) -> Dictionary {
             put(&mut values, key, hexadecimal(&value));
         }
     }
-    // The list holds no sensitive tag, so it can't be refused.
+    // The list holds no sensitive tag, and what it lists fits at its longest: it can't be refused.
     put(&mut values, "chip_data", kernel.field_55(FIELD_55).unwrap_or_default());
     values
 }

@@ -31,6 +31,9 @@ pub(crate) struct View {
     /// The card in the slot, by the number of its insertion: a card that was taken out and put in again is
     /// another one.
     pub(crate) card: Option<u64>,
+    /// Counts how often the slot was found empty. A card that stays while the module restarts is another one by
+    /// its number, but the slot was not empty.
+    pub(crate) emptied: u64,
     /// Counts changes of the PIN that is being entered.
     pub(crate) keystrokes: u64,
     /// How many digits it has after the last of them.
@@ -54,12 +57,14 @@ impl View {
     }
 
     fn begin_session(&mut self, attached: Option<(Arc<dyn SecureModule>, Status)>) {
-        let card_present = attached.as_ref().is_some_and(|(_, status)| status.card_present);
+        let card_present = attached.as_ref().map(|(_, status)| status.card_present);
         self.attached = attached;
         self.session = self.session.wrapping_add(1);
         self.card = None;
-        if card_present {
-            self.insert_card();
+        match card_present {
+            Some(true) => self.insert_card(),
+            Some(false) => self.remove_card(),
+            None => {}
         }
     }
 
@@ -69,6 +74,11 @@ impl View {
             self.insertions = self.insertions.wrapping_add(1);
             self.card = Some(self.insertions);
         }
+    }
+
+    fn remove_card(&mut self) {
+        self.card = None;
+        self.emptied = self.emptied.wrapping_add(1);
     }
 }
 
@@ -136,7 +146,9 @@ pub(crate) fn refusal(error: ModuleError) -> Error {
         }
         ModuleError::Busy => Error::Busy(text),
         // No module that speaks the protocol lacks these functions, and no person can call them off.
-        ModuleError::NotSupported | ModuleError::Cancelled | ModuleError::Protocol(_) => Error::Internal(text),
+        ModuleError::NotSupported | ModuleError::Cancelled | ModuleError::Protocol(_) => {
+            Error::Internal(text)
+        }
     }
 }
 
@@ -202,7 +214,7 @@ impl Supervisor {
 fn take(view: &mut View, event: Event) {
     match event {
         Event::CardInserted(_) => view.insert_card(),
-        Event::CardRemoved(_) => view.card = None,
+        Event::CardRemoved(_) => view.remove_card(),
         Event::PinDigits(digits) => {
             view.keystrokes = view.keystrokes.wrapping_add(1);
             view.digits = digits;
@@ -244,6 +256,35 @@ mod tests {
         let second = view.card;
         take(&mut view, Event::CardInserted(CardSlot::Contact));
         assert_eq!(view.card, second, "a card that is reported twice is one card");
+    }
+
+    /// A module that can do nothing.
+    struct Nothing;
+
+    impl SecureModule for Nothing {}
+
+    fn attached(card_present: bool) -> Option<(Arc<dyn SecureModule>, Status)> {
+        let status = Status {
+            certified: false,
+            tampered: false,
+            card_present,
+            kind: "a test".to_owned(),
+            firmware: "1".to_owned(),
+            serial: "0".to_owned(),
+        };
+        Some((Arc::new(Nothing), status))
+    }
+
+    #[test]
+    fn a_card_that_stays_while_the_module_restarts_has_not_left_the_slot() {
+        let mut view = View::default();
+        view.begin_session(attached(true));
+        let before = view.emptied;
+        view.begin_session(None);
+        view.begin_session(attached(true));
+        assert_eq!(view.emptied, before);
+        view.begin_session(attached(false));
+        assert_ne!(view.emptied, before);
     }
 
     /// A module that answers every request with its status, until the stream ends.

@@ -11,11 +11,11 @@ use keys::{Pan, Track2};
 use secure_module::{
     Amount, CardSlot, Error as ModuleError, KeySlot, PinOutcome, PinRequest, Secret, SecureModule,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::interruption::{Interruption, Signal, Watch};
+use crate::interruption::{Interruption, Signal, Stay, Watch};
 use crate::report::{self, Sealed};
 
 /// DE 39 of an approval.
@@ -52,6 +52,13 @@ fn choose(candidates: &[Candidate]) -> usize {
     candidates.iter().position(|candidate| !candidate.confirmation).unwrap_or_default()
 }
 
+/// The one place for a transaction, and what the last one left there.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    /// The stay of the last card that was asked for a cryptogram.
+    used: Option<Stay>,
+}
+
 /// One transaction, from waiting for the card to its removal.
 pub(crate) struct Transaction {
     pub(crate) config: Config,
@@ -64,9 +71,12 @@ pub(crate) struct Transaction {
 impl Transaction {
     /// Runs to the end. `place` is given back just before the end is told, so that who hears of it can begin
     /// anew.
-    pub(crate) async fn run(mut self, place: OwnedSemaphorePermit) {
+    pub(crate) async fn run(mut self, mut place: OwnedMutexGuard<Place>) {
         let mut pin_block = None;
-        let interruption = self.process(&mut pin_block).await.err();
+        let interruption = self.process(place.used, &mut pin_block).await.err();
+        if self.kernel.asked_for_cryptogram() {
+            place.used = self.watch.stay();
+        }
         // Nothing can be done about a card that keeps its power; a card that is gone has none.
         let _ = timeout(POWER_OFF, self.module.card_power_off(CardSlot::Contact)).await;
         drop(place);
@@ -79,8 +89,9 @@ impl Transaction {
         }
     }
 
-    async fn process(&mut self, pin_block: &mut Option<[u8; 8]>) -> Progress<()> {
-        self.watch.card_inserted(self.config.card_timeout()).await?;
+    async fn process(&mut self, used: Option<Stay>, pin_block: &mut Option<[u8; 8]>) -> Progress<()> {
+        let used = used.filter(|_| !self.config.card_may_stay);
+        self.watch.card_inserted(self.config.card_timeout(), used).await?;
         self.watch.progress("reading").await;
         self.watch.unless_interrupted(self.module.card_power_on(CardSlot::Contact)).await??;
         let mut shown = false;

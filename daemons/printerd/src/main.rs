@@ -24,6 +24,7 @@ const DAEMON: Daemon = Daemon {
     config: "printerd",
     about: "owns the receipt printer",
     version: env!("CARGO_PKG_VERSION"),
+    holds_secrets: false,
 };
 
 fn main() -> ExitCode {

@@ -55,7 +55,7 @@ pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) 
         "merchant": { "terminal": TERMINAL_ID, "merchant": MERCHANT_ID, "name": "示例便利店", "currency": CURRENCY.0 },
     });
     write_toml(layout, "smartpos", &shared)?;
-    write_toml(layout, "cardd", &json!({ "device": module }))?;
+    write_toml(layout, "cardd", &json!({ "device": module, "card_may_stay": true }))?;
     write_toml(
         layout,
         "printerd",

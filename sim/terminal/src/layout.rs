@@ -110,7 +110,8 @@ impl Layout {
     }
 
     /// The socket of a bus or of a device.
-    pub(crate) fn socket(&self, part: Part) -> PathBuf {
+    #[must_use]
+    pub fn socket(&self, part: Part) -> PathBuf {
         self.sockets.path().join(format!("{part}.sock"))
     }
 

@@ -1,6 +1,7 @@
 //! Whole transactions between virtual cards and a module in the test's own hands.
 
 mod fake;
+mod used_card;
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use fake::{FakeModule, PIN_BLOCK, PinPad, tdk};
 use secure_module::Event as ModuleEvent;
 use service::Error;
 use service::options::Dictionary;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Mutex, mpsc};
 
 use super::*;
 use crate::interruption::{Command, HostAnswer, Line, watch};
@@ -31,7 +32,7 @@ struct Bench {
     handle: ModuleHandle,
     line: Line,
     signals: mpsc::Receiver<Signal>,
-    place: Arc<Semaphore>,
+    place: Arc<Mutex<Place>>,
 }
 
 fn emv_config() -> Arc<EmvConfig> {
@@ -50,14 +51,23 @@ async fn begin(module: FakeModule) -> Bench {
     let attached: Arc<dyn SecureModule> = module.clone();
     tokio::spawn(async move { supervisor.attend(attached).await });
     handle.watch().wait_for(|view| view.state() == "ready").await.unwrap();
+    begin_at(Arc::default(), module, handle, Config::default())
+}
+
+/// The same with a place, a module and a configuration that are there.
+fn begin_at(
+    place: Arc<Mutex<Place>>,
+    module: Arc<FakeModule>,
+    handle: ModuleHandle,
+    config: Config,
+) -> Bench {
     let (attached, session) = handle.ready().unwrap();
     let (watch, line, signals) = watch(handle.watch(), session);
     let purchase = Purchase::new(1234, "CNY", "261122120000", 7).unwrap();
     let kernel = Kernel::new(emv_config(), purchase.transaction([1, 2, 3, 4, 5, 6, 7, 8]));
     let amount = purchase.amount();
-    let transaction = Transaction { config: Config::default(), module: attached, kernel, amount, watch };
-    let place = Arc::new(Semaphore::new(1));
-    tokio::spawn(transaction.run(Arc::clone(&place).try_acquire_owned().unwrap()));
+    let transaction = Transaction { config, module: attached, kernel, amount, watch };
+    tokio::spawn(transaction.run(Arc::clone(&place).try_lock_owned().unwrap()));
     Bench { module, handle, line, signals, place }
 }
 
@@ -98,6 +108,23 @@ impl Bench {
         }
     }
 
+    /// The next step.
+    async fn step(&mut self) -> &'static str {
+        match self.signals.recv().await {
+            Some(Signal::Progress(step, _)) => step,
+            other => panic!("{other:?} is no step"),
+        }
+    }
+
+    /// Calls this transaction off, and begins another one with the card where it is.
+    async fn cancel_and_begin_anew(self, config: Config) -> Bench {
+        let (place, module, handle) =
+            (Arc::clone(&self.place), Arc::clone(&self.module), self.handle.clone());
+        self.line.tell(Command::Cancel).await.unwrap();
+        assert_eq!(self.end().await.outcome, "cancelled");
+        begin_at(place, module, handle, config)
+    }
+
     /// Waits for the end, and for all that is said after it.
     async fn end(mut self) -> End {
         let (mut steps, mut end) = (Vec::new(), None);
@@ -107,7 +134,7 @@ impl Bench {
                 Signal::OnlineRequested(_) => panic!("the host was asked for"),
                 Signal::Completed(outcome, result) => {
                     assert!(end.is_none(), "there is one end");
-                    assert_eq!(self.place.available_permits(), 1, "who hears of the end can begin anew");
+                    assert!(self.place.try_lock().is_ok(), "who hears of the end can begin anew");
                     end = Some((outcome, result));
                 }
             }
