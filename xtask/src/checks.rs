@@ -16,7 +16,7 @@ pub(crate) enum Depth {
     All,
 }
 
-/// Formats, lints, builds, tests, documents; with [`Depth::All`] also what takes long.
+/// Formats, lints, builds, tests, documents, checks the Yocto layers; with [`Depth::All`] also what takes long.
 pub(crate) fn test(depth: Depth) -> Result {
     packages::for_tests()?;
     let mut steps = vec![
@@ -26,6 +26,7 @@ pub(crate) fn test(depth: Depth) -> Result {
         Step::new("build", cargo(&["build", "--workspace"])?),
         Step::new("test", cargo(&["test", "--workspace"])?),
         Step::new("documentation", documentation()?),
+        Step::new("yocto", cargo(&["run", "--quiet", "--package", "xtask", "--", "yocto", "--check"])?),
     ];
     if depth == Depth::All {
         steps.push(Step::new("demo", terminal(&["demo"])?));

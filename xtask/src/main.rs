@@ -9,6 +9,7 @@ mod checks;
 mod packages;
 mod steps;
 mod terminal;
+mod yocto;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ cargo xtask COMMAND
   test [--fast]   what every change has to pass; --fast leaves out what takes minutes
   lint            format, clippy, documentation, dependencies
   bench           measure speed and size of the release build
+  yocto           write what is generated for the Yocto layers; --check: see that it and they hold
+                  together; check --oe DIR: parse them in a build environment
   help            this text
 
 demo, up, test and bench install the Debian packages that they miss, and say so.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         ["test", "--fast"] => checks::test(checks::Depth::Fast),
         ["lint"] => checks::lint(),
         [command @ ("demo" | "up" | "down"), rest @ ..] => terminal::run(command, rest),
+        ["yocto", rest @ ..] => yocto::command(rest),
         ["bench", rest @ ..] => terminal::bench(rest),
         _ => {
             eprint!("`{}` is not a command.\n\n{HELP}", words.join(" "));
