@@ -83,9 +83,9 @@ impl Journal {
             .foreign_keys(true)
             .pragma("cache_size", "-256")
             .busy_timeout(Duration::from_secs(5));
-        let writer = connect(options.clone()).await?;
+        let writer = one_connection(options.clone());
         migrate(&writer).await?;
-        let reader = connect(options.create_if_missing(false).read_only(true)).await?;
+        let reader = one_connection(options.create_if_missing(false).read_only(true));
         Ok(Journal { writer, reader, _lock: Arc::new(lock) })
     }
 
@@ -183,7 +183,7 @@ impl Journal {
     pub(crate) async fn open_items(&self) -> Result<Vec<Transaction>> {
         let select = "SELECT id, body FROM transactions
                       WHERE state <> 'final' OR reversal = 'pending' OR receipt = 'owed' ORDER BY id";
-        let rows = sqlx::query(select).fetch_all(&self.reader).await?;
+        let rows = sqlx::query(select).fetch_all(&self.writer).await?;
         rows.iter().map(read).collect()
     }
 
@@ -194,17 +194,15 @@ impl Journal {
     }
 }
 
-/// One connection that stays.
-async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool> {
-    let pool = SqlitePoolOptions::new()
+/// A pool of one connection, which is made when it is first needed and stays.
+fn one_connection(options: SqliteConnectOptions) -> SqlitePool {
+    SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
         .acquire_timeout(Duration::from_secs(300))
-        .connect_with(options)
-        .await?;
-    Ok(pool)
+        .connect_lazy_with(options)
 }
 
 /// Takes `file` for this process alone, until it is closed.
