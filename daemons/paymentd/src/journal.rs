@@ -295,3 +295,82 @@ pub(crate) fn is_outcome(word: &str) -> bool {
         .iter()
         .any(|outcome| outcome.as_str() == word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(key: &str) -> Request {
+        Request {
+            owner: "com.example.shop".to_string(),
+            key: key.parse().unwrap(),
+            amount: 1234,
+            currency: "CNY".to_string(),
+            order: String::new(),
+            print: true,
+        }
+    }
+
+    async fn journal() -> (tempfile::TempDir, Journal) {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal.sqlite")).await.unwrap();
+        (folder, journal)
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_is_open_is_refused_to_everybody_else() {
+        let (folder, _journal) = journal().await;
+        let second = Journal::open(&folder.path().join("journal.sqlite")).await;
+        assert!(matches!(second, Err(JournalError::InUse)), "{second:?}");
+    }
+
+    #[tokio::test]
+    async fn an_event_that_does_not_fit_changes_nothing() {
+        let (_folder, journal) = journal().await;
+        let mut sale = journal.create(request("order-1"), 1).await.unwrap();
+        let before = sale.clone();
+        let answered = Event::Answered { answer: crate::transaction::Answer::default() };
+        assert!(matches!(journal.record(&mut sale, &answered, 2).await, Err(JournalError::Event(_))));
+        assert_eq!(sale, before);
+        let found = journal.find(Some("com.example.shop"), &before.request.key).await.unwrap();
+        assert_eq!(found, Some(before));
+        let events: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&journal.writer).await.unwrap();
+        assert_eq!(events, 1);
+    }
+
+    #[tokio::test]
+    async fn two_sales_never_share_an_owner_and_a_key() {
+        let (_folder, journal) = journal().await;
+        journal.create(request("order-1"), 1).await.unwrap();
+        assert!(journal.create(request("order-1"), 2).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_journal_of_a_newer_version_is_left_alone() {
+        let (folder, journal) = journal().await;
+        sqlx::raw_sql("PRAGMA user_version = 99").execute(&journal.writer).await.unwrap();
+        journal.close().await;
+        drop(journal);
+        let opened = Journal::open(&folder.path().join("journal.sqlite")).await;
+        assert!(matches!(opened, Err(JournalError::Newer(99))), "{opened:?}");
+    }
+
+    #[tokio::test]
+    async fn looking_up_a_key_and_listing_read_an_index_and_not_the_table() {
+        let (_folder, journal) = journal().await;
+        for query in [
+            "SELECT id, body FROM transactions WHERE owner = 'a' AND key = 'b'",
+            "SELECT id, body FROM transactions WHERE key = 'b' ORDER BY id DESC LIMIT 1",
+            concat!(list!(), " AND owner = ?7 ORDER BY id DESC LIMIT ?6"),
+            "SELECT id, body FROM transactions WHERE state <> 'final' OR reversal = 'pending' OR receipt = 'owed' ORDER BY id",
+        ] {
+            let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
+            let steps = plan.fetch_all(&journal.writer).await.unwrap();
+            for step in steps {
+                let detail: String = step.get("detail");
+                assert!(!detail.starts_with("SCAN") || detail.contains("INDEX"), "{query}: {detail}");
+            }
+        }
+    }
+}
