@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Both outputs come from the same [`Layout`], which is a grid of 12 × 24 dot cells (24 × 24 for Chinese).
-//! Where a [`Profile`] has the terminal draw, the printer gets exactly the dots of [`render`]; where the
+//! Where a [`Profile`] has the terminal draw, the printer gets exactly the dots of [`render()`]; where the
 //! printer draws characters of its own ROM, it puts them into the same cells.
 //!
 //! A character that cannot be printed is printed as 〓 (or `?`), and named in [`Layout::missing`]: it never
