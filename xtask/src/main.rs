@@ -6,6 +6,7 @@
 
 mod cargo;
 mod checks;
+mod image;
 mod packages;
 mod steps;
 mod terminal;
@@ -22,11 +23,14 @@ cargo xtask COMMAND
   test [--fast]   what every change has to pass; --fast leaves out what takes minutes
   lint            format, clippy, documentation, dependencies
   bench           measure speed and size of the release build
+  image           build for ARM and make a disk image of it (as root)
+  qemu up         boot that image in QEMU and leave it running; `qemu console`, `qemu down`
+  qemu test       boot it and check what only a whole system can show
   yocto           write what is generated for the Yocto layers; --check: see that it and they hold
                   together; check --oe DIR: parse them in a build environment
   help            this text
 
-demo, up, test and bench install the Debian packages that they miss, and say so.
+demo, up, test, bench, image and qemu install the Debian packages that they miss, and say so.
 ";
 
 /// An error is a sentence for the person at the keyboard: what failed, and what to do.
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
         ["test", "--fast"] => checks::test(checks::Depth::Fast),
         ["lint"] => checks::lint(),
         [command @ ("demo" | "up" | "down"), rest @ ..] => terminal::run(command, rest),
+        ["image", rest @ ..] => image::image(rest),
+        ["qemu", rest @ ..] => image::qemu(rest),
         ["yocto", rest @ ..] => yocto::command(rest),
         ["bench", rest @ ..] => terminal::bench(rest),
         _ => {

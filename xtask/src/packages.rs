@@ -35,6 +35,29 @@ const YOCTO: &[Package] = &[
     Package { name: "python3-venv", purpose: "a place of their own, below target/" },
 ];
 
+/// What a machine in QEMU needs.
+const QEMU: &[Package] = &[
+    Package { name: "qemu-system-arm", purpose: "the machine" },
+    Package { name: "dbus-daemon", purpose: "the buses of the virtual hardware" },
+    Package { name: "util-linux", purpose: "setpriv, so that the machine leaves no process behind" },
+];
+
+/// What making an image needs besides.
+const IMAGE: &[Package] = &[
+    Package { name: "rustc-web", purpose: "Debian's Rust, which has a standard library for arm64" },
+    Package { name: "cargo-web", purpose: "the same" },
+    Package {
+        name: "gcc-aarch64-linux-gnu",
+        purpose: "linking for arm64, and the C parts of aws-lc and SQLite",
+    },
+    Package { name: "libc6-dev-arm64-cross", purpose: "the same" },
+    Package { name: "mmdebstrap", purpose: "Debian's packages in the image" },
+    Package { name: "kmod", purpose: "depmod, for the kernel's modules" },
+    Package { name: "cpio", purpose: "the initrd" },
+    Package { name: "e2fsprogs", purpose: "mke2fs, for the disk" },
+    Package { name: "systemd", purpose: "systemctl and systemd-sysusers, which work on the image's files" },
+];
+
 /// Installs what demo, up and bench miss.
 pub(crate) fn for_terminal() -> Result {
     install(TERMINAL.iter())
@@ -48,6 +71,38 @@ pub(crate) fn for_tests() -> Result {
 /// Installs what the checks of the Yocto layers miss.
 pub(crate) fn for_yocto() -> Result {
     install(YOCTO.iter())
+}
+
+/// Installs what `qemu up` and `qemu test` miss.
+pub(crate) fn for_qemu() -> Result {
+    install(QEMU.iter())
+}
+
+/// Installs what `image` misses: tools, then the standard library for arm64 of the very version of rustc.
+pub(crate) fn for_image() -> Result {
+    const LIBRARY: &str = "libstd-rust-web-dev:arm64";
+    install(QEMU.iter().chain(IMAGE))?;
+    let Some(compiler) = version("rustc-web") else { return Ok(()) };
+    if version(LIBRARY).is_some_and(|library| library == compiler) {
+        return Ok(());
+    }
+    println!("{LIBRARY} {compiler}, the standard library for arm64, will be installed with apt-get:");
+    let mut add = as_root("dpkg", &["--add-architecture", "arm64"])?;
+    println!("$ {}", shown(&add));
+    run(&mut add)?;
+    apt_get(&["update"])?;
+    apt_get(&["install", "--yes", "--no-install-recommends", &format!("{LIBRARY}={compiler}")])
+}
+
+/// The version of a package that is installed.
+fn version(package: &str) -> Option<String> {
+    let query = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${db:Status-Status} ${Version}", package])
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(query.stdout).ok()?;
+    text.strip_prefix("installed ").map(str::to_owned)
 }
 
 fn install(needed: impl Iterator<Item = &'static Package> + Clone) -> Result {
@@ -82,25 +137,32 @@ fn missing<'a>(names: &[&'a str], known: &str) -> Vec<&'a str> {
 }
 
 fn apt_get(arguments: &[&str]) -> Result {
-    let mut command = if is_root()? {
-        Command::new("apt-get")
-    } else if is_on_path("sudo") {
-        let mut sudo = Command::new("sudo");
-        // sudo clears the environment, so the setting goes on the command line.
-        sudo.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-        sudo
-    } else {
-        return Err(format!(
-            "packages are missing, and there is no sudo here; as root, type: apt-get {}",
-            arguments.join(" ")
-        ));
-    };
-    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    let mut command = as_root("apt-get", arguments)?;
     println!("$ {}", shown(&command));
     run(&mut command)
 }
 
-fn is_root() -> Result<bool> {
+/// `program` as root, without questions of packages.
+fn as_root(program: &str, arguments: &[&str]) -> Result<Command> {
+    let mut command = if is_root()? {
+        Command::new(program)
+    } else if is_on_path("sudo") {
+        let mut sudo = Command::new("sudo");
+        // sudo clears the environment, so the setting goes on the command line.
+        sudo.args(["DEBIAN_FRONTEND=noninteractive", program]);
+        sudo
+    } else {
+        return Err(format!(
+            "packages are missing, and there is no sudo here; as root, type: {program} {}",
+            arguments.join(" ")
+        ));
+    };
+    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    Ok(command)
+}
+
+/// Whether we may do everything.
+pub(crate) fn is_root() -> Result<bool> {
     let id = Command::new("id")
         .arg("-u")
         .output()

@@ -17,6 +17,14 @@ pub(crate) fn run(command: &str, arguments: &[&str]) -> Result {
     become_program("debug", "smartpos-terminal", &words)
 }
 
+/// The machine in QEMU, and the image for it.
+pub(crate) fn qemu(arguments: &[&str]) -> Result {
+    if !matches!(arguments, ["down" | "console"]) {
+        run_cargo(&["build", "--workspace"])?;
+    }
+    become_program("debug", "smartpos-qemu", arguments)
+}
+
 /// Measures the release build.
 pub(crate) fn bench(arguments: &[&str]) -> Result {
     packages::for_terminal()?;

@@ -64,7 +64,10 @@ impl Counter {
         let place =
             place.map_err(|_| Error::Busy("the payment before is just ending; try again".to_string()))?;
         let transaction = self.shared.journal.create(request, now()).await;
-        let transaction = transaction.map_err(|error| Error::internal("the sale was not begun", error))?;
+        let transaction = transaction.map_err(|error| match error.is_full() {
+            true => Error::internal("the sale was not begun, because the terminal's storage is full", error),
+            false => Error::internal("the sale was not begun", error),
+        })?;
         let sale = self.show(transaction, caller).await?;
         place.send(sale.clone());
         Ok(sale)

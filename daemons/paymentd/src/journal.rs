@@ -36,6 +36,13 @@ pub(crate) enum JournalError {
     Newer(usize),
 }
 
+impl JournalError {
+    /// Whether there is no room left to write (SQLITE_FULL).
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, JournalError::Sql(sqlx::Error::Database(error)) if error.code().as_deref() == Some("13"))
+    }
+}
+
 type Result<T> = std::result::Result<T, JournalError>;
 
 /// The part that both lists share.

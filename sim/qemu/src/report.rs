@@ -1,0 +1,64 @@
+//! How long a machine took to boot, and our own share of it.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::machine::Machine;
+
+/// The units whose share is measured.
+const OURS: &str = "smartpos-cardd smartpos-paymentd smartpos-printerd smartpos-appbus";
+
+/// One paragraph: what the watch on the wall says, what systemd says, and what our units took.
+pub(crate) async fn boot(machine: &mut Machine) -> Result<String> {
+    // First, for it counts on.
+    let ours = machine.agent.output(&format!("systemctl show -P CPUUsageNSec {OURS}")).await?;
+    let all = machine.agent.output("cat /proc/stat").await?;
+    let target =
+        machine.agent.output("systemctl show -P ActiveEnterTimestampMonotonic smartpos.target").await?;
+    let systemd = machine.agent.output("systemd-analyze time").await?;
+    let (ours, all) = (nanoseconds(&ours), busy(&all));
+    Ok(format!(
+        "{:.1} s from power-on until everything was started; smartpos.target {:.1} s after the kernel began.\n\
+         {}\n\
+         Our units took {:.1} s of processor time of the {:.1} s until then: {:.0} %.",
+        machine.boot_time.as_secs_f64(),
+        target.trim().parse().unwrap_or(0.0) / 1e6,
+        systemd.lines().next().unwrap_or_default(),
+        ours.as_secs_f64(),
+        all.as_secs_f64(),
+        100.0 * ours.as_secs_f64() / all.as_secs_f64(),
+    ))
+}
+
+/// The sum of numbers of nanoseconds.
+fn nanoseconds(text: &str) -> Duration {
+    text.split_whitespace().filter_map(|word| word.parse().ok()).map(Duration::from_nanos).sum()
+}
+
+/// How long the processors worked, from `/proc/stat`, which counts hundredths of a second: user, nice, system, idle,
+/// waiting, interrupts, soft interrupts.
+fn busy(stat: &str) -> Duration {
+    let line = stat.lines().next().unwrap_or_default();
+    let times: Vec<u64> = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    let [user, nice, system, _idle, _waiting, interrupts, soft, ..] = times.as_slice() else {
+        return Duration::ZERO;
+    };
+    Duration::from_millis(10 * (user + nice + system + interrupts + soft))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_that_idles_or_waits_does_not_work() {
+        let stat = "cpu  100 10 200 9999 8888 30 60 0 0 0\ncpu0 1 1 1 1 1 1 1 0 0 0\n";
+        assert_eq!(busy(stat), Duration::from_secs(4));
+        assert_eq!(busy("none"), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_times_of_units_are_added_and_one_without_accounting_is_left_out() {
+        assert_eq!(nanoseconds("1500000000\n\n[not set]\n500000000\n"), Duration::from_secs(2));
+    }
+}
