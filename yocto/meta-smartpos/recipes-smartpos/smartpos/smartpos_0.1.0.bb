@@ -14,7 +14,7 @@ DEPENDS = "sqlite3"
 
 # A development build takes the local tree instead: kas/dev.yml.
 SRC_URI = "git://github.com/smartpos/smartpos.git;protocol=https;branch=main"
-SRCREV = "514cb43de670963506ffb59da4d133d7aeb64ec8"
+SRCREV = "1be198cf489c72cad6021cb611298c31512d6a43"
 
 require ${BPN}-crates.inc
 require ${BPN}-files.inc
