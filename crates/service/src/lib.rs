@@ -9,6 +9,7 @@
 
 pub mod bus;
 pub mod config;
+pub mod currency;
 pub mod daemon;
 pub mod error;
 pub mod grants;

@@ -2,7 +2,6 @@
 
 mod api;
 mod config;
-mod currency;
 mod interruption;
 mod module;
 mod purchase;

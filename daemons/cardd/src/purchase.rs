@@ -2,9 +2,7 @@
 
 use jiff::civil::DateTime;
 use secure_module::Amount;
-use service::{Error, Result};
-
-use crate::currency;
+use service::{Error, Result, currency};
 
 /// The largest amount, in minor units: 9F02 has 12 digits.
 const MAX_AMOUNT: u64 = 999_999_999_999;

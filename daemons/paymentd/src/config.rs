@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use service::config::find_file;
+use service::currency::{self, Currency};
 
 /// The configuration of this daemon.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -64,28 +65,12 @@ impl Default for Host {
 }
 
 impl Merchant {
-    /// The numeric code (ISO 4217) of the terminal's currency and its number of minor digits.
-    pub(crate) fn currency_code(&self) -> Result<(&'static str, u32), String> {
-        CURRENCIES
-            .iter()
-            .find(|(name, _, _)| *name == self.currency)
-            .map(|(_, code, digits)| (*code, *digits))
+    /// The terminal's currency.
+    pub(crate) fn currency(&self) -> Result<Currency, String> {
+        currency::by_letters(&self.currency)
             .ok_or_else(|| format!("merchant.currency: `{}` is not a currency that we know", self.currency))
     }
 }
-
-/// ISO 4217: letters, number, minor digits.
-const CURRENCIES: &[(&str, &str, u32)] = &[
-    ("CNY", "156", 2),
-    ("EUR", "978", 2),
-    ("GBP", "826", 2),
-    ("HKD", "344", 2),
-    ("JPY", "392", 0),
-    ("MOP", "446", 2),
-    ("SGD", "702", 2),
-    ("THB", "764", 2),
-    ("USD", "840", 2),
-];
 
 /// Reads the host's dialect.
 pub(crate) fn host_profile(host: &Host, folders: &[std::path::PathBuf]) -> Result<iso8583::Host, String> {

@@ -23,7 +23,7 @@ pub(crate) async fn print(
 }
 
 fn document<'a>(sale: &'a Transaction, merchant: &'a Merchant) -> Document<'a> {
-    let digits = merchant.currency_code().map_or(2, |(_, digits)| digits);
+    let digits = merchant.currency().map_or(2, |currency| currency.exponent);
     let mut document = Document::new();
     document.push(text(
         merchant.name.clone(),
@@ -128,12 +128,12 @@ fn symbol(currency: &str) -> &str {
 }
 
 /// `amount` minor units as a decimal number with `digits` places.
-fn decimal(amount: u64, digits: u32) -> String {
+fn decimal(amount: u64, digits: u8) -> String {
     if digits == 0 {
         return amount.to_string();
     }
-    let unit = 10u64.saturating_pow(digits);
-    let width = usize::try_from(digits).unwrap_or_default();
+    let unit = 10u64.saturating_pow(digits.into());
+    let width = usize::from(digits);
     format!(
         "{}.{:0width$}",
         amount.checked_div(unit).unwrap_or_default(),

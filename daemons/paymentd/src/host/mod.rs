@@ -48,7 +48,8 @@ pub(crate) enum HostError {
 pub(crate) struct Host {
     profile: Arc<iso8583::Host>,
     merchant: Merchant,
-    currency: &'static str,
+    /// DE 49.
+    currency: String,
     address: String,
     tls: tls::Connector,
     answer_timeout: Duration,
@@ -69,7 +70,7 @@ impl Host {
     /// Gets ready to speak to the host; it is not called yet.
     pub(crate) fn new(config: &HostConfig, merchant: &Merchant, parts: Parts<'_>) -> Result<Host, String> {
         let Parts { profile, credentials, journal, card } = parts;
-        let (currency, _) = merchant.currency_code()?;
+        let currency = format!("{:03}", merchant.currency()?.code);
         let answer_timeout = config
             .answer_timeout_ms
             .map_or(Duration::from_secs(profile.timeouts.answer_s.into()), Duration::from_millis);
@@ -92,7 +93,7 @@ impl Host {
         Acceptor {
             terminal: self.merchant.terminal.clone(),
             merchant: self.merchant.merchant.clone(),
-            currency: self.currency.to_string(),
+            currency: self.currency.clone(),
         }
     }
 

@@ -1,12 +1,12 @@
-//! ISO 4217: the currencies that a terminal may be asked to take.
+//! ISO 4217: the currencies that a terminal can be asked to take.
 
-/// A currency as EMV and the PIN pad count it.
+/// A currency as the host, EMV and the PIN pad count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Currency {
+pub struct Currency {
     /// The numeric code: 156 for CNY.
-    pub(crate) code: u16,
+    pub code: u16,
     /// How many digits the minor unit has: 2 for CNY.
-    pub(crate) exponent: u8,
+    pub exponent: u8,
 }
 
 const CURRENCIES: &[(&str, u16, u8)] = &[
@@ -21,8 +21,9 @@ const CURRENCIES: &[(&str, u16, u8)] = &[
     ("USD", 840, 2),
 ];
 
-/// The currency with these three letters.
-pub(crate) fn by_letters(letters: &str) -> Option<Currency> {
+/// The currency with these three letters; `None` for one that is not in the table.
+#[must_use]
+pub fn by_letters(letters: &str) -> Option<Currency> {
     let (_, code, exponent) = CURRENCIES.iter().find(|(name, ..)| *name == letters)?;
     Some(Currency { code: *code, exponent: *exponent })
 }
