@@ -12,7 +12,7 @@ use crate::steps::{Step, run_all};
 pub(crate) enum Depth {
     /// The developer's loop.
     Fast,
-    /// Also the demo.
+    /// Also the demo, and the ARM image in QEMU.
     All,
 }
 
@@ -26,10 +26,12 @@ pub(crate) fn test(depth: Depth) -> Result {
         Step::new("build", cargo(&["build", "--workspace"])?),
         Step::new("test", cargo(&["test", "--workspace"])?),
         Step::new("documentation", documentation()?),
-        Step::new("yocto", cargo(&["run", "--quiet", "--package", "xtask", "--", "yocto", "--check"])?),
+        Step::new("yocto", xtask(&["yocto", "--check"])?),
     ];
     if depth == Depth::All {
         steps.push(Step::new("demo", terminal(&["demo"])?));
+        steps.push(Step::new("image", xtask(&["image"])?));
+        steps.push(Step::new("qemu", xtask(&["qemu", "test"])?));
     }
     run_all(steps)
 }
@@ -58,6 +60,12 @@ fn clippy() -> Result<Command> {
 fn documentation() -> Result<Command> {
     let mut command = cargo(&["doc", "--workspace", "--no-deps"])?;
     command.env("RUSTDOCFLAGS", "--deny warnings");
+    Ok(command)
+}
+
+fn xtask(arguments: &[&str]) -> Result<Command> {
+    let mut command = cargo(&["run", "--quiet", "--package", "xtask", "--"])?;
+    command.args(arguments);
     Ok(command)
 }
 
