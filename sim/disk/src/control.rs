@@ -62,7 +62,9 @@ mod tests {
         let image = tempfile::NamedTempFile::new().unwrap();
         image.as_file().set_len(4096).unwrap();
         let mut disk = Disk::open(image.path()).unwrap();
-        for wrong in ["disk", "disk cut", "disk cut x", "disk cut-after 0 1", "disk cut-after 1 x", "disk cut -1"] {
+        for wrong in
+            ["disk", "disk cut", "disk cut x", "disk cut-after 0 1", "disk cut-after 1 x", "disk cut -1"]
+        {
             assert!(!say(&mut disk, wrong).ok, "{wrong}");
         }
         assert!(say(&mut disk, "disk cut-after 5 0").ok);

@@ -190,11 +190,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_speaks_something_else_is_hung_up_on() {
-        for (flags, data) in [
-            (4, vec![]),
-            (1, b"GET / HTTP/1.1\r\n".to_vec()),
-            (1, option(option::EXPORT_NAME, b"other")),
-        ] {
+        for (flags, data) in
+            [(4, vec![]), (1, b"GET / HTTP/1.1\r\n".to_vec()), (1, option(option::EXPORT_NAME, b"other"))]
+        {
             let (said, agreed) = haggle(flags, &[data]).await;
             assert_eq!(agreed.unwrap_err().kind(), io::ErrorKind::InvalidData);
             assert!(said.is_empty());

@@ -177,7 +177,9 @@ mod tests {
     async fn a_wrong_magic_or_a_write_without_measure_ends_the_connection() {
         let disk = blank();
         let unbounded = request(command::WRITE, 0, LONGEST + 1);
-        for (magic, request) in [(REQUEST_MAGIC + 1, request(command::READ, 0, 1)), (REQUEST_MAGIC, unbounded)] {
+        for (magic, request) in
+            [(REQUEST_MAGIC + 1, request(command::READ, 0, 1)), (REQUEST_MAGIC, unbounded)]
+        {
             let outcome = session(&disk, async |mut stream| {
                 send(&mut stream, magic, request, b"").await;
                 assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
