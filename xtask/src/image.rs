@@ -47,7 +47,7 @@ pub(crate) fn image(arguments: &[&str]) -> Result {
 
 /// `cargo xtask qemu …`: `up`, `down`, `console`, `test`, `power`.
 pub(crate) fn qemu(arguments: &[&str]) -> Result {
-    if let ["up" | "test"] | ["power", _] = arguments {
+    if let ["up" | "test" | "power", ..] = arguments {
         packages::for_qemu()?;
     }
     terminal::qemu(arguments)

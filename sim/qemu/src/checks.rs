@@ -1,7 +1,7 @@
 //! `test`: what only a whole system can show, read from the guest's kernel and service manager, not from unit files.
 
 mod faults;
-pub(crate) mod power;
+mod power;
 
 use std::fs;
 use std::path::Path;
@@ -47,7 +47,22 @@ const PIN: &str = "123456";
 /// When it does not boot, when it can't be asked, or when a check failed; those are printed.
 pub(crate) async fn all(image: &Image, folder: &Path) -> Result {
     let _lock = lock::take(&folder.join("machine.lock"))?.map_err(Error::Running)?;
-    let failed = system(image, folder).await? + power::ten_cuts(image, folder).await?;
+    none(system(image, folder).await? + power::ten_cuts(image, folder).await?)
+}
+
+/// The power cuts alone, or that of one seed.
+///
+/// # Errors
+/// As [`all`].
+pub(crate) async fn power(image: &Image, folder: &Path, seed: Option<u64>) -> Result {
+    let _lock = lock::take(&folder.join("machine.lock"))?.map_err(Error::Running)?;
+    none(match seed {
+        None => power::ten_cuts(image, folder).await?,
+        Some(seed) => power::one_cut(image, folder, seed).await?,
+    })
+}
+
+fn none(failed: usize) -> Result {
     if failed == 0 { Ok(()) } else { Err(Error::Checks(failed)) }
 }
 

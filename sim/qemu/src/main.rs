@@ -31,7 +31,8 @@ smartpos-qemu COMMAND
   console          root's shell on its serial console
   down             end it
   test             boot a terminal and check what only a whole system can show; cut the power of another ten times
-  power SEED       cut the power once, at the moment of SEED: what `test` does with the seeds 1 to 10
+  power            only the power cuts, which have the seeds 1 to 10
+  power --seed N   only one
 ";
 
 /// The folder of all that a machine leaves behind.
@@ -67,8 +68,9 @@ async fn main() -> ExitCode {
         ["console"] => control().and_then(|folder| console::join(&folder)),
         ["down"] => up::down(run).await,
         ["test"] => unless_interrupted(checks::all(&image(), Path::new(TEST))).await,
-        ["power", seed] => match seed.parse() {
-            Ok(seed) => unless_interrupted(checks::power::one_cut(&image(), Path::new(TEST), seed)).await,
+        ["power"] => unless_interrupted(checks::power(&image(), Path::new(TEST), None)).await,
+        ["power", "--seed", seed] => match seed.parse() {
+            Ok(seed) => unless_interrupted(checks::power(&image(), Path::new(TEST), Some(seed))).await,
             Err(_) => Err(Error::Seed((*seed).to_owned())),
         },
         _ => {

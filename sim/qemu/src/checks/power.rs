@@ -17,7 +17,6 @@ use super::faults::HELD_BACK;
 use super::{CARD, Checks};
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::lock;
 use crate::machine::{Disk, Machine, medium};
 use crate::tool;
 
@@ -75,16 +74,11 @@ pub(super) async fn ten_cuts(image: &Image, folder: &Path) -> Result<usize> {
     checks.end().await
 }
 
-/// `power SEED`: one cut again.
-///
-/// # Errors
-/// As [`all`](super::all).
-pub(crate) async fn one_cut(image: &Image, folder: &Path, seed: u64) -> Result {
-    let _lock = lock::take(&folder.join("machine.lock"))?.map_err(Error::Running)?;
+/// The cut of `seed` alone; returns how many checks failed.
+pub(super) async fn one_cut(image: &Image, folder: &Path, seed: u64) -> Result<usize> {
     let (mut checks, length) = Checks::of_lossy_machine(image, folder).await?;
     checks.power_cut(seed, Moment::of(seed, length)).await?;
-    let failed = checks.end().await?;
-    if failed == 0 { Ok(()) } else { Err(Error::Checks(failed)) }
+    checks.end().await
 }
 
 impl Moment {
@@ -151,23 +145,44 @@ impl Checks {
 
     /// Begins a sale and cuts the power at `moment`; `seed` says what the disk keeps.
     async fn cut(&mut self, seed: u64, moment: Moment) -> Result<Cut> {
+        // A seed can come twice in the life of a terminal, its key can't.
         let key = format!("cut-{seed}-{}", self.machine.hardware.ledger().await?.len());
         let before = self.begin().await?;
         self.type_pin().await?;
-        let seed = seed.to_string();
-        let Machine { hardware, agent, .. } = &mut self.machine;
+        self.prepare(seed, moment).await?;
+        self.sell_until(moment, &key).await?;
+        let hardware = &self.machine.hardware;
+        if disk(hardware).await?.loss.is_none() {
+            hardware.simctl(&["disk", "cut", &seed.to_string()]).await?;
+        }
+        let after = disk(hardware).await?;
+        self.machine.power_off().await?;
+        let told = Told::read(&self.machine.console()?, &key);
+        let loss = after.loss.unwrap_or_default();
+        Ok(Cut { key, steps: after.steps.saturating_sub(before), loss, told })
+    }
+
+    /// Tells the disk or the host what to do in the sale that comes.
+    async fn prepare(&self, seed: u64, moment: Moment) -> Result {
+        let hardware = &self.machine.hardware;
         match moment {
             Moment::Step(step) => {
-                hardware.simctl(&["disk", "cut-after", &step.to_string(), &seed]).await?;
+                hardware.simctl(&["disk", "cut-after", &step.to_string(), &seed.to_string()]).await?;
             }
             Moment::HostWaits => {
                 hardware.simctl(&["host", "once", "late", HELD_BACK]).await?;
             }
             Moment::Told => {}
         }
+        Ok(())
+    }
+
+    /// Sells until `moment` has come.
+    async fn sell_until(&mut self, moment: Moment, key: &str) -> Result {
+        let Machine { hardware, agent, .. } = &mut self.machine;
         // The console outlives the machine: it shows what an app had seen.
-        let command = format!("{} > /dev/ttyAMA0 2>&1", posctl_sale(&key));
-        let ended = async {
+        let command = format!("{} > /dev/ttyAMA0 2>&1", posctl_sale(key));
+        let sale = async {
             agent.run(&command).await?;
             match moment {
                 Moment::Step(_) => power_gone_within(LINGER, hardware).await,
@@ -182,17 +197,9 @@ impl Checks {
             }
         };
         tokio::select! {
-            ended = ended => ended?,
-            hit = hit => hit?,
+            ended = sale => ended,
+            hit = hit => hit,
         }
-        if disk(hardware).await?.loss.is_none() {
-            hardware.simctl(&["disk", "cut", &seed]).await?;
-        }
-        let after = disk(hardware).await?;
-        self.machine.power_off().await?;
-        let told = Told::read(&self.machine.console()?, &key);
-        let loss = after.loss.unwrap_or_default();
-        Ok(Cut { key, steps: after.steps.saturating_sub(before), loss, told })
     }
 
     /// Nothing is left to write before a sale begins; returns the disk's steps until now.

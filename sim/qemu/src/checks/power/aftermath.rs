@@ -8,7 +8,7 @@ use sqlx::{Connection as _, SqliteConnection};
 use tokio::time::{Instant, sleep};
 
 use super::super::{Checks, RECEIPT_LIMIT};
-use super::{Cut, posctl_sale, text};
+use super::{AMOUNT, Cut, posctl_sale, text};
 use crate::error::{Error, Result};
 
 /// Where the image keeps the journal, with its write-ahead log beside it.
@@ -63,9 +63,9 @@ impl Checks {
             for entry in fs::read_dir(&paper).map_err(Error::file(&paper))? {
                 let file = entry.map_err(Error::file(&paper))?.path();
                 if file.extension().is_some_and(|end| end == "txt") {
-                    // A word of its own, and all of the receipt: the last line comes after it.
                     let text = fs::read_to_string(&file).map_err(Error::file(&file))?;
-                    if text.split_whitespace().any(|word| word == order) {
+                    // The amount is printed after the order's number.
+                    if text.split_whitespace().any(|word| word == order) && text.contains(AMOUNT) {
                         return Ok(true);
                     }
                 }
