@@ -47,7 +47,7 @@ const PIN: &str = "123456";
 /// When it does not boot, when it can't be asked, or when a check failed; those are printed.
 pub(crate) async fn all(image: &Image, folder: &Path) -> Result {
     let _lock = lock::take(&folder.join("machine.lock"))?.map_err(Error::Running)?;
-    none(system(image, folder).await? + power::ten_cuts(image, folder).await?)
+    verdict(system(image, folder).await? + power::ten_cuts(image, folder).await?)
 }
 
 /// The power cuts alone, or that of one seed.
@@ -56,13 +56,13 @@ pub(crate) async fn all(image: &Image, folder: &Path) -> Result {
 /// As [`all`].
 pub(crate) async fn power(image: &Image, folder: &Path, seed: Option<u64>) -> Result {
     let _lock = lock::take(&folder.join("machine.lock"))?.map_err(Error::Running)?;
-    none(match seed {
+    verdict(match seed {
         None => power::ten_cuts(image, folder).await?,
         Some(seed) => power::one_cut(image, folder, seed).await?,
     })
 }
 
-fn none(failed: usize) -> Result {
+fn verdict(failed: usize) -> Result {
     if failed == 0 { Ok(()) } else { Err(Error::Checks(failed)) }
 }
 
