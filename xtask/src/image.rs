@@ -45,9 +45,9 @@ pub(crate) fn image(arguments: &[&str]) -> Result {
     terminal::qemu(&["image", programs])
 }
 
-/// `cargo xtask qemu …`: `up`, `down`, `console`, `test`.
+/// `cargo xtask qemu …`: `up`, `down`, `console`, `test`, `power`.
 pub(crate) fn qemu(arguments: &[&str]) -> Result {
-    if let ["up" | "test"] = arguments {
+    if let ["up" | "test" | "power", ..] = arguments {
         packages::for_qemu()?;
     }
     terminal::qemu(arguments)

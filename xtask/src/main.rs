@@ -25,7 +25,8 @@ cargo xtask COMMAND
   bench           measure speed and size of the release build
   image           build for ARM and make a disk image of it (as root)
   qemu up         boot that image in QEMU and leave it running; `qemu console`, `qemu down`
-  qemu test       boot it and check what only a whole system can show
+  qemu test       boot it and check what only a whole system can show, cut its power ten times
+  qemu power      only the power cuts; --seed N: only that one of the seeds 1 to 10, or of another seed
   yocto           write what is generated for the Yocto layers; --check: see that it and they hold
                   together; check --oe DIR: parse them in a build environment
   help            this text

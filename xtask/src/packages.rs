@@ -40,6 +40,7 @@ const QEMU: &[Package] = &[
     Package { name: "qemu-system-arm", purpose: "the machine" },
     Package { name: "dbus-daemon", purpose: "the buses of the virtual hardware" },
     Package { name: "util-linux", purpose: "setpriv, so that the machine leaves no process behind" },
+    Package { name: "e2fsprogs", purpose: "mke2fs and e2fsck, for the disk" },
 ];
 
 /// What making an image needs besides.
@@ -54,7 +55,6 @@ const IMAGE: &[Package] = &[
     Package { name: "mmdebstrap", purpose: "Debian's packages in the image" },
     Package { name: "kmod", purpose: "depmod, for the kernel's modules" },
     Package { name: "cpio", purpose: "the initrd" },
-    Package { name: "e2fsprogs", purpose: "mke2fs, for the disk" },
     Package { name: "systemd", purpose: "systemctl and systemd-sysusers, which work on the image's files" },
 ];
 

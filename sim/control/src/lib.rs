@@ -19,6 +19,7 @@ pub const PARTS: &[(&str, &[&str])] = &[
     ("module", &["card", "pin", "module"]),
     ("printer", &["paper", "printer"]),
     ("acquirer", &["host", "ledger"]),
+    ("disk", &["disk"]),
 ];
 
 /// What a part answers.

@@ -55,6 +55,11 @@ simctl [--json] [--dir DIR] COMMAND
 
   ledger                what the host has booked
 
+  disk cut SEED         cut the power; the seed says what of the unflushed writes is kept, lost or torn
+  disk cut-after STEPS SEED
+                        the same, after so many more writes and flushes
+  disk status           what is not flushed; the disk is that of the power cuts in QEMU
+
   help                  this text
 
 --json prints the reply as JSON: ok, text, data.

@@ -15,6 +15,8 @@ pub enum Part {
     Printer,
     /// The virtual acquirer host.
     Acquirer,
+    /// The virtual disk of a machine in QEMU; no other terminal has one.
+    Disk,
     /// `smartpos-cardd`.
     Cardd,
     /// `smartpos-printerd`.
@@ -24,7 +26,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// All, in the order in which they are started.
+    /// Those of every terminal, in the order in which they are started.
     pub const ALL: [Part; 8] = [
         Part::SystemBus,
         Part::AppBus,
@@ -48,6 +50,7 @@ impl Part {
             Part::Module => "module",
             Part::Printer => "printer",
             Part::Acquirer => "acquirer",
+            Part::Disk => "disk",
             Part::Cardd => "cardd",
             Part::Printerd => "printerd",
             Part::Paymentd => "paymentd",
@@ -61,6 +64,7 @@ impl Part {
             Part::Module => "smartpos-sim-module",
             Part::Printer => "smartpos-sim-printer",
             Part::Acquirer => "smartpos-sim-acquirer",
+            Part::Disk => "smartpos-sim-disk",
             Part::Cardd => "smartpos-cardd",
             Part::Printerd => "smartpos-printerd",
             Part::Paymentd => "smartpos-paymentd",

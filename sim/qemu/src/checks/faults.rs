@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::{Checks, DAEMONS};
+use super::{Checks, DAEMONS, PIN};
 use crate::error::Result;
 use crate::machine::Machine;
 
@@ -12,7 +12,7 @@ use crate::machine::Machine;
 const SETTLE_LIMIT: Duration = Duration::from_secs(150);
 
 /// How long the host keeps an approval to itself: longer than `answer_timeout_ms` of `board/etc/smartpos/paymentd.toml`.
-const HELD_BACK: &str = "40s";
+pub(super) const HELD_BACK: &str = "40s";
 
 impl Checks {
     /// A daemon that dies is started again, with a process of its own.
@@ -79,12 +79,13 @@ impl Checks {
         self.is_approved("a sale after the full disk is approved").await
     }
 
-    async fn type_pin(&mut self) -> Result {
-        self.machine.hardware.simctl(&["pin", "123456"]).await?;
+    /// The customer types the PIN as soon as it is asked for.
+    pub(super) async fn type_pin(&mut self) -> Result {
+        self.machine.hardware.simctl(&["pin", PIN]).await?;
         Ok(())
     }
 
-    async fn is_approved(&mut self, what: &str) -> Result {
+    pub(super) async fn is_approved(&mut self, what: &str) -> Result {
         self.type_pin().await?;
         self.succeeds(what, "posctl sale 7.00").await
     }
@@ -96,16 +97,23 @@ impl Checks {
         Ok(())
     }
 
-    /// Waits until both sides tell the same story.
-    async fn settles(&mut self, when: &str) -> Result {
-        let begin = Instant::now();
-        let mut found = self.disagreements().await?;
-        while !found.is_empty() && begin.elapsed() < SETTLE_LIMIT {
-            sleep(Duration::from_secs(1)).await;
-            found = self.disagreements().await?;
-        }
+    /// Checks that both sides come to tell the same story.
+    pub(super) async fn settles(&mut self, when: &str) -> Result {
+        let found = self.left_to_settle().await?;
         self.check(&format!("terminal and host agree {when}"), found.is_empty(), &found);
         Ok(())
+    }
+
+    /// On what the two sides still differ when they have had the time to settle it.
+    pub(super) async fn left_to_settle(&mut self) -> Result<String> {
+        let begin = Instant::now();
+        loop {
+            let found = self.disagreements().await?;
+            if found.is_empty() || begin.elapsed() > SETTLE_LIMIT {
+                return Ok(found);
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
     }
 }
 
