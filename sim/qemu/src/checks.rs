@@ -1,6 +1,8 @@
 //! `test`: what only a whole system can show, read from the guest's kernel and service manager, not from unit files.
 
 mod faults;
+mod keypad;
+mod reader;
 
 use std::fs;
 use std::path::Path;
@@ -52,7 +54,9 @@ pub(crate) async fn all(image: &Image, folder: &Path) -> Result {
     checks.apps().await?;
     checks.memory().await?;
     checks.sale().await?;
+    checks.keypad().await?;
     checks.errors().await?;
+    checks.reader().await?;
     checks.killed().await?;
     checks.hung().await?;
     checks.network_cut().await?;

@@ -11,6 +11,8 @@ pub enum Part {
     AppBus,
     /// The virtual secure module, with PIN pad and a drawer of cards.
     Module,
+    /// The virtual card in the USB reader of a machine in QEMU; no other terminal has one.
+    Reader,
     /// The virtual printer.
     Printer,
     /// The virtual acquirer host.
@@ -24,7 +26,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// All, in the order in which they are started.
+    /// Those of every terminal, in the order in which they are started.
     pub const ALL: [Part; 8] = [
         Part::SystemBus,
         Part::AppBus,
@@ -46,6 +48,7 @@ impl Part {
             Part::SystemBus => "system-bus",
             Part::AppBus => "app-bus",
             Part::Module => "module",
+            Part::Reader => "reader",
             Part::Printer => "printer",
             Part::Acquirer => "acquirer",
             Part::Cardd => "cardd",
@@ -59,6 +62,7 @@ impl Part {
         match self {
             Part::SystemBus | Part::AppBus => "dbus-daemon",
             Part::Module => "smartpos-sim-module",
+            Part::Reader => "smartpos-sim-reader",
             Part::Printer => "smartpos-sim-printer",
             Part::Acquirer => "smartpos-sim-acquirer",
             Part::Cardd => "smartpos-cardd",
