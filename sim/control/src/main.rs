@@ -27,6 +27,13 @@ simctl [--json] [--dir DIR] COMMAND
   module reset          cut the module's power for a moment
   module status         keys, slot, PIN pad
 
+  reader insert NAME    put a card into the USB reader, where there is one (the machine of QEMU)
+  reader remove         pull it out
+  reader silent         commands to the card are not answered any more
+  reader garbage        they are answered with what is no answer
+  reader truthful       they are answered again (the start)
+  reader status         what is in it
+
   paper out             the roll ends
   paper load            a new roll
   paper near-end        the sensor sees the end of the roll coming

@@ -1,7 +1,9 @@
 //! `test`: what only a whole system can show, read from the guest's kernel and service manager, not from unit files.
 
 mod faults;
+mod keypad;
 mod power;
+mod reader;
 
 use std::fs;
 use std::path::Path;
@@ -78,7 +80,9 @@ async fn system(image: &Image, folder: &Path) -> Result<usize> {
     checks.apps().await?;
     checks.memory().await?;
     checks.sale().await?;
+    checks.keypad().await?;
     checks.errors().await?;
+    checks.reader().await?;
     checks.killed().await?;
     checks.hung().await?;
     checks.network_cut().await?;

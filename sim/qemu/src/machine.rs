@@ -15,6 +15,7 @@ use crate::agent::Agent;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::monitor::Monitor;
+use crate::reader;
 use crate::tool;
 
 const QEMU: &str = "qemu-system-aarch64";
@@ -143,7 +144,7 @@ async fn power_on(image: &Image, hardware: &Terminal, folder: &Path) -> Result<P
     Ok(Power { agent, monitor, boot_time, qemu })
 }
 
-/// The virtual module, printer and acquirer. The acquirer's certificates are those that the image was made with.
+/// The virtual module, card, printer and acquirer. The acquirer's certificates are those that the image was made with.
 async fn hardware(image: &Image, folder: &Path, disk: Disk) -> Result<Terminal> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::file(folder))?;
@@ -154,7 +155,7 @@ async fn hardware(image: &Image, folder: &Path, disk: Disk) -> Result<Terminal> 
         let entry = entry.map_err(Error::file(&image.pki()))?;
         fs::copy(entry.path(), pki.join(entry.file_name())).map_err(Error::file(&entry.path()))?;
     }
-    let hardware = Terminal::builder(folder).daemons(&[]);
+    let hardware = Terminal::builder(folder).daemons(&[]).reader();
     if disk == Disk::Forgetful {
         return Ok(hardware.start().await?);
     }
@@ -264,11 +265,17 @@ fn command(image: &Image, hardware: &Terminal, folder: &Path) -> Result<Command>
     command.args(["-device", "virtio-serial-pci"]);
     command.args(["-device", "virtserialport,chardev=agent,name=org.smartpos.agent"]);
     // The places are those of board/etc/udev/rules.d.
+    command.args(["-device", "virtio-keyboard-pci,addr=0x12"]);
     for (part, place) in [(Part::Module, "0x10"), (Part::Printer, "0x11")] {
         command
             .arg("-chardev")
             .arg(with(&format!("socket,id={part},reconnect=1,path="), &layout.socket(part)));
         command.arg("-device").arg(format!("pci-serial,chardev={part},addr={place}"));
+    }
+    command.args(["-device", reader::CONTROLLER]);
+    command.arg("-chardev").arg(with(reader::CHARDEV, &layout.socket(Part::Reader)));
+    for device in reader::devices() {
+        command.arg("-device").arg(device.to_string());
     }
     Ok(command)
 }

@@ -11,6 +11,7 @@ mod image;
 mod lock;
 mod machine;
 mod monitor;
+mod reader;
 mod report;
 mod table;
 mod tool;

@@ -11,6 +11,8 @@ pub enum Part {
     AppBus,
     /// The virtual secure module, with PIN pad and a drawer of cards.
     Module,
+    /// The virtual card in the USB reader of a machine in QEMU; no other terminal has one.
+    Reader,
     /// The virtual printer.
     Printer,
     /// The virtual acquirer host.
@@ -48,6 +50,7 @@ impl Part {
             Part::SystemBus => "system-bus",
             Part::AppBus => "app-bus",
             Part::Module => "module",
+            Part::Reader => "reader",
             Part::Printer => "printer",
             Part::Acquirer => "acquirer",
             Part::Disk => "disk",
@@ -62,6 +65,7 @@ impl Part {
         match self {
             Part::SystemBus | Part::AppBus => "dbus-daemon",
             Part::Module => "smartpos-sim-module",
+            Part::Reader => "smartpos-sim-reader",
             Part::Printer => "smartpos-sim-printer",
             Part::Acquirer => "smartpos-sim-acquirer",
             Part::Disk => "smartpos-sim-disk",

@@ -52,6 +52,13 @@ impl Builder {
         self
     }
 
+    /// Adds a card for the USB reader of a machine in QEMU.
+    #[must_use]
+    pub fn reader(mut self) -> Builder {
+        self.parts.push(Part::Reader);
+        self
+    }
+
     /// Connects the secure module in this way.
     #[must_use]
     pub fn module_line(mut self, line: ModuleLine) -> Builder {
@@ -262,6 +269,7 @@ impl Terminal {
                 arguments.extend(["--tmk".into(), layout.tmk().into()]);
                 arguments
             }
+            Part::Reader => device_arguments(layout, part),
             Part::Printer => {
                 let mut arguments = device_arguments(layout, part);
                 arguments.extend(["--paper".into(), layout.paper().into()]);

@@ -54,7 +54,8 @@ USERADD_PARAM:${PN}-common = " \
     --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-card; \
     --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-payment; \
     --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-printer; \
-    --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-appbus \
+    --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-appbus; \
+    --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-peripheral \
 "
 
 # All of it; images name what they want by packagegroup-smartpos.
