@@ -1,6 +1,9 @@
 //! `test`: what only a whole system can show, read from the guest's kernel and service manager, not from unit files.
 
 mod faults;
+mod idle;
+mod network;
+mod sandbox;
 
 use std::fs;
 use std::path::Path;
@@ -42,6 +45,9 @@ const AS_APP: &str = "setpriv --reuid=app-shop --regid=smartpos-app --clear-grou
 /// When it does not boot, when it can't be asked, or when a check failed; those are printed.
 pub(crate) async fn all(image: &Image, folder: &Path) -> Result {
     let _lock = lock::take(&folder.join("machine.lock"))?.map_err(Error::Running)?;
+    if let Some(warning) = image.warning(Path::new(""))? {
+        println!("{warning}");
+    }
     let mut machine = Machine::start(image, folder).await?;
     println!("{}\n", report::boot(&mut machine).await?);
     let mut checks = Checks { machine, failed: 0 };
@@ -49,8 +55,11 @@ pub(crate) async fn all(image: &Image, folder: &Path) -> Result {
     for (daemon, user, network) in DAEMONS {
         checks.confinement(daemon, user, network).await?;
     }
-    checks.apps().await?;
     checks.memory().await?;
+    let idle = checks.idle().await?;
+    checks.sandboxes().await?;
+    checks.slept(&idle).await?;
+    checks.apps().await?;
     checks.sale().await?;
     checks.errors().await?;
     checks.killed().await?;
