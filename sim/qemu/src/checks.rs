@@ -1,9 +1,12 @@
 //! `test`: what only a whole system can show, read from the guest's kernel and service manager, not from unit files.
 
 mod faults;
+mod idle;
 mod keypad;
+mod network;
 mod power;
 mod reader;
+mod sandbox;
 
 use std::fs;
 use std::path::Path;
@@ -70,6 +73,9 @@ fn verdict(failed: usize) -> Result {
 
 /// The checks of a machine with power; returns how many failed.
 async fn system(image: &Image, folder: &Path) -> Result<usize> {
+    if let Some(warning) = image.warning(Path::new(""))? {
+        println!("{warning}");
+    }
     let mut machine = Machine::start(image, folder, Disk::Forgetful).await?;
     println!("{}\n", report::boot(&mut machine).await?);
     let mut checks = Checks { machine, failed: 0 };
@@ -77,8 +83,11 @@ async fn system(image: &Image, folder: &Path) -> Result<usize> {
     for (daemon, user, network) in DAEMONS {
         checks.confinement(daemon, user, network).await?;
     }
-    checks.apps().await?;
     checks.memory().await?;
+    let idle = checks.idle().await?;
+    checks.sandboxes().await?;
+    checks.slept(&idle).await?;
+    checks.apps().await?;
     checks.sale().await?;
     checks.keypad().await?;
     checks.errors().await?;

@@ -81,6 +81,9 @@ pub(crate) async fn serve(image: &Image, folder: &Path) -> Result {
     });
     let mut terminate = terminate.map_err(Error::file(Path::new("signals")))?;
     let _lock = lock::take(&lock_file(folder))?.map_err(Error::Running)?;
+    if let Some(warning) = image.warning(Path::new(""))? {
+        println!("{warning}");
+    }
     let mut machine = tokio::select! {
         machine = Machine::start(image, folder, Disk::Forgetful) => machine?,
         _ = terminate.recv() => return Ok(()),

@@ -13,7 +13,7 @@ use serde_json::Value;
 use sim_terminal::Terminal;
 use tokio::time::{Instant, sleep};
 
-use super::faults::HELD_BACK;
+use super::network::STILL_WORKING;
 use super::{CARD, Checks};
 use crate::error::{Error, Result};
 use crate::image::Image;
@@ -170,7 +170,7 @@ impl Checks {
                 hardware.simctl(&["disk", "cut-after", &step.to_string(), &seed.to_string()]).await?;
             }
             Moment::HostWaits => {
-                hardware.simctl(&["host", "once", "late", HELD_BACK]).await?;
+                hardware.simctl(&["host", "once", "late", STILL_WORKING]).await?;
             }
             Moment::Told => {}
         }
