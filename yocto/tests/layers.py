@@ -57,8 +57,8 @@ def table(name):
     return {fields[0]: fields[1:] for fields in (line.split(":") for line in lines)}
 
 
-def accounts(data, variable):
-    """The names that a recipe's USERADD_PARAM or GROUPADD_PARAM create."""
+def accounts(data, variable, option):
+    """What a recipe's USERADD_PARAM or GROUPADD_PARAM create: names and their ids."""
     packages = (data.getVar("USERADD_PACKAGES") or "").split()
     commands = ";".join(data.getVar("%s:%s" % (variable, package)) or "" for package in packages)
     found = [words for words in map(str.split, commands.split(";")) if words]
@@ -164,8 +164,8 @@ class Layers(unittest.TestCase):
         wanted = {"u": {}, "g": {}}
         for kind, name, number, *_ in rows(ROOT / "systemd/sysusers.d/smartpos.conf"):
             wanted[kind][name] = number
-        self.assertEqual(accounts(self.smartpos, "USERADD_PARAM"), set(wanted["u"]))
-        self.assertEqual(accounts(self.smartpos, "GROUPADD_PARAM"), set(wanted["g"]))
+        self.assertEqual(accounts(self.smartpos, "USERADD_PARAM", "--uid"), wanted["u"])
+        self.assertEqual(accounts(self.smartpos, "GROUPADD_PARAM", "--gid"), wanted["g"])
         users, groups = table("smartpos-passwd"), table("smartpos-group")
         for name, number in wanted["u"].items():
             self.assertEqual((users[name][1], groups[name][1]), (number, number), name)
@@ -199,6 +199,12 @@ class Layers(unittest.TestCase):
         for file in bitbake.files("boot.cmd"):
             named |= set(re.findall(r"setenv kernel ([a-z-]+)()", file.read_text()))
         self.assertEqual({first or second for first, second in named} | {"boot"}, partitions)
+
+    def test_a_slot_is_marked_good_after_every_daemon_has_come_up(self):
+        daemons = {row[3].removeprefix("/usr/bin/") + ".service" for row in manifest() if row[3].startswith("/usr/bin/smartpos-")}
+        [drop_in] = bitbake.files("boot-complete.conf")
+        lines = dict(line.split("=", 1) for line in drop_in.read_text().splitlines() if "=" in line)
+        self.assertEqual({name: set(units.split()) for name, units in lines.items()}, {"Requires": daemons, "After": daemons})
 
     def test_scripts_of_the_shell_have_no_syntax_error(self):
         for file in bitbake.files("verity"):
