@@ -1,6 +1,7 @@
 //! What can be wrong with key material and card data.
 
-use crate::attributes::{Algorithm, Mode, Operation, Usage};
+use crate::attributes::{Algorithm, Mode, Usage};
+use crate::permission::Operation;
 
 /// The result of this crate's operations.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -5,9 +5,10 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::attributes::{Algorithm, Attributes, Exportability, Operation};
+use crate::attributes::{Algorithm, Attributes, Exportability};
 use crate::cipher::Cipher;
 use crate::error::{Error, Result};
+use crate::permission::Operation;
 
 /// The most bytes that a secret holds without the heap: a symmetric key, or one in its padding.
 const INLINE: usize = 96;

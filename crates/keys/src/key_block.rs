@@ -3,10 +3,11 @@
 //! A block says in its header what the key in it is and may do, and binds both together. So a [`Key`](crate::Key) comes out of
 //! it with its [attributes](crate::Attributes), which it then keeps to; and it goes into one only as they allow.
 
-use crate::attributes::{Algorithm, Exportability, Operation, Usage};
+use crate::attributes::{Algorithm, Exportability, Usage};
 use crate::error::{Error, Result};
 use crate::kcv;
 use crate::key::{Key, Secret};
+use crate::permission::Operation;
 
 mod binding;
 mod header;

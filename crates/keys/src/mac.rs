@@ -5,11 +5,12 @@ use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::attributes::{Operation, Usage};
+use crate::attributes::Usage;
 use crate::cipher::Cipher;
 use crate::des::{Block, TdesKey, xor};
 use crate::error::{Error, Result};
 use crate::key::Key;
+use crate::permission::Operation;
 use crate::tdea::Tdea;
 
 /// The fewest bytes of a code that [`verify`] accepts: half a TDES block, as many hosts send.

@@ -7,12 +7,13 @@
 
 use zeroize::Zeroizing;
 
-use crate::attributes::{Algorithm, Operation};
+use crate::attributes::Algorithm;
 use crate::cipher::Cipher;
 use crate::des::{Block, TdesKey};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::pan::Pan;
+use crate::permission::Operation;
 use crate::pin::Pin;
 
 /// A format, and the PAN that the block is bound to.

@@ -1,6 +1,10 @@
 //! TDES DUKPT against the published vectors: ANSI X9.24-1:2009, A.4.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests may stop at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests may stop at the first surprise"
+)]
 
 use keys::dukpt::State;
 use keys::dukpt::tdes::{self, Device, KeySerialNumber, Transaction, Way};

@@ -3,10 +3,11 @@
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{Derivation, Registers, Side, State, occurs, split, walk};
-use crate::attributes::{Algorithm, Attributes, Mode, Operation, Usage};
+use crate::attributes::{Algorithm, Attributes, Mode, Usage};
 use crate::cipher::Cipher;
 use crate::error::{Error, Result};
 use crate::key::{Key, Secret};
+use crate::permission::Operation;
 
 /// Identifies an initial key: the base derivation key's id and the device's, four bytes each.
 pub type InitialKeyId = [u8; 8];

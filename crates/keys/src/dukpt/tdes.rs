@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{Derivation, Registers, Side, State, occurs, split, walk};
-use crate::attributes::{Algorithm, Attributes, Mode, Operation, Usage};
+use crate::attributes::{Algorithm, Attributes, Mode, Usage};
 use crate::error::{Error, Result};
 use crate::key::Key;
+use crate::permission::Operation;
 use crate::tdea::{Des, Tdea};
 
 /// The bits of the serial number that count transactions.
