@@ -4,7 +4,7 @@ use ::cipher::array::ArraySize;
 use ::cipher::{
     Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockModeDecrypt, BlockModeEncrypt, InnerIvInit, KeyInit,
 };
-use aes::{Aes128, Aes192, Aes256};
+use aes::{Aes128, Aes128Enc, Aes192, Aes192Enc, Aes256, Aes256Enc};
 use cmac::{Cmac, Mac, digest::common::InnerInit};
 use sm4::Sm4;
 
@@ -103,6 +103,18 @@ impl Cipher {
         }
         Ok(chain)
     }
+}
+
+/// Enciphers whole blocks in place with an AES key that isn't needed again: without its schedule for deciphering.
+pub(crate) fn encrypt_aes_once(key: &[u8], data: &mut [u8]) -> Result<()> {
+    let unfit = |_| Error::Algorithm { what: "block encipherment", algorithm: Algorithm::Aes };
+    let blocks = blocks(data)?;
+    match key.len() {
+        16 => Aes128Enc::new_from_slice(key).map_err(unfit)?.encrypt_blocks(blocks),
+        24 => Aes192Enc::new_from_slice(key).map_err(unfit)?.encrypt_blocks(blocks),
+        _ => Aes256Enc::new_from_slice(key).map_err(unfit)?.encrypt_blocks(blocks),
+    }
+    Ok(())
 }
 
 fn cmac_of<C: cmac::block_api::CmacCipher>(cipher: C, parts: &[&[u8]], code: &mut [u8; 16]) {

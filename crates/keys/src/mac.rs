@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_vectors_of_psec_hold_for_both_paddings() {
-        // knovichikhin/psec, tests/test_mac.py, computed with a payment HSM's conventions.
+        // knovichikhin/psec, tests/test_mac.py.
         let m1 = key(Usage::MacAlgorithm1, Algorithm::Tdes, "AAAAAAAAAAAAAAAABBBBBBBBBBBBBBBB");
         assert_eq!(code(&m1, Scheme::Algorithm1(Padding::Zeros), b"hello world"), "68D9038F23360DF3");
         assert_eq!(code(&m1, Scheme::Algorithm1(Padding::OneAndZeros), b"hello world"), "32DC341271ACCD00");

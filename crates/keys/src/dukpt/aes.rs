@@ -4,7 +4,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{Derivation, Registers, Side, State, occurs, split, walk};
 use crate::attributes::{Algorithm, Attributes, Mode, Usage};
-use crate::cipher::Cipher;
+use crate::cipher;
 use crate::error::{Error, Result};
 use crate::key::{Key, Secret};
 use crate::permission::Operation;
@@ -346,17 +346,16 @@ impl Derivation for Scheme {
     }
 }
 
-/// The key derivation function (6.3.1): the derivation data, enciphered block by block.
+/// The key derivation function (6.3.1): the derivation data, enciphered block by block, cut to the length of `to`.
 fn derive_into(to: &mut [u8], key: &[u8], usage: u16, key_type: KeyType, context: [u8; 8]) -> Result<()> {
     let (_, code, bits) = key_type.parameters();
-    let cipher = Cipher::new(Algorithm::Aes, key)?;
     let ([u, v], [a, b], [l, m]) = (usage.to_be_bytes(), code.to_be_bytes(), bits.to_be_bytes());
     let [c, d, e, f, g, h, i, j] = context;
-    for (number, part) in (1_u8..).zip(to.chunks_mut(16)) {
-        let mut block = Zeroizing::new([1, number, u, v, a, b, l, m, c, d, e, f, g, h, i, j]);
-        cipher.encrypt_ecb(&mut *block)?;
-        part.iter_mut().zip(*block).for_each(|(to, byte)| *to = byte);
-    }
+    let data = |number| [1, number, u, v, a, b, l, m, c, d, e, f, g, h, i, j];
+    let mut blocks = Zeroizing::new([data(1), data(2)]);
+    let (needed, _) = blocks.as_flattened_mut().split_at_mut(to.len().next_multiple_of(16).min(32));
+    cipher::encrypt_aes_once(key, needed)?;
+    to.iter_mut().zip(needed).for_each(|(to, byte)| *to = *byte);
     Ok(())
 }
 

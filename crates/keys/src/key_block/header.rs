@@ -24,8 +24,17 @@ pub enum Version {
 }
 
 impl Version {
-    const ALL: [(u8, Self); 5] =
-        [(b'A', Self::A), (b'B', Self::B), (b'C', Self::C), (b'D', Self::D), (b'E', Self::E)];
+    const ALL: [Self; 5] = [Self::A, Self::B, Self::C, Self::D, Self::E];
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::A => b'A',
+            Self::B => b'B',
+            Self::C => b'C',
+            Self::D => b'D',
+            Self::E => b'E',
+        }
+    }
 
     /// The algorithm of the protection key.
     pub(super) const fn algorithm(self) -> Algorithm {
@@ -98,8 +107,8 @@ impl<'a> Header<'a> {
         let (fixed, rest) = block.split_first_chunk::<FIXED>().ok_or(Error::KeyBlock("it is too short"))?;
         let [v, l1, l2, l3, l4, u1, u2, algorithm, mode, n1, n2, exportability, o1, o2, context, reserved] =
             *fixed;
-        let version = Version::ALL.iter().find(|(code, _)| *code == v);
-        let (_, version) = *version.ok_or(Error::KeyBlock("its version is unknown"))?;
+        let version = Version::ALL.into_iter().find(|version| version.code() == v);
+        let version = version.ok_or(Error::KeyBlock("its version is unknown"))?;
         if decimal(&[l1, l2, l3, l4]) != Some(block.len()) {
             return Err(Error::KeyBlock("its length is not what it says"));
         }
@@ -155,19 +164,18 @@ pub(super) fn write(
         Context::Storage => b'1',
         Context::Exchange => b'2',
     };
-    out.clear();
-    // Version and length are known at the end.
-    out.extend([b'0'; 5].map(char::from));
-    out.extend([u1, u2, algorithm, mode, n1, n2, exportability, b'0', b'0', context, b'0'].map(char::from));
-    let count = optional::write(optionals, version.block_length(), out)?;
-    let length = out.len() + body;
+    let (count, length) = optional::measure(optionals, version.block_length());
+    let length = FIXED + length + body;
     if length > LONGEST || count > 99 {
         return Err(Error::KeyBlock("it would be too long"));
     }
-    let code = Version::ALL.iter().find(|(_, of)| *of == version).map_or(' ', |(code, _)| char::from(*code));
-    out.replace_range(..5, &format!("{code}{length:04}"));
-    out.replace_range(12..14, &format!("{count:02}"));
-    Ok(())
+    out.clear();
+    out.push(char::from(version.code()));
+    digits(out, length, 4);
+    out.extend([u1, u2, algorithm, mode, n1, n2, exportability].map(char::from));
+    digits(out, count, 2);
+    out.extend([context, b'0'].map(char::from));
+    optional::write(optionals, version.block_length(), out)
 }
 
 /// A number of decimal digits.
@@ -175,4 +183,12 @@ fn decimal(digits: &[u8]) -> Option<usize> {
     digits
         .iter()
         .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + usize::from(digit - b'0')))
+}
+
+/// Appends a number of `places` decimal digits.
+fn digits(out: &mut String, number: usize, places: u32) {
+    let digit = |place| {
+        u32::try_from(number / 10_usize.pow(place) % 10).ok().and_then(|digit| char::from_digit(digit, 10))
+    };
+    out.extend((0..places).rev().filter_map(digit));
 }

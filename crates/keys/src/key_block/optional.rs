@@ -104,10 +104,24 @@ pub(super) fn check(text: &[u8], count: usize) -> Result<usize> {
     Ok(text.len() - rest.len())
 }
 
-/// Appends the blocks, and a padding block if they need one; says how many.
-pub(super) fn write(blocks: &[Optional<'_>], block_length: usize, out: &mut String) -> Result<usize> {
-    let mut count = blocks.len();
-    let mut total = 0;
+/// How many blocks these are, and how many characters, with the padding block that they may need.
+pub(super) fn measure(blocks: &[Optional<'_>], block_length: usize) -> (usize, usize) {
+    let total = blocks.iter().map(Optional::length).sum();
+    match padding(total, block_length) {
+        0 => (blocks.len(), total),
+        padding => (blocks.len() + 1, total + padding),
+    }
+}
+
+/// The characters of the padding block after blocks of `total`; 0 if they need none.
+fn padding(total: usize, block_length: usize) -> usize {
+    let needed = total.next_multiple_of(block_length) - total;
+    if (1..SHORT_FORM).contains(&needed) { needed + block_length } else { needed }
+}
+
+/// Appends the blocks, and a padding block if they need one.
+pub(super) fn write(blocks: &[Optional<'_>], block_length: usize, out: &mut String) -> Result<()> {
+    let start = out.len();
     for (number, block) in blocks.iter().enumerate() {
         block.check()?;
         let twice = blocks.iter().take(number).any(|other| other.id == block.id);
@@ -116,18 +130,28 @@ pub(super) fn write(blocks: &[Optional<'_>], block_length: usize, out: &mut Stri
         }
         out.extend(block.id.map(char::from));
         let length = block.length();
-        out.push_str(&if length <= 0xFF { format!("{length:02X}") } else { format!("0004{length:04X}") });
+        if length > 0xFF {
+            out.push_str("0004");
+            push_hexadecimal(out, length, 4);
+        } else {
+            push_hexadecimal(out, length, 2);
+        }
         out.extend(block.data.iter().copied().map(char::from));
-        total += length;
     }
-    if !total.is_multiple_of(block_length) {
-        let needed = total.next_multiple_of(block_length) - total;
-        let length = if needed < SHORT_FORM { needed + block_length } else { needed };
-        out.push_str(&format!("PB{length:02X}"));
-        out.extend(std::iter::repeat_n('0', length - SHORT_FORM));
-        count += 1;
+    let padding = padding(out.len() - start, block_length);
+    if padding != 0 {
+        out.extend(PADDING.map(char::from));
+        push_hexadecimal(out, padding, 2);
+        out.extend(std::iter::repeat_n('0', padding - SHORT_FORM));
     }
-    Ok(count)
+    Ok(())
+}
+
+/// Appends a number of `places` hexadecimal digits.
+fn push_hexadecimal(out: &mut String, number: usize, places: u32) {
+    let digit =
+        |place| u32::try_from(number >> (4 * place) & 0xF).ok().and_then(|digit| char::from_digit(digit, 16));
+    out.extend((0..places).rev().filter_map(digit).map(|digit| digit.to_ascii_uppercase()));
 }
 
 /// The first block of `text`, and what follows it.
