@@ -1,6 +1,6 @@
 //! Key blocks: ANSI X9.143-2021 (TR-31:2018) versions A, B, C and D, and ISO 20038:2017 version E.
 //!
-//! A block says in its header what the key in it is and may do, and binds both together. So a [`Key`](crate::Key) comes out of
+//! A block says in its header what the key in it is and may do, and binds both together. So a [`Key`] comes out of
 //! it with its [attributes](crate::Attributes), which it then keeps to; and it goes into one only as they allow.
 
 use crate::attributes::{Algorithm, Exportability, Usage};
