@@ -38,14 +38,14 @@ impl Cipher {
     /// The cipher of `algorithm`, which has a key of this length.
     pub(crate) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self> {
         let unfit = Error::Algorithm { what: "block encipherment", algorithm };
-        let not = |_| unfit;
+        let wrong_length = |_| unfit;
         Ok(match (algorithm, key.len()) {
             (Algorithm::Tdes, 16) => Self::Tdes(Tdea::double(key.try_into().map_err(|_| unfit)?)),
             (Algorithm::Tdes, 24) => Self::Tdes(Tdea::triple(key.try_into().map_err(|_| unfit)?)),
-            (Algorithm::Aes, 16) => Self::Aes128(Aes128::new_from_slice(key).map_err(not)?),
-            (Algorithm::Aes, 24) => Self::Aes192(Aes192::new_from_slice(key).map_err(not)?),
-            (Algorithm::Aes, 32) => Self::Aes256(Aes256::new_from_slice(key).map_err(not)?),
-            (Algorithm::Sm4, 16) => Self::Sm4(Sm4::new_from_slice(key).map_err(not)?),
+            (Algorithm::Aes, 16) => Self::Aes128(Aes128::new_from_slice(key).map_err(wrong_length)?),
+            (Algorithm::Aes, 24) => Self::Aes192(Aes192::new_from_slice(key).map_err(wrong_length)?),
+            (Algorithm::Aes, 32) => Self::Aes256(Aes256::new_from_slice(key).map_err(wrong_length)?),
+            (Algorithm::Sm4, 16) => Self::Sm4(Sm4::new_from_slice(key).map_err(wrong_length)?),
             _ => return Err(unfit),
         })
     }

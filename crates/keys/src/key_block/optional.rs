@@ -53,7 +53,9 @@ impl Optional<'_> {
             b"IK" => hexadecimal(&[16]),
             b"BI" => hexadecimal(&[10, 12]),
             // Check values of the key, of its protection key, and of the export's protection key.
-            b"KC" | b"KP" | b"PK" => hexadecimal(&[6, 8, 10, 12]),
+            b"KC" | b"KP" | b"PK" => {
+                hexadecimal(&[6, 8, 10, 12]) && matches!(self.data.first_chunk(), Some(b"00" | b"01"))
+            }
             // Hash of HMAC, and life of a key pair.
             b"HM" => hexadecimal(&[2]),
             b"AL" => hexadecimal(&[4]),

@@ -366,6 +366,8 @@ fn optional_blocks_are_well_formed_once_there_and_padded() {
         // Neither hexadecimal, nor long enough, nor padded, nor single, nor with its padding last.
         ("01", "KS1800604B120F92928000XX", false),
         ("01", "KS03", false),
+        ("02", "KP0A01D77FPB06XX", true),
+        ("02", "KP0A02D77FPB06XX", false),
         ("01", "LB0612", false),
         ("02", "LB0812340000LB081234", false),
         ("02", "PB0400LB08123400", false),
