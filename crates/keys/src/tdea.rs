@@ -1,7 +1,7 @@
 //! The data encryption algorithm of FIPS 46-3 and its triple form of NIST SP 800-67: the rounds and their keys.
 //!
 //! Why not the crate `des`: one DUKPT key costs 20 DES keys and 20 blocks, and a PIN block 2 and 3, which that
-//! crate does in more time than the whole operation may take. It also hides the round keys, of which DUKPT's
+//! crate does in as much time as the whole operation may take. It also hides the round keys, of which DUKPT's
 //! variants need only an exclusive or. It stays as this module's witness, in the tests and beside it in the benchmark.
 
 use cipher::{
