@@ -4,12 +4,11 @@
 
 use std::fmt;
 
-use cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
-use des::{Des, TdesEde2};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::error::{Error, Result};
+use crate::tdea::Tdea;
 
 /// One cipher block.
 pub type Block = [u8; 8];
@@ -132,11 +131,6 @@ impl TdesKey {
         Self(join(decrypt_one(&cipher, left), decrypt_one(&cipher, right)))
     }
 
-    /// The single-DES cipher of the left half.
-    pub(crate) fn left_cipher(&self) -> Des {
-        Des::new(&Array(self.halves().0))
-    }
-
     /// The same key with each byte's lowest bit set for odd parity.
     pub(crate) fn with_odd_parity(mut self) -> Self {
         for byte in &mut self.0 {
@@ -156,8 +150,8 @@ impl TdesKey {
         split(&self.0)
     }
 
-    fn cipher(&self) -> TdesEde2 {
-        TdesEde2::new((&self.0).into())
+    pub(crate) fn cipher(&self) -> Tdea {
+        Tdea::double(&self.0)
     }
 }
 
@@ -183,19 +177,12 @@ pub(crate) fn xor(mut a: Block, b: Block) -> Block {
     a
 }
 
-pub(crate) fn encrypt_one(
-    cipher: &impl BlockCipherEncrypt<BlockSize = cipher::consts::U8>,
-    block: Block,
-) -> Block {
-    let mut block = Array(block);
-    cipher.encrypt_block(&mut block);
-    block.0
+fn encrypt_one(cipher: &Tdea, block: Block) -> Block {
+    cipher.encrypt(u64::from_be_bytes(block)).to_be_bytes()
 }
 
-fn decrypt_one(cipher: &impl BlockCipherDecrypt<BlockSize = cipher::consts::U8>, block: Block) -> Block {
-    let mut block = Array(block);
-    cipher.decrypt_block(&mut block);
-    block.0
+fn decrypt_one(cipher: &Tdea, block: Block) -> Block {
+    cipher.decrypt(u64::from_be_bytes(block)).to_be_bytes()
 }
 
 fn blocks(data: &mut [u8]) -> Result<impl Iterator<Item = &mut Block>> {
