@@ -101,7 +101,7 @@ impl Acquirer {
         if ![SIGN_ON, SALE, REVERSAL].contains(&mti) {
             return Err(format!("MTI {mti}: this host takes 0200, 0400 and 0800"));
         }
-        let rule = self.rules.take(mti);
+        let rule = self.rules.take(&mti);
         if rule == Rule::DropBefore {
             return Ok(Reaction::close(format!("{mti}: connection closed before booking, by rule")));
         }

@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sim_control::lines::Lines;
 
 /// What became of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ impl Entry {
 /// The ledger, in memory and in its file.
 #[derive(Debug)]
 pub struct Ledger {
-    file: File,
+    file: Lines,
     entries: Vec<Entry>,
     booked: HashMap<Key, usize>,
     lines: u64,
@@ -101,19 +101,9 @@ impl Ledger {
     /// # Errors
     /// What the file system says, and `InvalidData` for a whole line that is no entry.
     pub fn open(path: &Path) -> io::Result<Ledger> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let (lines, _cut_off) = text.split_at(whole);
-        file.set_len(u64::try_from(whole).map_err(io::Error::other)?)?;
-        file.seek(SeekFrom::End(0))?;
+        let (file, entries) = Lines::open(path)?;
         let mut ledger = Ledger { file, entries: Vec::new(), booked: HashMap::new(), lines: 0 };
-        for (number, line) in (1..).zip(lines.lines()) {
-            let entry = serde_json::from_str(line).map_err(|error| {
-                let message = format!("{}:{number}: no ledger entry: {error}", path.display());
-                io::Error::new(io::ErrorKind::InvalidData, message)
-            })?;
+        for entry in entries {
             ledger.keep(entry);
         }
         Ok(ledger)
@@ -124,15 +114,7 @@ impl Ledger {
     /// # Errors
     /// What the file system says; the entry is not booked then.
     pub fn record(&mut self, entry: Entry) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&entry)?;
-        line.push(b'\n');
-        let before = self.file.stream_position()?;
-        if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.sync_data()) {
-            // Half a line would make the next one unreadable.
-            self.file.set_len(before)?;
-            self.file.seek(SeekFrom::Start(before))?;
-            return Err(error);
-        }
+        self.file.append(&entry)?;
         self.keep(entry);
         Ok(())
     }

@@ -3,15 +3,12 @@
 //! A rule belongs to a message type, 0200 if none is named, and stands until another replaces it or is used
 //! `once`. A rule never makes a wrong message right: strict checks come first.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use iso8583::Mti;
+use sim_control::rules::parse_time;
 
 use crate::mangling::Mangling;
-
-/// The longest delay of an answer.
-const LONGEST: Duration = Duration::from_secs(600);
 
 /// How to treat a message.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,41 +47,8 @@ pub enum Part {
     Mti,
 }
 
-/// The rules in force.
-#[derive(Debug, Default)]
-pub struct Rules {
-    standing: BTreeMap<Mti, Rule>,
-    once: BTreeMap<Mti, VecDeque<Rule>>,
-}
-
-impl Rules {
-    /// Sets what holds for `mti` from now on; forgets what was to hold once.
-    pub fn set(&mut self, mti: Mti, rule: Rule) {
-        self.once.remove(&mti);
-        self.standing.insert(mti, rule);
-    }
-
-    /// Adds a rule for one message of type `mti`; several are used up in order.
-    pub fn add_once(&mut self, mti: Mti, rule: Rule) {
-        self.once.entry(mti).or_default().push_back(rule);
-    }
-
-    /// The rule for a message of type `mti` that has arrived.
-    pub fn take(&mut self, mti: Mti) -> Rule {
-        let once = self.once.get_mut(&mti).and_then(VecDeque::pop_front);
-        once.or_else(|| self.standing.get(&mti).cloned()).unwrap_or_default()
-    }
-
-    /// The rules, for a person.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let standing = self.standing.iter().map(|(mti, rule)| format!("{mti}: {rule:?}"));
-        let waiting = self.once.iter().filter(|(_, rules)| !rules.is_empty());
-        let once = waiting.map(|(mti, rules)| format!("{mti} once: {rules:?}"));
-        let all: Vec<String> = standing.chain(once).collect();
-        if all.is_empty() { "no rules: the issuer decides".to_owned() } else { all.join("; ") }
-    }
-}
+/// The rules in force, by message type.
+pub type Rules = sim_control::rules::Rules<Mti, Rule>;
 
 impl Rule {
     /// Reads a rule as it is typed.
@@ -123,34 +87,9 @@ fn is_code(code: &str) -> bool {
     code.len() == 2 && code != "00" && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-fn parse_time(text: &str) -> Result<Duration, String> {
-    let number = |digits: &str| digits.parse::<u64>().ok();
-    let time = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(digits), _) => number(digits).map(Duration::from_millis),
-        (None, Some(digits)) => number(digits).map(Duration::from_secs),
-        (None, None) => None,
-    };
-    let time = time.filter(|time| *time <= LONGEST);
-    time.ok_or_else(|| "write a time such as 40s or 500ms, at most 600s".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SALE: Mti = Mti(0x0200);
-
-    #[test]
-    fn rules_for_once_are_used_in_order_before_the_standing_one() {
-        let mut rules = Rules::default();
-        assert_eq!(rules.take(SALE), Rule::Approve);
-        rules.set(SALE, Rule::Silent);
-        rules.add_once(SALE, Rule::DropBefore);
-        rules.add_once(SALE, Rule::DropAfter);
-        assert_eq!(rules.take(Mti(0x0400)), Rule::Approve);
-        let taken: Vec<Rule> = (0..3).map(|_| rules.take(SALE)).collect();
-        assert_eq!(taken, [Rule::DropBefore, Rule::DropAfter, Rule::Silent]);
-    }
 
     #[test]
     fn a_rule_that_is_not_one_says_what_to_write() {

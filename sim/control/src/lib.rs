@@ -4,6 +4,9 @@
 //! one line of JSON, an array of words as typed on a command line; the reply is one line, a [`Reply`].
 //! The parts know their own commands: `simctl` only carries the words to the part that owns the first one.
 
+pub mod lines;
+pub mod rules;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +23,7 @@ pub const PARTS: &[(&str, &[&str])] = &[
     ("reader", &["reader"]),
     ("printer", &["paper", "printer"]),
     ("acquirer", &["host", "ledger"]),
+    ("gateway", &["qr"]),
     ("disk", &["disk"]),
 ];
 

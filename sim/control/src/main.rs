@@ -62,6 +62,18 @@ simctl [--json] [--dir DIR] COMMAND
 
   ledger                what the host has booked
 
+  qr user pays          customers pay with their wallets at once (the start)
+  qr user declines      customers refuse
+  qr user waits [40s]   customers take so long, or until the next of these
+  qr rule [OPERATION] truthful|silent|late 40s|garbage|wrong signature
+                        answer OPERATION (pay, prepare, query, cancel, refund, refund-query; pay if
+                        none is named) truthfully, never, later, with no answer in it, or forged
+  qr rule [OPERATION] drop before|after
+                        close the connection before or after booking
+  qr once …             any of these rules, for the next request only
+  qr status             the rules in force
+  qr ledger             what the QR gateway has booked
+
   disk cut SEED         cut the power; the seed says what of the unflushed writes is kept, lost or torn
   disk cut-after STEPS SEED
                         the same, after so many more writes and flushes

@@ -88,7 +88,7 @@ impl Image {
         say("the kernel, its modules, the initrd");
         let modules = Modules::read(&root)?;
         fs::copy(modules.kernel(&root), self.kernel()).map_err(Error::file(&self.kernel()))?;
-        initrd::write(&self.initrd(), &root.join("bin/busybox"), &modules.for_initrd()?)?;
+        initrd::write(&self.initrd(), &root, &modules.for_initrd()?)?;
         modules.prune(&root)?;
         fs::remove_dir_all(root.join("boot")).map_err(Error::file(&root))?;
 

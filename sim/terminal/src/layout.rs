@@ -91,6 +91,18 @@ impl Layout {
         self.root.join("pki")
     }
 
+    /// The certificate and the signing keys of the QR gateway and of its terminal.
+    #[must_use]
+    pub fn gateway_pki(&self) -> PathBuf {
+        self.root.join("gateway-pki")
+    }
+
+    /// What the QR gateway has booked.
+    #[must_use]
+    pub fn gateway_ledger(&self) -> PathBuf {
+        self.root.join("gateway-ledger.jsonl")
+    }
+
     /// What the host has booked.
     #[must_use]
     pub fn ledger(&self) -> PathBuf {

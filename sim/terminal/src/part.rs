@@ -17,6 +17,8 @@ pub enum Part {
     Printer,
     /// The virtual acquirer host.
     Acquirer,
+    /// The virtual QR gateway.
+    Gateway,
     /// The virtual disk of a machine in QEMU; no other terminal has one.
     Disk,
     /// `smartpos-cardd`.
@@ -29,12 +31,13 @@ pub enum Part {
 
 impl Part {
     /// Those of every terminal, in the order in which they are started.
-    pub const ALL: [Part; 8] = [
+    pub const ALL: [Part; 9] = [
         Part::SystemBus,
         Part::AppBus,
         Part::Module,
         Part::Printer,
         Part::Acquirer,
+        Part::Gateway,
         Part::Cardd,
         Part::Printerd,
         Part::Paymentd,
@@ -53,6 +56,7 @@ impl Part {
             Part::Reader => "reader",
             Part::Printer => "printer",
             Part::Acquirer => "acquirer",
+            Part::Gateway => "gateway",
             Part::Disk => "disk",
             Part::Cardd => "cardd",
             Part::Printerd => "printerd",
@@ -68,6 +72,7 @@ impl Part {
             Part::Reader => "smartpos-sim-reader",
             Part::Printer => "smartpos-sim-printer",
             Part::Acquirer => "smartpos-sim-acquirer",
+            Part::Gateway => "smartpos-sim-gateway",
             Part::Disk => "smartpos-sim-disk",
             Part::Cardd => "smartpos-cardd",
             Part::Printerd => "smartpos-printerd",

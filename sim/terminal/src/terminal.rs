@@ -92,9 +92,11 @@ impl Builder {
             let program = terminal.program(part)?;
             terminal.running.insert(part, program.start().await?);
         }
-        let host = terminal.host_address()?;
+        let host = terminal.address(Part::Acquirer)?;
         config::write(&terminal.layout, module_line, host)?;
-        terminal.keep_host_address(host);
+        terminal.keep_address(Part::Acquirer, host);
+        let gateway = terminal.address(Part::Gateway)?;
+        terminal.keep_address(Part::Gateway, gateway);
         for part in daemons {
             let program = terminal.program(part)?;
             terminal.running.insert(part, program.start().await?);
@@ -229,19 +231,22 @@ impl Terminal {
         if reply.ok { Ok(reply) } else { Err(fail(reply.text)) }
     }
 
-    /// The address at which the host listens, which it chose.
-    fn host_address(&self) -> Result<SocketAddr> {
-        let file = self.layout.control().join("acquirer.addr");
+    /// The address at which a host listens, which it chose.
+    ///
+    /// # Errors
+    /// When its file does not say.
+    pub fn address(&self, part: Part) -> Result<SocketAddr> {
+        let file = self.layout.control().join(format!("{part}.addr"));
         let text = std::fs::read_to_string(&file).map_err(Error::file(&file))?;
         text.trim()
             .parse()
             .map_err(|_| Error::Records(format!("{} holds no address but `{text}`", file.display())))
     }
 
-    /// The host has to be found where it was when it is started again.
-    fn keep_host_address(&mut self, host: SocketAddr) {
-        if let Some(process) = self.running.get_mut(&Part::Acquirer) {
-            process.set_arguments(host_arguments(&self.layout, &host.to_string()));
+    /// A host has to be found where it was when it is started again.
+    fn keep_address(&mut self, part: Part, address: SocketAddr) {
+        if let Some(process) = self.running.get_mut(&part) {
+            process.set_arguments(host_arguments(&self.layout, part, &address.to_string()));
         }
     }
 
@@ -275,7 +280,7 @@ impl Terminal {
                 arguments.extend(["--paper".into(), layout.paper().into()]);
                 arguments
             }
-            Part::Acquirer => host_arguments(layout, "127.0.0.1:0"),
+            Part::Acquirer | Part::Gateway => host_arguments(layout, part, "127.0.0.1:0"),
             Part::Disk => {
                 let mut arguments = device_arguments(layout, part);
                 arguments.extend(self.disk.iter().flat_map(|image| ["--image".into(), image.into()]));
@@ -303,19 +308,17 @@ fn pty_arguments(layout: &Layout) -> Vec<OsString> {
     vec!["--control".into(), layout.control().into(), "--pty".into(), layout.module_pty().into()]
 }
 
-fn host_arguments(layout: &Layout, address: &str) -> Vec<OsString> {
-    vec![
-        "--control".into(),
-        layout.control().into(),
-        "--listen".into(),
-        address.into(),
-        "--pki".into(),
-        layout.pki().into(),
-        "--tmk".into(),
-        layout.tmk().into(),
-        "--ledger".into(),
-        layout.ledger().into(),
-    ]
+fn host_arguments(layout: &Layout, part: Part, address: &str) -> Vec<OsString> {
+    let mut arguments = vec!["--control".into(), layout.control().into(), "--listen".into(), address.into()];
+    let (pki, ledger) = match part {
+        Part::Gateway => (layout.gateway_pki(), layout.gateway_ledger()),
+        _ => (layout.pki(), layout.ledger()),
+    };
+    arguments.extend(["--pki".into(), pki.into(), "--ledger".into(), ledger.into()]);
+    if part == Part::Acquirer {
+        arguments.extend(["--tmk".into(), layout.tmk().into()]);
+    }
+    arguments
 }
 
 /// What systemd gives a daemon.

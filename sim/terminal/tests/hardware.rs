@@ -14,7 +14,9 @@ async fn hardware() -> (Terminal, tempfile::TempDir) {
 #[tokio::test]
 async fn every_piece_of_hardware_answers_and_refuses_nonsense() {
     let (terminal, _folder) = hardware().await;
-    for words in [&["card", "list"][..], &["paper", "status"], &["host", "status"], &["ledger"]] {
+    for words in
+        [&["card", "list"][..], &["paper", "status"], &["host", "status"], &["ledger"], &["qr", "status"]]
+    {
         terminal.simctl(words).await.unwrap();
     }
     let error = terminal.simctl(&["card", "insert", "no-such-card"]).await.unwrap_err();
@@ -26,13 +28,14 @@ async fn every_piece_of_hardware_answers_and_refuses_nonsense() {
 #[tokio::test]
 async fn a_host_that_was_killed_comes_back_where_it_was() {
     let (mut terminal, _folder) = hardware().await;
-    let file = terminal.layout().control().join("acquirer.addr");
-    let before = std::fs::read_to_string(&file).unwrap();
-    terminal.kill(Part::Acquirer).await.unwrap();
-    assert!(terminal.simctl(&["ledger"]).await.is_err());
-    terminal.restart(Part::Acquirer).await.unwrap();
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
-    terminal.simctl(&["ledger"]).await.unwrap();
+    for (part, ledger) in [(Part::Acquirer, &["ledger"][..]), (Part::Gateway, &["qr", "ledger"])] {
+        let before = terminal.address(part).unwrap();
+        terminal.kill(part).await.unwrap();
+        assert!(terminal.simctl(ledger).await.is_err());
+        terminal.restart(part).await.unwrap();
+        assert_eq!(terminal.address(part).unwrap(), before);
+        terminal.simctl(ledger).await.unwrap();
+    }
 }
 
 #[tokio::test]

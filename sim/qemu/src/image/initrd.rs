@@ -1,4 +1,4 @@
-//! The initrd: busybox, the modules that the disk needs, and a script.
+//! The initrd: busybox, e2fsck, the modules that the disk needs, and a script.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,14 +10,15 @@ use crate::tool;
 
 const INIT: &str = include_str!("../../image/init");
 
-/// Writes `archive` with `busybox` and `modules`, which are loaded in their order.
-pub(crate) fn write(archive: &Path, busybox: &Path, modules: &[PathBuf]) -> Result {
+/// Writes `archive` with the static programs of the image's `system` and `modules`, which are loaded in their order.
+pub(crate) fn write(archive: &Path, system: &Path, modules: &[PathBuf]) -> Result {
     let folder = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
     let root = folder.path();
     for name in ["bin", "dev", "modules", "root"] {
         fs::create_dir(root.join(name)).map_err(Error::file(root))?;
     }
-    copy(busybox, &root.join("bin/busybox"))?;
+    copy(&system.join("bin/busybox"), &root.join("bin/busybox"))?;
+    copy(&system.join("sbin/e2fsck.static"), &root.join("bin/e2fsck"))?;
     let mut order = String::new();
     for module in modules {
         let name = module.file_name().unwrap_or_default();

@@ -1,0 +1,51 @@
+//! What `simctl` can tell the gateway: `qr …`.
+
+use sim_control::Reply;
+
+use crate::host::Gateway;
+use crate::rules::{Rule, User};
+
+/// Carries out one command.
+pub fn run(gateway: &mut Gateway, words: &[String]) -> Reply {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["qr", "ledger"] => match serde_json::to_value(gateway.ledger.entries()) {
+            Ok(data) => Reply::ok(gateway.ledger.table()).with_data(data),
+            Err(error) => Reply::refused(error.to_string()),
+        },
+        ["qr", "status"] => status(gateway),
+        ["qr", "user", user @ ..] => match User::parse(user) {
+            Ok(user) => {
+                gateway.user = user;
+                status(gateway)
+            }
+            Err(problem) => Reply::refused(problem),
+        },
+        ["qr", "once", rule @ ..] | ["qr", "rule", "once", rule @ ..] => set(gateway, rule, true),
+        ["qr", "rule", rule @ ..] => set(gateway, rule, false),
+        _ => Reply::refused(
+            "the QR gateway takes: qr ledger; qr status; qr user pays|declines|waits [40s]; \
+             qr rule|once [OPERATION] RULE",
+        ),
+    }
+}
+
+fn set(gateway: &mut Gateway, words: &[&str], once: bool) -> Reply {
+    match Rule::parse(words) {
+        Ok((operation, rule)) => {
+            match once {
+                true => gateway.rules.add_once(operation, rule),
+                false => gateway.rules.set(operation, rule),
+            }
+            status(gateway)
+        }
+        Err(problem) => Reply::refused(problem),
+    }
+}
+
+fn status(gateway: &Gateway) -> Reply {
+    let (rules, user) = (gateway.rules.describe(), format!("{:?}", gateway.user));
+    let entries = gateway.ledger.entries().len();
+    let data = serde_json::json!({ "rules": rules, "user": user, "entries": entries });
+    Reply::ok(format!("{rules}; customers: {user}; ledger: {entries} entries")).with_data(data)
+}
