@@ -71,7 +71,8 @@ impl Checks {
             }
             None => None,
         };
-        let list = "shopt -s globstar; for node in /dev/**; do if [ -c $node ] || [ -b $node ]; then \
+        let list = "shopt -s globstar; for node in /dev/**; do if [ -h $node ]; then continue; fi; \
+             if [ -c $node ] || [ -b $node ]; then \
              if [ -r $node ] || [ -w $node ]; then echo $node; fi; fi; done; exit 0";
         let ask = format!(
             "pid=$(systemctl show -P MainPID {daemon}); \
