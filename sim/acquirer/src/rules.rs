@@ -1,13 +1,15 @@
 //! What the host does on purpose: rules that a tester sets while it runs.
 //!
-//! A rule belongs to a message type, 0200 if none is named, and stands until another replaces it or is used
-//! `once`. A rule never makes a wrong message right: strict checks come first.
+//! A rule belongs to a message type, or to any request with a card if none is named, and stands until another replaces
+//! it or is used `once`. A rule never makes a wrong message right: strict checks come first.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use iso8583::Mti;
 
+use crate::host::{ADVICE, AUTHORISATION, FINANCIAL, REQUESTS};
 use crate::mangling::Mangling;
 
 /// The longest delay of an answer.
@@ -33,6 +35,16 @@ pub enum Rule {
     DropBefore,
     /// Book, then close the connection without an answer.
     DropAfter,
+    /// Start anew before booking.
+    RestartBefore,
+    /// Book, then start anew without an answer.
+    RestartAfter,
+    /// Book, and answer right behind the answer to the next reversal.
+    AfterReversal,
+    /// Book, and answer for another STAN first.
+    Stray,
+    /// Find that the totals of a settlement differ, whatever they are.
+    Unbalanced,
 }
 
 /// What is wrong with an answer.
@@ -50,37 +62,58 @@ pub enum Part {
     Mti,
 }
 
+/// What a rule is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// Any request of a cardholder: 0100, 0200, 0220.
+    Card,
+    /// Messages of one type.
+    Of(Mti),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Card => f.write_str("any with a card"),
+            Target::Of(mti) => mti.fmt(f),
+        }
+    }
+}
+
 /// The rules in force.
 #[derive(Debug, Default)]
 pub struct Rules {
-    standing: BTreeMap<Mti, Rule>,
-    once: BTreeMap<Mti, VecDeque<Rule>>,
+    standing: BTreeMap<Target, Rule>,
+    once: BTreeMap<Target, VecDeque<Rule>>,
 }
 
 impl Rules {
-    /// Sets what holds for `mti` from now on; forgets what was to hold once.
-    pub fn set(&mut self, mti: Mti, rule: Rule) {
-        self.once.remove(&mti);
-        self.standing.insert(mti, rule);
+    /// Sets what holds for `target` from now on; forgets what was to hold once.
+    pub fn set(&mut self, target: Target, rule: Rule) {
+        self.once.remove(&target);
+        self.standing.insert(target, rule);
     }
 
-    /// Adds a rule for one message of type `mti`; several are used up in order.
-    pub fn add_once(&mut self, mti: Mti, rule: Rule) {
-        self.once.entry(mti).or_default().push_back(rule);
+    /// Adds a rule for one message; several are used up in order.
+    pub fn add_once(&mut self, target: Target, rule: Rule) {
+        self.once.entry(target).or_default().push_back(rule);
     }
 
-    /// The rule for a message of type `mti` that has arrived.
+    /// The rule for a message of type `mti` that has arrived: what holds once before what stands, and what is for its
+    /// type before what is for any.
     pub fn take(&mut self, mti: Mti) -> Rule {
-        let once = self.once.get_mut(&mti).and_then(VecDeque::pop_front);
-        once.or_else(|| self.standing.get(&mti).cloned()).unwrap_or_default()
+        let any = [AUTHORISATION, FINANCIAL, ADVICE].contains(&mti).then_some(Target::Card);
+        let targets = || [Some(Target::Of(mti)), any].into_iter().flatten();
+        let once = targets().find_map(|target| self.once.get_mut(&target)?.pop_front());
+        once.or_else(|| targets().find_map(|target| self.standing.get(&target).cloned())).unwrap_or_default()
     }
 
     /// The rules, for a person.
     #[must_use]
     pub fn describe(&self) -> String {
-        let standing = self.standing.iter().map(|(mti, rule)| format!("{mti}: {rule:?}"));
+        let standing = self.standing.iter().map(|(target, rule)| format!("{target}: {rule:?}"));
         let waiting = self.once.iter().filter(|(_, rules)| !rules.is_empty());
-        let once = waiting.map(|(mti, rules)| format!("{mti} once: {rules:?}"));
+        let once = waiting.map(|(target, rules)| format!("{target} once: {rules:?}"));
         let all: Vec<String> = standing.chain(once).collect();
         if all.is_empty() { "no rules: the issuer decides".to_owned() } else { all.join("; ") }
     }
@@ -111,11 +144,37 @@ impl Rule {
             ["repeat"] => Ok(Rule::Mangled(Mangling::Repeated)),
             ["drop", "before"] => Ok(Rule::DropBefore),
             ["drop", "after"] => Ok(Rule::DropAfter),
-            _ => Err("a rule is approve, decline CODE, silent, late 40s, \
-                      wrong mac|stan|amount|mti|terminal|truncated|oversized|garbage, repeat, \
-                      or drop before|after"
+            ["restart", "before"] => Ok(Rule::RestartBefore),
+            ["restart", "after"] => Ok(Rule::RestartAfter),
+            ["after", "reversal"] => Ok(Rule::AfterReversal),
+            ["stray"] => Ok(Rule::Stray),
+            ["unbalanced"] => Ok(Rule::Unbalanced),
+            _ => Err("a rule is approve, decline CODE, silent, late 40s, after reversal, \
+                      wrong mac|stan|amount|mti|terminal|truncated|oversized|garbage, repeat, stray, \
+                      drop before|after, restart before|after, or for 0500 unbalanced"
                 .to_owned()),
         }
+    }
+
+    /// Reads a rule as it is typed, behind the message type that it is for, if any.
+    ///
+    /// # Errors
+    /// What may be written instead.
+    pub fn parse_for(words: &[&str]) -> Result<(Target, Rule), String> {
+        let named = REQUESTS.into_iter().find(|mti| words.first() == Some(&mti.to_string().as_str()));
+        match (named, words) {
+            (Some(mti), [_, rule @ ..]) => Ok((Target::Of(mti), Rule::parse(rule)?)),
+            (_, rule) => Ok((Target::Card, Rule::parse(rule)?)),
+        }
+    }
+
+    /// Reads rules with semicolons between them.
+    ///
+    /// # Errors
+    /// What may be written instead of the first that is wrong.
+    pub fn parse_script(text: &str) -> Result<Vec<(Target, Rule)>, String> {
+        let rules = text.split(';').map(|rule| rule.split_whitespace().collect::<Vec<_>>());
+        rules.filter(|words| !words.is_empty()).map(|words| Rule::parse_for(&words)).collect()
     }
 }
 
@@ -138,18 +197,33 @@ fn parse_time(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    const SALE: Mti = Mti(0x0200);
+    #[test]
+    fn rules_for_once_are_used_in_order_before_the_standing_ones_and_named_types_before_any() {
+        let mut rules = Rules::default();
+        assert_eq!(rules.take(FINANCIAL), Rule::Approve);
+        rules.set(Target::Card, Rule::Silent);
+        rules.set(Target::Of(ADVICE), Rule::Stray);
+        rules.add_once(Target::Card, Rule::DropBefore);
+        rules.add_once(Target::Card, Rule::DropAfter);
+        rules.add_once(Target::Of(FINANCIAL), Rule::RestartAfter);
+        assert_eq!(rules.take(Mti(0x0400)), Rule::Approve);
+        let taken: Vec<Rule> = (0..4).map(|_| rules.take(FINANCIAL)).collect();
+        assert_eq!(taken, [Rule::RestartAfter, Rule::DropBefore, Rule::DropAfter, Rule::Silent]);
+        assert_eq!((rules.take(ADVICE), rules.take(AUTHORISATION)), (Rule::Stray, Rule::Silent));
+    }
 
     #[test]
-    fn rules_for_once_are_used_in_order_before_the_standing_one() {
-        let mut rules = Rules::default();
-        assert_eq!(rules.take(SALE), Rule::Approve);
-        rules.set(SALE, Rule::Silent);
-        rules.add_once(SALE, Rule::DropBefore);
-        rules.add_once(SALE, Rule::DropAfter);
-        assert_eq!(rules.take(Mti(0x0400)), Rule::Approve);
-        let taken: Vec<Rule> = (0..3).map(|_| rules.take(SALE)).collect();
-        assert_eq!(taken, [Rule::DropBefore, Rule::DropAfter, Rule::Silent]);
+    fn a_script_is_rules_with_semicolons_between_them() {
+        let script = Rule::parse_script("silent; 0400 drop before;0500 unbalanced;").unwrap();
+        let expected = [
+            (Target::Card, Rule::Silent),
+            (Target::Of(Mti(0x0400)), Rule::DropBefore),
+            (Target::Of(Mti(0x0500)), Rule::Unbalanced),
+        ];
+        assert_eq!(script, expected);
+        for wrong in ["silent; 0300 silent", "0400", "silent 0400"] {
+            assert!(Rule::parse_script(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
