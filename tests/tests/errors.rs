@@ -17,13 +17,14 @@ use sim_terminal::Part;
 use smartpos_tests::{Bench, error_name, option, until, within};
 
 /// Each name of `org.smartpos.Error`, and the test that provokes it: its file and its name.
-const PROVOKED: [(&str, &str, &str); 9] = [
+const PROVOKED: [(&str, &str, &str); 10] = [
     ("InvalidArgument", "api.rs", "malformed_input_is_refused_by_name_and_begins_nothing"),
     ("NotPermitted", "api.rs", "apps_can_reach_neither_card_payments_nor_what_they_were_not_granted"),
     ("Throttled", "errors.rs", "an_app_with_too_many_print_jobs_is_throttled_until_some_end"),
     ("Busy", "api.rs", "a_second_sale_while_one_runs_is_told_that_the_terminal_is_busy"),
     ("NotFound", "api.rs", "apps_can_reach_neither_card_payments_nor_what_they_were_not_granted"),
     ("WrongState", "errors.rs", "a_module_without_keys_or_silent_or_absent_is_told_apart"),
+    ("NotSupported", "errors.rs", "a_service_that_the_acquirer_does_not_offer_is_not_supported"),
     ("DeviceGone", "errors.rs", "a_module_without_keys_or_silent_or_absent_is_told_apart"),
     ("Timeout", "errors.rs", "a_module_without_keys_or_silent_or_absent_is_told_apart"),
     ("Internal", "errors.rs", "a_spool_that_cannot_be_written_is_an_internal_error_and_heals"),
@@ -107,6 +108,26 @@ async fn a_module_without_keys_or_silent_or_absent_is_told_apart() {
     bench.terminal.kill(Part::Module).await.unwrap();
     until("the loss", async || module.module_state().await.is_ok_and(|state| state == "absent")).await;
     assert_eq!(error_name(card.mac(b"unheard").await), "DeviceGone");
+}
+
+#[tokio::test]
+async fn a_service_that_the_acquirer_does_not_offer_is_not_supported() {
+    let mut bench = Bench::start().await;
+    let shipped = include_str!("../../config/hosts/unionpay-direct.toml");
+    let without: String = shipped
+        .lines()
+        .filter(|line| !line.starts_with("balance "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let config = bench.folder().join("config");
+    std::fs::create_dir_all(config.join("hosts")).unwrap();
+    std::fs::write(config.join("hosts/small.toml"), without).unwrap();
+    std::fs::write(config.join("paymentd.toml.d/small.toml"), "[host]\nprofile = \"small\"\n").unwrap();
+    bench.kill_and_restart(Part::Paymentd).await;
+    let shop = bench.shop().await;
+    let asked = shop.payment.start_balance_inquiry("asked", HashMap::new()).await;
+    assert_eq!(error_name(asked), "NotSupported");
+    assert_eq!(error_name(shop.payment.get_transaction("asked").await), "NotFound");
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ pub enum Error {
     NotFound(String),
     /// The object is past the point where this can be asked of it.
     WrongState(String),
+    /// The terminal, or its acquirer, does not offer this.
+    NotSupported(String),
     /// The hardware behind this is absent, or went away in the middle.
     DeviceGone(String),
     /// A peer did not answer in its time.
