@@ -25,6 +25,8 @@ pub enum Error {
     WrongState(String),
     /// The terminal, or its acquirer, does not offer this.
     NotSupported(String),
+    /// A limit that the terminal's owner set forbids this; the message names the limit and what is left of it.
+    LimitExceeded(String),
     /// The hardware behind this is absent, or went away in the middle.
     DeviceGone(String),
     /// A peer did not answer in its time.

@@ -9,4 +9,6 @@ UPDATE transactions SET amount = body ->> '$.request.amount', batch = coalesce(b
 CREATE INDEX transactions_by_original ON transactions (original) WHERE original IS NOT NULL;
 CREATE INDEX transactions_by_batch ON transactions (batch, id);
 CREATE INDEX transactions_by_service ON transactions (service, id);
+CREATE INDEX transactions_by_day ON transactions (service, created);
+CREATE INDEX transactions_by_token ON transactions (token, created);
 CREATE INDEX transactions_by_outcome ON transactions (outcome, id);

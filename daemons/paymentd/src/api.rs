@@ -49,7 +49,7 @@ impl PaymentService {
     /// The object's path is `/org/smartpos/Payment/transaction/OWNER/KEY`, where other characters than ASCII letters and digits
     /// are written `_` and two hex digits.
     ///
-    /// Errors: InvalidArgument, NotPermitted (`payment.start`), NotSupported, Busy, Throttled, Internal.
+    /// Errors: InvalidArgument, NotPermitted (`payment.start`), NotSupported, Busy, LimitExceeded, Throttled, Internal.
     async fn start_sale(
         &self,
         amount: u64,

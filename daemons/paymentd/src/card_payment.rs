@@ -10,7 +10,7 @@ use crate::host::{HostAnswer, HostError, OnlineCard};
 use crate::journal::JournalError;
 use crate::services::Class;
 use crate::teller::Teller;
-use crate::transaction::{Card, Event, Original, Outcome};
+use crate::transaction::{Card, Event, Original, Outcome, Transaction};
 
 /// Runs the transaction to its end, and returns that. An error is the journal's: nothing may go on without it.
 pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Event, JournalError> {
@@ -43,10 +43,10 @@ async fn begin(teller: &mut Teller, ticket: &Ticket) -> Result<(CardSession, Box
         match event {
             CardEvent::Progress(step, details) => ticket.progress(&step, details).await,
             CardEvent::Online(card) if !cancelling => {
-                if transaction.original.as_ref().is_none_or(|original| is_same_card(original, &card.card)) {
-                    return Ok((session, card));
-                }
-                return Err(another_card(&mut session).await);
+                return match why_not(teller, &transaction, &card.card).await {
+                    None => Ok((session, card)),
+                    Some(reason) => Err(not_this_card(&mut session, reason).await),
+                };
             }
             CardEvent::Online(_) => {}
             CardEvent::Completed(end) => return Err(ended_without_host(end)),
@@ -66,10 +66,20 @@ fn is_same_card(original: &Original, card: &Card) -> bool {
     original.token == card.token
 }
 
-/// The card in the slot is not the one that the original was made with; the host is not asked.
-async fn another_card(session: &mut CardSession) -> Event {
+/// Why the terminal does not go on with this card; `None` where it does.
+async fn why_not(teller: &Teller, transaction: &Transaction, card: &Card) -> Option<String> {
+    if transaction.original.as_ref().is_some_and(|original| !is_same_card(original, card)) {
+        return Some(
+            "this is not the card of the original transaction; begin again with that one".to_string(),
+        );
+    }
+    // A journal that can't be read is no reason to go on.
+    teller.over_card_limit(transaction, card).await.unwrap_or_else(|error| Some(error.to_string()))
+}
+
+/// The terminal declines the card; the host is not asked.
+async fn not_this_card(session: &mut CardSession, reason: String) -> Event {
     let card = without_host_card(session).await;
-    let reason = "this is not the card of the original transaction; begin again with that one".to_string();
     Event::Finished { outcome: Outcome::Declined, reason, card, answer: None, reversal: None }
 }
 

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
-use crate::journal::{Filter, Journal, JournalError, ServiceSum};
+use crate::journal::{Filter, Journal, JournalError, ServiceSum, Terms};
+use crate::limits::LimitsByService;
 use crate::services::Offers;
 use crate::transaction::{Outcome, Request, Transaction};
 use crate::{api, now, receipt};
@@ -36,8 +37,14 @@ pub(crate) struct Means {
     pub(crate) desk: Desk,
     pub(crate) printer: PrinterProxy<'static>,
     pub(crate) merchant: Merchant,
-    pub(crate) offers: Offers,
+    pub(crate) rules: Rules,
     pub(crate) teller: mpsc::Sender<Ticket>,
+}
+
+/// What may be begun.
+pub(crate) struct Rules {
+    pub(crate) offers: Offers,
+    pub(crate) limits: LimitsByService,
 }
 
 impl Counter {
@@ -61,7 +68,7 @@ impl Counter {
             }
             return self.show(known, caller).await;
         }
-        self.means.offers.check(request.service)?;
+        self.means.rules.offers.check(request.service)?;
         let original = match &request.original {
             Some(key) => Some(self.look_up_for(key, caller, "original").await?.id),
             None => None,
@@ -74,8 +81,9 @@ impl Counter {
         let place = self.means.teller.try_reserve();
         let place =
             place.map_err(|_| Error::Busy("the transaction before is just ending; try again".to_string()))?;
-        let percent = self.means.offers.completion_percent;
-        let begun = self.means.journal.create(request, original, percent, now()).await;
+        let Rules { offers, limits } = &self.means.rules;
+        let terms = Terms { completion_percent: offers.completion_percent, limits };
+        let begun = self.means.journal.create(request, original, &terms, now()).await;
         let ticket = self.show(begun.map_err(not_begun)?, caller).await?;
         place.send(ticket.clone());
         Ok(ticket)

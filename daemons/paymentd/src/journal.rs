@@ -2,6 +2,7 @@
 
 mod batch;
 mod history;
+mod limits;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -16,6 +17,7 @@ use sqlx::{Row as _, SqliteConnection};
 
 pub(crate) use batch::{BatchEntry, ServiceSum};
 
+use crate::limits::LimitsByService;
 use crate::services::Class;
 use crate::transaction::{Acceptor, Card, Event, Outcome, Request, Totals, Transaction};
 
@@ -79,6 +81,13 @@ pub(crate) struct Filter {
     pub(crate) until: Option<i64>,
 }
 
+/// What a new transaction has to keep to.
+pub(crate) struct Terms<'a> {
+    /// The most of a reservation that may be completed, in percent.
+    pub(crate) completion_percent: u16,
+    pub(crate) limits: &'a LimitsByService,
+}
+
 /// The journal of this terminal; clones are the same one.
 #[derive(Debug, Clone)]
 pub(crate) struct Journal {
@@ -108,21 +117,22 @@ impl Journal {
         Ok(Journal { writer, reader, _lock: Arc::new(lock) })
     }
 
-    /// Begins a transaction; it is durable when this returns. `original` is the number of the one it builds on, and
-    /// `percent` how much of that one it may take.
+    /// Begins a transaction within `terms`; it is durable when this returns. `original` is the number of the one it builds
+    /// on.
     pub(crate) async fn create(
         &self,
         request: Request,
         original: Option<i64>,
-        percent: u16,
+        terms: &Terms<'_>,
         now: i64,
     ) -> Result<Transaction> {
         let mut tx = self.writer.begin().await?;
         let original = match original {
-            Some(id) => Some(history::admit(&mut tx, id, &request, percent).await?),
+            Some(id) => Some(history::admit(&mut tx, id, &request, terms.completion_percent).await?),
             None => None,
         };
         let mut transaction = Transaction::new(request.clone(), original.clone(), now);
+        limits::check(&mut tx, &transaction, terms.limits, now).await?;
         let record = transaction.service().class() == Class::Record;
         if record {
             transaction.batch = open_batch(&mut tx).await?;

@@ -8,6 +8,7 @@ mod counter;
 mod desk;
 mod host;
 mod journal;
+mod limits;
 mod originals;
 mod receipt;
 mod services;
@@ -24,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api::{PATH, PaymentService};
 use crate::config::{Config, host_profile};
-use crate::counter::{Counter, Means};
+use crate::counter::{Counter, Means, Rules};
 use crate::desk::Desk;
 use crate::host::{Host, Parts};
 use crate::journal::Journal;
@@ -71,10 +72,20 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         desk: desk.clone(),
         printer: printer.clone(),
         merchant: merchant.clone(),
-        offers,
+        rules: Rules { offers, limits: config.limits.clone() },
         teller,
     });
-    let tools = Tools { buses, journal, host, card, printer, merchant: merchant.clone(), desk, stop };
+    let tools = Tools {
+        buses,
+        journal,
+        host,
+        card,
+        printer,
+        merchant: merchant.clone(),
+        limits: config.limits,
+        desk,
+        stop,
+    };
     let teller = Teller::new(tools, pending_count).await?;
     for (connection, guard) in guards.each() {
         let service = PaymentService {

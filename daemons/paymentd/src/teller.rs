@@ -13,8 +13,9 @@ use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
 use crate::host::{Host, HostError, OnlineCard};
 use crate::journal::{Journal, JournalError};
+use crate::limits::LimitsByService;
 use crate::services::Class;
-use crate::transaction::{Event, Reversal, Transaction};
+use crate::transaction::{Card, Event, Reversal, Transaction};
 use crate::{card_payment, now, receipt, settlement};
 
 /// The printer daemon takes a job at once, or is left alone.
@@ -28,6 +29,7 @@ pub(crate) struct Teller {
     card: CardPaymentProxy<'static>,
     printer: PrinterProxy<'static>,
     merchant: Merchant,
+    limits: LimitsByService,
     desk: Desk,
     /// Set when the daemon is asked to stop.
     stop: watch::Receiver<bool>,
@@ -48,6 +50,7 @@ pub(crate) struct Tools {
     pub(crate) card: CardPaymentProxy<'static>,
     pub(crate) printer: PrinterProxy<'static>,
     pub(crate) merchant: Merchant,
+    pub(crate) limits: LimitsByService,
     pub(crate) desk: Desk,
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -55,7 +58,7 @@ pub(crate) struct Tools {
 impl Teller {
     /// Makes a teller and ends, in the journal, what was open when the terminal went down. A settlement goes on.
     pub(crate) async fn new(tools: Tools, pending_count: watch::Sender<u32>) -> Result<Teller, String> {
-        let Tools { buses, journal, host, card, printer, merchant, desk, stop } = tools;
+        let Tools { buses, journal, host, card, printer, merchant, limits, desk, stop } = tools;
         let (mut pending, mut unprinted, mut settling) = (Vec::new(), Vec::new(), None);
         for mut transaction in journal.open_items().await.map_err(|error| error.to_string())? {
             if let Some(end) = transaction.recover(host.no_answer_reason()) {
@@ -81,6 +84,7 @@ impl Teller {
             card,
             printer,
             merchant,
+            limits,
             desk,
             stop,
             settling,
@@ -203,6 +207,20 @@ impl Teller {
             self.tell_pending();
         }
         Ok(())
+    }
+
+    /// Why the limit for one card forbids `transaction` with this one; `None` where it does not.
+    pub(crate) async fn over_card_limit(
+        &self,
+        transaction: &Transaction,
+        card: &Card,
+    ) -> Result<Option<String>, JournalError> {
+        let service = transaction.service();
+        let Some(limits) = self.limits.get(&service).filter(|_| !card.token.is_empty()) else {
+            return Ok(None);
+        };
+        let done = self.journal.card_day(service, &card.token, now()).await?;
+        Ok(limits.check_card(service, transaction.amount(), done).err().map(|error| error.to_string()))
     }
 
     /// Records a step of a transaction, and shows it.

@@ -4,6 +4,9 @@ use super::*;
 use crate::services::Service;
 use crate::transaction::{Answer, Reversal, Sum};
 
+static NO_LIMITS: LimitsByService = LimitsByService::new();
+const TERMS: Terms<'_> = Terms { completion_percent: 115, limits: &NO_LIMITS };
+
 fn request(key: &str) -> Request {
     Request {
         service: Service::Sale,
@@ -33,7 +36,7 @@ async fn approve(journal: &Journal, transaction: &mut Transaction) {
 }
 
 async fn approved(journal: &Journal, request: Request, original: Option<i64>) -> Transaction {
-    let mut transaction = journal.create(request, original, 115, 1).await.unwrap();
+    let mut transaction = journal.create(request, original, &TERMS, 1).await.unwrap();
     approve(journal, &mut transaction).await;
     transaction
 }
@@ -41,7 +44,7 @@ async fn approved(journal: &Journal, request: Request, original: Option<i64>) ->
 /// Closes the open batch, which the host found balanced.
 async fn settle(journal: &Journal, key: &str) -> Transaction {
     let request = Request { service: Service::Settlement, amount: 0, ..request(key) };
-    let mut settlement = journal.create(request, None, 100, 5).await.unwrap();
+    let mut settlement = journal.create(request, None, &TERMS, 5).await.unwrap();
     journal.authorize_settlement(&mut settlement, Acceptor::default(), 6).await.unwrap();
     let answer = Answer { code: "00".to_string(), balanced: Some(true), ..Answer::default() };
     journal.record(&mut settlement, &Event::Answered { answer }, 7).await.unwrap();
@@ -72,7 +75,7 @@ async fn a_journal_that_is_open_is_refused_to_everybody_else() {
 #[tokio::test]
 async fn an_event_that_does_not_fit_changes_nothing() {
     let (_folder, journal) = journal().await;
-    let mut sale = journal.create(request("order-1"), None, 100, 1).await.unwrap();
+    let mut sale = journal.create(request("order-1"), None, &TERMS, 1).await.unwrap();
     let before = sale.clone();
     let answered = Event::Answered { answer: Answer::default() };
     assert!(matches!(journal.record(&mut sale, &answered, 2).await, Err(JournalError::Event(_))));
@@ -87,8 +90,8 @@ async fn an_event_that_does_not_fit_changes_nothing() {
 #[tokio::test]
 async fn two_sales_never_share_an_owner_and_a_key() {
     let (_folder, journal) = journal().await;
-    journal.create(request("order-1"), None, 100, 1).await.unwrap();
-    assert!(journal.create(request("order-1"), None, 100, 2).await.is_err());
+    journal.create(request("order-1"), None, &TERMS, 1).await.unwrap();
+    assert!(journal.create(request("order-1"), None, &TERMS, 2).await.is_err());
 }
 
 #[tokio::test]
@@ -110,6 +113,8 @@ async fn looking_up_a_key_and_listing_read_an_index_and_not_the_table() {
         concat!(list!(), " AND owner = ?8 ORDER BY id DESC LIMIT ?6"),
         "SELECT id, body FROM transactions WHERE state <> 'final' OR reversal = 'pending' OR receipt = 'owed' ORDER BY id",
         "SELECT service FROM transactions WHERE original = 1 AND (state <> 'final' OR outcome = 'approved')",
+        "SELECT sum(amount) FROM transactions WHERE service = 'sale' AND created >= 1",
+        "SELECT sum(amount) FROM transactions WHERE token = 'a' AND created >= 1",
         "SELECT sum(amount) FROM transactions WHERE batch = 1 AND outcome = 'approved'",
     ] {
         let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
@@ -125,7 +130,7 @@ async fn looking_up_a_key_and_listing_read_an_index_and_not_the_table() {
 async fn of_two_voids_of_one_sale_only_one_can_begin_and_a_reversed_one_lets_it_stand_again() {
     let (_folder, journal) = journal().await;
     let sale = approved(&journal, request("original"), None).await;
-    let void = |key: &str| journal.create(following(key, Service::Void, 0), Some(sale.id), 115, 9);
+    let void = |key: &str| journal.create(following(key, Service::Void, 0), Some(sale.id), &TERMS, 9);
     let (first, second) = futures_util::future::join(void("void-1"), void("void-2")).await;
     let mut first = first.expect("the writer takes them in order");
     assert!(refusal(second).contains("under way"));
@@ -146,13 +151,13 @@ async fn refunds_in_parts_never_exceed_the_sale_also_after_settlement_and_voids_
     let later = approved(&journal, request("later"), None).await;
     let refund = |key: &str, amount| following(key, Service::Refund, amount);
     approved(&journal, refund("part-1", 1000), Some(sale.id)).await;
-    let void = journal.create(following("void", Service::Void, 0), Some(sale.id), 100, 9).await;
+    let void = journal.create(following("void", Service::Void, 0), Some(sale.id), &TERMS, 9).await;
     assert!(refusal(void).contains("refunded already"));
     settle(&journal, "settlement").await;
-    let over = journal.create(refund("part-2", 235), Some(sale.id), 100, 9).await;
+    let over = journal.create(refund("part-2", 235), Some(sale.id), &TERMS, 9).await;
     assert!(refusal(over).contains("only 234"));
     approved(&journal, refund("part-3", 234), Some(sale.id)).await;
-    let void = journal.create(following("late", Service::Void, 0), Some(later.id), 100, 9).await;
+    let void = journal.create(following("late", Service::Void, 0), Some(later.id), &TERMS, 9).await;
     assert!(refusal(void).contains("StartRefund"), "it says what to do instead");
 }
 
@@ -162,7 +167,7 @@ async fn a_reservation_is_completed_once_up_to_its_percentage_and_then_no_longer
     let reserve = Request { service: Service::Preauthorisation, amount: 1000, ..request("original") };
     let reservation = approved(&journal, reserve, None).await;
     let of = |key: &str, service, amount| {
-        journal.create(following(key, service, amount), Some(reservation.id), 115, 9)
+        journal.create(following(key, service, amount), Some(reservation.id), &TERMS, 9)
     };
     approve(&journal, &mut of("more", Service::Increment, 200).await.unwrap()).await;
     assert!(refusal(of("too-much", Service::Completion, 1381).await).contains("1380"));
@@ -192,7 +197,7 @@ async fn a_settlement_counts_what_stands_and_opens_the_next_batch() {
     approved(&journal, following("void", Service::Void, 0), Some(voided.id)).await;
     approved(&journal, following("back", Service::Refund, 34), Some(sale.id)).await;
     let cash = Request { service: Service::Cash, ..request("cash") };
-    let cash = journal.create(cash, None, 100, 5).await.unwrap();
+    let cash = journal.create(cash, None, &TERMS, 5).await.unwrap();
     assert_eq!((cash.outcome, cash.batch, cash.stan), (Some(Outcome::Approved), 1, 0));
     let settlement = settle(&journal, "settlement").await;
     let expected = Totals { debit: Sum { count: 1, amount: 1234 }, credit: Sum { count: 1, amount: 34 } };
@@ -202,4 +207,26 @@ async fn a_settlement_counts_what_stands_and_opens_the_next_batch() {
     assert_eq!(entries, [(sale.stan, 1234), (4, 34)]);
     let (batch, sums) = journal.open_totals().await.unwrap();
     assert_eq!((batch, sums), (2, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and_owner() {
+    let (_folder, journal) = journal().await;
+    let limits = crate::limits::Limits { app_day: Some(2000), ..Default::default() };
+    let limits = LimitsByService::from([(Service::Sale, limits)]);
+    let terms = Terms { completion_percent: 100, limits: &limits };
+    let mut first = journal.create(request("first"), None, &terms, 1).await.unwrap();
+    let over = journal.create(request("second"), None, &terms, 2).await;
+    assert!(refusal(over).contains("766 are left"));
+    let other = Request { owner: "com.example.other".to_string(), ..request("second") };
+    journal.create(other, None, &terms, 2).await.expect("each app has its own");
+    let reserve = Request { service: Service::Preauthorisation, ..request("hold") };
+    journal.create(reserve, None, &terms, 2).await.expect("each service has its own");
+    journal.record(&mut first, &Event::finished(Outcome::Failed, ""), 3).await.unwrap();
+    let mut second =
+        journal.create(request("second"), None, &terms, 4).await.expect("what failed is not counted");
+    let card = Card { token: "0011223344556677".to_string(), ..Card::default() };
+    journal.authorize(&mut second, Acceptor::default(), card.clone(), String::new(), 5).await.unwrap();
+    assert_eq!(journal.card_day(Service::Sale, &card.token, 6).await.unwrap(), 1234);
+    assert_eq!(journal.card_day(Service::Sale, "another", 6).await.unwrap(), 0);
 }
