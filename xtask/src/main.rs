@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stderr, reason = "a command-line tool says what went wrong on stderr")]
 
+mod arm;
 mod cargo;
 mod checks;
 mod image;
@@ -23,9 +24,11 @@ cargo xtask COMMAND
   test [--fast]   what every change has to pass; --fast leaves out what takes minutes
   lint            format, clippy, documentation, dependencies
   bench           measure speed and size of the release build
-  image           build for ARM and make a disk image of it (as root)
+  image           build for ARM and make a disk image of it (as root); --arch armv7: build the 32-bit
+                  programs, weigh them, and start each under an emulator
   qemu up         boot that image in QEMU and leave it running; `qemu console`, `qemu down`
-  qemu test       boot it and check what only a whole system can show
+  qemu test       boot it and check what only a whole system can show, cut its power ten times
+  qemu power      only the power cuts; --seed N: only that one of the seeds 1 to 10, or of another seed
   yocto           write what is generated for the Yocto layers; --check: see that it and they hold
                   together; check --oe DIR: parse them in a build environment
   help            this text

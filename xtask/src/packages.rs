@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use crate::Result;
+use crate::arm::Arch;
 use crate::cargo::{run, shown};
 
 /// What a Debian package is needed for.
@@ -40,22 +41,40 @@ const QEMU: &[Package] = &[
     Package { name: "qemu-system-arm", purpose: "the machine" },
     Package { name: "dbus-daemon", purpose: "the buses of the virtual hardware" },
     Package { name: "util-linux", purpose: "setpriv, so that the machine leaves no process behind" },
+    Package { name: "e2fsprogs", purpose: "mke2fs and e2fsck, for the disk" },
 ];
 
 /// What making an image needs besides.
 const IMAGE: &[Package] = &[
-    Package { name: "rustc-web", purpose: "Debian's Rust, which has a standard library for arm64" },
+    Package { name: "mmdebstrap", purpose: "Debian's packages in the image" },
+    Package { name: "kmod", purpose: "depmod, for the kernel's modules" },
+    Package { name: "cpio", purpose: "the initrd" },
+    Package { name: "systemd", purpose: "systemctl and systemd-sysusers, which work on the image's files" },
+];
+
+/// What building for ARM needs.
+const RUST: &[Package] = &[
+    Package { name: "rustc-web", purpose: "Debian's Rust, which builds for ARM" },
     Package { name: "cargo-web", purpose: "the same" },
+];
+
+/// What building for aarch64 needs besides.
+const AARCH64: &[Package] = &[
     Package {
         name: "gcc-aarch64-linux-gnu",
         purpose: "linking for arm64, and the C parts of aws-lc and SQLite",
     },
     Package { name: "libc6-dev-arm64-cross", purpose: "the same" },
-    Package { name: "mmdebstrap", purpose: "Debian's packages in the image" },
-    Package { name: "kmod", purpose: "depmod, for the kernel's modules" },
-    Package { name: "cpio", purpose: "the initrd" },
-    Package { name: "e2fsprogs", purpose: "mke2fs, for the disk" },
-    Package { name: "systemd", purpose: "systemctl and systemd-sysusers, which work on the image's files" },
+];
+
+/// What building for armv7, and trying what was built, needs besides.
+const ARMV7: &[Package] = &[
+    Package {
+        name: "gcc-arm-linux-gnueabihf",
+        purpose: "linking for armhf, and the C parts of aws-lc and SQLite",
+    },
+    Package { name: "libc6-dev-armhf-cross", purpose: "the same" },
+    Package { name: "qemu-user-static", purpose: "starting the programs" },
 ];
 
 /// Installs what demo, up and bench miss.
@@ -78,20 +97,32 @@ pub(crate) fn for_qemu() -> Result {
     install(QEMU.iter())
 }
 
-/// Installs what `image` misses: tools, then the standard library for arm64 of the very version of rustc.
+/// Installs what `image` misses beside the compiler.
 pub(crate) fn for_image() -> Result {
-    const LIBRARY: &str = "libstd-rust-web-dev:arm64";
-    install(QEMU.iter().chain(IMAGE))?;
+    install(QEMU.iter().chain(IMAGE))
+}
+
+/// Installs what building for `arch` misses: tools, then the standard library of the very version of rustc, which apt
+/// does not see to.
+pub(crate) fn for_arm(arch: Arch) -> Result {
+    let (tools, library) = match arch {
+        Arch::Aarch64 => (AARCH64, "libstd-rust-web-dev:arm64"),
+        // Debian's armhf can't be counted on to be where arm64 is; its sources can.
+        Arch::Armv7 => (ARMV7, "rust-web-src"),
+    };
+    install(RUST.iter().chain(tools))?;
     let Some(compiler) = version("rustc-web") else { return Ok(()) };
-    if version(LIBRARY).is_some_and(|library| library == compiler) {
+    if version(library).is_some_and(|library| library == compiler) {
         return Ok(());
     }
-    println!("{LIBRARY} {compiler}, the standard library for arm64, will be installed with apt-get:");
-    let mut add = as_root("dpkg", &["--add-architecture", "arm64"])?;
-    println!("$ {}", shown(&add));
-    run(&mut add)?;
+    println!("{library} {compiler}, Rust's standard library, will be installed with apt-get:");
+    if arch == Arch::Aarch64 {
+        let mut add = as_root("dpkg", &["--add-architecture", "arm64"])?;
+        println!("$ {}", shown(&add));
+        run(&mut add)?;
+    }
     apt_get(&["update"])?;
-    apt_get(&["install", "--yes", "--no-install-recommends", &format!("{LIBRARY}={compiler}")])
+    apt_get(&["install", "--yes", "--no-install-recommends", &format!("{library}={compiler}")])
 }
 
 /// The version of a package that is installed.

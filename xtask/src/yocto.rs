@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
-use crate::cargo::{run, shown, workspace};
+use crate::cargo::{cargo, run, shown, workspace};
 use crate::packages;
 
 const RECIPE: &str = "yocto/meta-smartpos/recipes-smartpos/smartpos";
@@ -75,6 +75,8 @@ fn check() -> Result {
         }
     }
     packages::for_yocto()?;
+    // The recipe fetches every crate of the lock file, this build only those for its own platform.
+    announced(&mut cargo(&["fetch", "--locked"])?)?;
     let tools = Tools::installed()?;
     announced(tools.python().arg("yocto/tests/layers.py"))?;
     announced(&mut tools.oelint()?)

@@ -1,6 +1,8 @@
 """The layers parse, agree with each other, and install what config/install.manifest lists: `cargo xtask yocto --check`."""
 
 import hashlib
+import json
+import os
 import re
 import shlex
 import shutil
@@ -20,6 +22,15 @@ ROOT = bitbake.YOCTO.parent
 DISTRO = bitbake.YOCTO / "meta-smartpos-distro"
 BSP = bitbake.YOCTO / "meta-smartpos-bsp"
 
+# As cargo_common.bbclass has it: crates come from the folder that the fetcher fills, and from nowhere else.
+CARGO_CONFIG = """
+[source.bitbake]
+directory = "%s"
+[source.crates-io]
+replace-with = "bitbake"
+local-registry = "/nonexistent"
+"""
+
 # What only a developer's image may have.
 OPEN_DOORS = re.compile("debug|empty|allow-|dropbear|openssh|sshd|gdb|strace|ptest|tools-|dev-pkgs")
 
@@ -34,17 +45,24 @@ def manifest():
     return [row for row in rows(ROOT / "config/install.manifest") if row[0] != "-"]
 
 
+def downloaded_crates():
+    """The archives that cargo has downloaded on this machine: `cargo fetch --locked` sees to it that none is missing."""
+    home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
+    return sorted(home.glob("registry/cache/*/*.crate"))
+
+
 def table(name):
     """A users or groups table: name, then the other fields."""
     lines = (DISTRO / "files" / name).read_text().splitlines()
     return {fields[0]: fields[1:] for fields in (line.split(":") for line in lines)}
 
 
-def accounts(data, variable):
-    """The names that a recipe's USERADD_PARAM or GROUPADD_PARAM create."""
+def accounts(data, variable, option):
+    """What a recipe's USERADD_PARAM or GROUPADD_PARAM create: names and their ids."""
     packages = (data.getVar("USERADD_PACKAGES") or "").split()
     commands = ";".join(data.getVar("%s:%s" % (variable, package)) or "" for package in packages)
-    return {words[-1] for words in map(str.split, commands.split(";")) if words}
+    found = [words for words in map(str.split, commands.split(";")) if words]
+    return {words[-1]: words[words.index(option) + 1] for words in found}
 
 
 class Layers(unittest.TestCase):
@@ -87,6 +105,34 @@ class Layers(unittest.TestCase):
         expected = {package["checksum"] for package in lock if "checksum" in package}
         self.assertEqual({bitbake.bb.fetch2.FetchData(uri, self.smartpos).sha256_expected for uri in crates}, expected)
 
+    def test_all_crates_resolve_from_what_the_recipe_fetches(self):
+        crates = [uri for uri in self.smartpos.getVar("SRC_URI").split() if uri.startswith("crate://")]
+        with tempfile.TemporaryDirectory() as folder:
+            downloads, sources = Path(folder, "downloads"), Path(folder, "sources")
+            home = sources / "cargo_home"
+            for directory in (downloads, home / "bitbake"):
+                directory.mkdir(parents=True)
+            for archive in downloaded_crates():
+                (downloads / archive.name).symlink_to(archive)
+            # bitbake's own fetcher compares each archive with its checksum, and unpacks it as do_unpack does.
+            data = self.smartpos.createCopy()
+            data.setVar("DL_DIR", str(downloads))
+            data.setVar("BB_NO_NETWORK", "1")
+            fetcher = bitbake.bb.fetch2.Fetch(crates, data)
+            fetcher.download()
+            fetcher.unpack(str(sources))
+
+            (home / "config.toml").write_text(CARGO_CONFIG % (home / "bitbake"))
+            command = [os.environ.get("CARGO", "cargo"), "metadata", "--frozen", "--format-version", "1"]
+            cargo = subprocess.run(
+                command, cwd=ROOT, env={**os.environ, "CARGO_HOME": str(home)}, capture_output=True, text=True
+            )
+            self.assertEqual(cargo.returncode, 0, cargo.stderr)
+            resolved = [Path(package["manifest_path"]) for package in json.loads(cargo.stdout)["packages"]]
+            foreign = [path for path in resolved if not path.is_relative_to(ROOT)]
+            self.assertEqual(len(foreign), len(crates))
+            self.assertEqual([path for path in foreign if not path.is_relative_to(home / "bitbake")], [])
+
     def test_do_install_installs_what_the_manifest_lists_and_each_file_is_in_its_package(self):
         with tempfile.TemporaryDirectory() as folder:
             source, build, image = (Path(folder, name) for name in ("source", "build", "image"))
@@ -118,8 +164,8 @@ class Layers(unittest.TestCase):
         wanted = {"u": {}, "g": {}}
         for kind, name, number, *_ in rows(ROOT / "systemd/sysusers.d/smartpos.conf"):
             wanted[kind][name] = number
-        self.assertEqual(accounts(self.smartpos, "USERADD_PARAM"), set(wanted["u"]))
-        self.assertEqual(accounts(self.smartpos, "GROUPADD_PARAM"), set(wanted["g"]))
+        self.assertEqual(accounts(self.smartpos, "USERADD_PARAM", "--uid"), wanted["u"])
+        self.assertEqual(accounts(self.smartpos, "GROUPADD_PARAM", "--gid"), wanted["g"])
         users, groups = table("smartpos-passwd"), table("smartpos-group")
         for name, number in wanted["u"].items():
             self.assertEqual((users[name][1], groups[name][1]), (number, number), name)
@@ -153,6 +199,12 @@ class Layers(unittest.TestCase):
         for file in bitbake.files("boot.cmd"):
             named |= set(re.findall(r"setenv kernel ([a-z-]+)()", file.read_text()))
         self.assertEqual({first or second for first, second in named} | {"boot"}, partitions)
+
+    def test_a_slot_is_marked_good_after_every_daemon_has_come_up(self):
+        daemons = {row[3].removeprefix("/usr/bin/") + ".service" for row in manifest() if row[3].startswith("/usr/bin/smartpos-")}
+        [drop_in] = bitbake.files("boot-complete.conf")
+        lines = dict(line.split("=", 1) for line in drop_in.read_text().splitlines() if "=" in line)
+        self.assertEqual({name: set(units.split()) for name, units in lines.items()}, {"Requires": daemons, "After": daemons})
 
     def test_scripts_of_the_shell_have_no_syntax_error(self):
         for file in bitbake.files("verity"):

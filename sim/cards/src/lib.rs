@@ -1,5 +1,5 @@
-//! Virtual EMV cards, for the virtual secure module (which puts them into its slot) and the virtual acquirer
-//! (which is their issuer).
+//! Virtual EMV cards, for the virtual secure module and the virtual smart-card reader (which put them into their
+//! slots) and the virtual acquirer (which is their issuer).
 //!
 //! A card is real as far as a terminal can tell: it holds keys, signs with certificates of a test certification
 //! authority, keeps counters, checks what it is sent and in what order, and its cryptograms are those that the
@@ -9,6 +9,7 @@ mod apdu;
 mod applet;
 mod card;
 mod certificate;
+mod drawer;
 mod files;
 mod hexadecimal;
 mod profile;
@@ -16,6 +17,7 @@ mod scheme;
 
 pub use applet::seal_script;
 pub use card::Card;
+pub use drawer::Drawer;
 pub use profile::{Profile, names, profiles};
 pub use scheme::capks_toml;
 

@@ -17,8 +17,10 @@ const MAX_LINE: u64 = 4 << 20;
 /// The parts of the virtual terminal, each with the first words of the commands that it answers.
 pub const PARTS: &[(&str, &[&str])] = &[
     ("module", &["card", "pin", "module"]),
+    ("reader", &["reader"]),
     ("printer", &["paper", "printer"]),
     ("acquirer", &["host", "ledger"]),
+    ("disk", &["disk"]),
 ];
 
 /// What a part answers.

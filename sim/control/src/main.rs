@@ -27,6 +27,13 @@ simctl [--json] [--dir DIR] COMMAND
   module reset          cut the module's power for a moment
   module status         keys, slot, PIN pad
 
+  reader insert NAME    put a card into the USB reader, where there is one (the machine of QEMU)
+  reader remove         pull it out
+  reader silent         commands to the card are not answered any more
+  reader garbage        they are answered with what is no answer
+  reader truthful       they are answered again (the start)
+  reader status         what is in it
+
   paper out             the roll ends
   paper load            a new roll
   paper near-end        the sensor sees the end of the roll coming
@@ -65,6 +72,11 @@ simctl [--json] [--dir DIR] COMMAND
 
   ledger                what the host has booked
   ledger batch NUMBER   what it has booked in one batch
+
+  disk cut SEED         cut the power; the seed says what of the unflushed writes is kept, lost or torn
+  disk cut-after STEPS SEED
+                        the same, after so many more writes and flushes
+  disk status           what is not flushed; the disk is that of the power cuts in QEMU
 
   help                  this text
 

@@ -1,52 +1,49 @@
 //! The card slot (ISO/IEC 7816-3), with a virtual card in it or none.
 
-use std::collections::HashMap;
-
 use link::{Event, Refusal};
-use sim_cards::Card;
+use sim_cards::{Card, Drawer};
 use zeroize::Zeroizing;
 
 use crate::{Refused, refused};
 
-/// The slot, and what the cards that were in it remember.
-#[derive(Default)]
+/// The slot, and the drawer that its cards come from.
 pub(crate) struct CardSlot {
+    drawer: Drawer,
     inserted: Option<Inserted>,
-    /// The application transaction counter of each card that left: a host refuses one that comes twice.
-    counters: HashMap<String, u16>,
 }
 
 struct Inserted {
-    name: String,
     card: Card,
     powered: bool,
 }
 
 impl CardSlot {
-    /// The name of the card in the slot.
-    pub(crate) fn card(&self) -> Option<&str> {
-        self.inserted.as_ref().map(|inserted| inserted.name.as_str())
+    /// An empty slot.
+    pub(crate) fn new(drawer: Drawer) -> Self {
+        Self { drawer, inserted: None }
     }
 
-    /// Puts a card in, if the slot is free.
-    pub(crate) fn insert(&mut self, name: &str, card: Card) -> bool {
-        let free = self.inserted.is_none();
-        if free {
-            self.inserted = Some(Inserted { name: name.to_owned(), card, powered: false });
+    /// The name of the card in the slot.
+    pub(crate) fn card(&self) -> Option<&str> {
+        self.inserted.as_ref().map(|inserted| inserted.card.profile().name.as_str())
+    }
+
+    /// Takes a card from the drawer and puts it in; the error is for the tester.
+    pub(crate) fn insert(&mut self, name: &str) -> Result<(), String> {
+        if self.inserted.is_some() {
+            return Err("a card is in the slot; say `card remove` first".to_owned());
         }
-        free
+        let card = self.drawer.take(name);
+        let card = card.map_err(|error| format!("{error}; `card list` shows the cards"))?;
+        self.inserted = Some(Inserted { card, powered: false });
+        Ok(())
     }
 
     /// Takes the card out, and returns its name.
     pub(crate) fn remove(&mut self) -> Option<String> {
-        let inserted = self.inserted.take()?;
-        self.counters.insert(base(&inserted.name).to_owned(), inserted.card.atc());
-        Some(inserted.name)
-    }
-
-    /// The counter of a card that was in the slot before.
-    pub(crate) fn counter(&self, name: &str) -> Option<u16> {
-        self.counters.get(base(name)).copied()
+        let Inserted { card, .. } = self.inserted.take()?;
+        self.drawer.put_back(&card);
+        Some(card.profile().name.clone())
     }
 
     /// Powers the card up, or resets it: the answer to reset.
@@ -92,9 +89,4 @@ impl CardSlot {
     fn inserted(&mut self) -> Result<&mut Inserted, Refused> {
         self.inserted.as_mut().ok_or_else(|| (Refusal::NoCard, "no card is in the slot".to_owned()))
     }
-}
-
-/// The card's name without its parameter: `removed-early:3` and `removed-early:4` are one card.
-fn base(name: &str) -> &str {
-    name.split(':').next().unwrap_or(name)
 }

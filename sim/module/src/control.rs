@@ -14,18 +14,19 @@ const CARD_HELP: &str = "say `card insert NAME`, `card remove`, `card list` or `
 const PIN_HELP: &str = "say `pin DIGITS`, `pin enter`, `pin cancel`, `pin timeout` or `pin clear`";
 const MODULE_HELP: &str = "say `module tamper`, `module reset` or `module status`";
 
-/// Carries out the words of one command. `tmk` reads the master key, which a reset loads again; `atc` is the
-/// transaction counter that an inserted card begins with.
+/// Carries out the words of one command. `tmk` reads the master key, which a reset loads again.
 pub fn command(
     device: &RefCell<Device>,
     words: &[String],
     tmk: impl FnOnce() -> Result<TdesKey, String>,
-    atc: u16,
 ) -> Reply {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut device = device.borrow_mut();
     match words.as_slice() {
-        ["card", "insert", name] => insert(&mut device, name, atc),
+        ["card", "insert", name] => match device.insert(name) {
+            Ok(()) => Reply::ok(format!("{name} is in")),
+            Err(reason) => Reply::refused(reason),
+        },
         ["card", "remove"] => match device.remove() {
             Some(name) => Reply::ok(format!("{name} is out")),
             None => Reply::refused("no card is in the slot"),
@@ -57,19 +58,6 @@ pub fn command(
         },
         ["module", "status"] => module_status(&device),
         _ => Reply::refused(MODULE_HELP),
-    }
-}
-
-fn insert(device: &mut Device, name: &str, atc: u16) -> Reply {
-    let atc = device.slot.counter(name).map_or(atc, |last| last.max(atc));
-    let card = match sim_cards::load_with_atc(name, atc) {
-        Ok(card) => card,
-        Err(error) => return Reply::refused(format!("{error}; `card list` shows the cards")),
-    };
-    if device.insert(name, card) {
-        Reply::ok(format!("{name} is in"))
-    } else {
-        Reply::refused("a card is in the slot; say `card remove` first")
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keys::{Pan, TdesKey, mac, track2};
 use link::{Event, Refusal, Request, Response, Status};
-use sim_cards::Card;
+use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
 use crate::card_slot::CardSlot;
@@ -28,14 +28,14 @@ pub struct Device {
 }
 
 impl Device {
-    /// A module that has just started, with its master key. `boot` is a random number.
+    /// A module that has just started, with its master key and a drawer of cards beside it. `boot` is a random number.
     #[must_use]
-    pub fn new(tmk: TdesKey, boot: u32) -> Self {
+    pub fn new(tmk: TdesKey, boot: u32, drawer: Drawer) -> Self {
         Self {
             boot,
             keys: KeySlots::new(tmk, token_key()),
             tampered: false,
-            slot: CardSlot::default(),
+            slot: CardSlot::new(drawer),
             pad: PinPad::default(),
             events: Vec::new(),
         }
@@ -88,13 +88,11 @@ impl Device {
         self.keys.loaded()
     }
 
-    /// Puts a card in; false if there is one already.
-    pub(crate) fn insert(&mut self, name: &str, card: Card) -> bool {
-        let inserted = self.slot.insert(name, card);
-        if inserted {
-            self.events.push(Event::CardInserted { slot: 0 });
-        }
-        inserted
+    /// Puts a card in; the error is for the tester.
+    pub(crate) fn insert(&mut self, name: &str) -> Result<(), String> {
+        self.slot.insert(name)?;
+        self.events.push(Event::CardInserted { slot: 0 });
+        Ok(())
     }
 
     /// Takes the card out, and returns its name.
@@ -116,9 +114,12 @@ impl Device {
 
     /// Services and starts the module anew: with its master key and without working keys. A card stays in.
     pub(crate) fn reset(&mut self, tmk: TdesKey) {
-        let slot = std::mem::take(&mut self.slot);
-        *self = Self { slot, ..Self::new(tmk, self.boot.wrapping_add(1)) };
+        self.boot = self.boot.wrapping_add(1);
+        self.keys = KeySlots::new(tmk, token_key());
+        self.tampered = false;
         self.slot.power_off();
+        self.pad = PinPad::default();
+        self.events.clear();
     }
 
     fn carry_out(&mut self, request: Request, now: Duration) -> Result<Response, Refused> {

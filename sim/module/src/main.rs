@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use keys::TdesKey;
+use sim_cards::Drawer;
 use sim_module::{Device, command, pty, serve};
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
@@ -46,11 +47,12 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let device = Rc::new(RefCell::new(Device::new(master_key(&arguments.tmk)?, getrandom::u32()?)));
-    let counter = first_counter()?;
+    let drawer = Drawer::new(getrandom::u32()?);
+    let device = Device::new(master_key(&arguments.tmk)?, getrandom::u32()?, drawer);
+    let device = Rc::new(RefCell::new(device));
     let changed = Rc::new(Notify::new());
     let control = sim_control::serve(&arguments.control, "module", async |words| {
-        let reply = command(&device, &words, || master_key(&arguments.tmk), counter);
+        let reply = command(&device, &words, || master_key(&arguments.tmk));
         changed.notify_one();
         reply
     });
@@ -116,12 +118,6 @@ fn master_key(file: &Path) -> Result<TdesKey, String> {
     let text = std::fs::read_to_string(file).map(Zeroizing::new);
     let text = text.map_err(|error| format!("the master key {}: {error}", file.display()))?;
     TdesKey::from_hex(&text).map_err(|error| format!("the master key {}: {error}", file.display()))
-}
-
-/// Where the cards' transaction counters begin. Cards forget theirs when the module is started anew, and the host
-/// refuses one that comes twice: a random one, with room above it, has hardly been used before.
-fn first_counter() -> Result<u16, getrandom::Error> {
-    Ok(u16::try_from(getrandom::u32()? & 0x7FFF).unwrap_or_default())
 }
 
 fn say_ready() -> std::io::Result<()> {

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use crate::error::{Error, Result};
 
-/// The longest output of a command, in bytes.
-const MAX_OUTPUT: u64 = 1 << 20;
+/// The longest output of a command or content of a file, in bytes.
+const MAX_OUTPUT: u64 = 16 << 20;
 
 /// How long a command may take; every instruction of the guest is emulated.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -58,12 +58,29 @@ impl Agent {
 
     /// [`run`](Agent::run) with a limit of its own.
     pub(crate) async fn run_within(&mut self, limit: Duration, command: &str) -> Result<Done> {
+        let (status, output) = self.exchange_within(limit, command).await?;
+        Ok(Done { status, output: String::from_utf8_lossy(&output).into_owned() })
+    }
+
+    /// What a file holds.
+    pub(crate) async fn file(&mut self, path: &str) -> Result<Vec<u8>> {
+        let command = format!("cat {path}");
+        match self.exchange_within(LIMIT, &command).await? {
+            (0, content) => Ok(content),
+            (status, output) => {
+                let output = String::from_utf8_lossy(&output).into_owned();
+                Err(Error::Guest { command, status, output })
+            }
+        }
+    }
+
+    async fn exchange_within(&mut self, limit: Duration, command: &str) -> Result<(i32, Vec<u8>)> {
         timeout(limit, self.exchange(command))
             .await
             .map_err(|_| Error::Agent(format!("`{command}` was not answered within {} s", limit.as_secs())))?
     }
 
-    async fn exchange(&mut self, command: &str) -> Result<Done> {
+    async fn exchange(&mut self, command: &str) -> Result<(i32, Vec<u8>)> {
         let broken = |error: std::io::Error| match error.kind() {
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => gone(),
             _ => Error::Agent(error.to_string()),
@@ -86,7 +103,7 @@ impl Agent {
         }
         let mut output = Vec::new();
         (&mut self.stream).take(length).read_to_end(&mut output).await.map_err(broken)?;
-        Ok(Done { status, output: String::from_utf8_lossy(&output).into_owned() })
+        Ok((status, output))
     }
 }
 

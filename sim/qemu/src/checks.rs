@@ -1,6 +1,12 @@
 //! `test`: what only a whole system can show, read from the guest's kernel and service manager, not from unit files.
 
 mod faults;
+mod idle;
+mod keypad;
+mod network;
+mod power;
+mod reader;
+mod sandbox;
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +22,7 @@ use zbus::{OwnedVariant, Variant};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::lock;
-use crate::machine::Machine;
+use crate::machine::{Disk, Machine};
 use crate::report;
 
 /// A daemon, its user's id, and whether it may reach a network.
@@ -36,30 +42,63 @@ const RECEIPT_LIMIT: Duration = Duration::from_secs(60);
 /// How a program is run as an app: the user of `board/usr/lib/sysusers.d/board.conf`.
 const AS_APP: &str = "setpriv --reuid=app-shop --regid=smartpos-app --clear-groups --";
 
-/// Boots a machine below `folder` and checks it.
+/// The card of the sales, and its PIN.
+const CARD: &str = "unionpay-debit-pin";
+const PIN: &str = "123456";
+
+/// Boots a machine below `folder` and checks it, then another one whose power is cut.
 ///
 /// # Errors
 /// When it does not boot, when it can't be asked, or when a check failed; those are printed.
 pub(crate) async fn all(image: &Image, folder: &Path) -> Result {
     let _lock = lock::take(&folder.join("machine.lock"))?.map_err(Error::Running)?;
-    let mut machine = Machine::start(image, folder).await?;
+    verdict(system(image, folder).await? + power::ten_cuts(image, folder).await?)
+}
+
+/// The power cuts alone, or that of one seed.
+///
+/// # Errors
+/// As [`all`].
+pub(crate) async fn power(image: &Image, folder: &Path, seed: Option<u64>) -> Result {
+    let _lock = lock::take(&folder.join("machine.lock"))?.map_err(Error::Running)?;
+    verdict(match seed {
+        None => power::ten_cuts(image, folder).await?,
+        Some(seed) => power::one_cut(image, folder, seed).await?,
+    })
+}
+
+fn verdict(failed: usize) -> Result {
+    if failed == 0 { Ok(()) } else { Err(Error::Checks(failed)) }
+}
+
+/// The checks of a machine with power; returns how many failed.
+async fn system(image: &Image, folder: &Path) -> Result<usize> {
+    if let Some(warning) = image.warning(Path::new(""))? {
+        println!("{warning}");
+    }
+    let mut machine = Machine::start(image, folder, Disk::Forgetful).await?;
     println!("{}\n", report::boot(&mut machine).await?);
     let mut checks = Checks { machine, failed: 0 };
     checks.units().await?;
     for (daemon, user, network) in DAEMONS {
         checks.confinement(daemon, user, network).await?;
     }
-    checks.apps().await?;
     checks.memory().await?;
+    let idle = checks.idle().await?;
+    checks.sandboxes().await?;
+    checks.slept(&idle).await?;
+    checks.apps().await?;
     checks.sale().await?;
+    checks.keypad().await?;
     checks.errors().await?;
+    checks.reader().await?;
     checks.killed().await?;
     checks.hung().await?;
     checks.network_cut().await?;
     checks.disk_full().await?;
     let Checks { machine, failed } = checks;
     machine.stop().await?;
-    if failed == 0 { Ok(()) } else { Err(Error::Checks(failed)) }
+    Ok(failed)
 }
 
 struct Checks {
@@ -179,8 +218,8 @@ impl Checks {
 
     /// A sale by chip and PIN, with the receipt on the virtual printer and the same story on both sides.
     async fn sale(&mut self) -> Result {
-        self.machine.hardware.simctl(&["card", "insert", "unionpay-debit-pin"]).await?;
-        self.machine.hardware.simctl(&["pin", "123456"]).await?;
+        self.machine.hardware.simctl(&["card", "insert", CARD]).await?;
+        self.type_pin().await?;
         self.succeeds("posctl sale 12.34 is approved", "posctl sale 12.34").await?;
         let file = self.machine.hardware.layout().paper().join("receipt-0001.txt");
         let receipt = async {

@@ -21,6 +21,9 @@ pub(crate) enum Error {
     /// There is no image yet.
     #[error("{} is missing; `cargo xtask image` makes it", .0.display())]
     NoImage(PathBuf),
+    /// What is to be cut by.
+    #[error("`{0}` is no seed: a number from 0 on")]
+    Seed(String),
     /// Another machine runs here.
     #[error("a machine is running here already (process {0}); `cargo xtask qemu down` ends it")]
     Running(String),
@@ -39,6 +42,9 @@ pub(crate) enum Error {
     /// A command in the guest failed.
     #[error("`{command}` in the guest failed ({status}):\n{output}")]
     Guest { command: String, status: i32, output: String },
+    /// The terminal's journal, read outside.
+    #[error("the journal: {0}")]
+    Journal(#[from] sqlx::Error),
     /// The virtual hardware.
     #[error("{0}")]
     Hardware(#[from] sim_terminal::Error),

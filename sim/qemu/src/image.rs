@@ -7,6 +7,7 @@ mod manifest;
 mod modules;
 mod packages;
 mod root;
+mod sources;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,20 @@ impl Image {
         if disk.exists() { Ok(()) } else { Err(Error::NoImage(disk)) }
     }
 
+    /// A sentence for who starts an image that was made of other sources than those of `workspace`.
+    pub(crate) fn warning(&self, workspace: &Path) -> Result<Option<String>> {
+        let changed = sources::changed(workspace, &self.sources())?;
+        Ok(changed.map(|file| {
+            format!(
+                "The image was made of other sources than these ({file}); `cargo xtask image` makes it anew."
+            )
+        }))
+    }
+
+    fn sources(&self) -> PathBuf {
+        self.folder.join("sources.txt")
+    }
+
     /// Makes all of it, from the files of `workspace` and the ARM programs in `programs`.
     pub(crate) fn make(&self, workspace: &Path, programs: &Path) -> Result {
         fs::create_dir_all(&self.folder).map_err(Error::file(&self.folder))?;
@@ -83,6 +98,7 @@ impl Image {
         root::configure(&root, workspace, &self.pki())?;
 
         say("the disk");
+        sources::record(workspace, &self.sources())?;
         self.make_disk(&root)
     }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ use crate::agent::Agent;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::monitor::Monitor;
+use crate::reader;
+use crate::tool;
 
 const QEMU: &str = "qemu-system-aarch64";
 
@@ -36,29 +39,53 @@ pub(crate) struct Machine {
     /// From power-on until everything was started.
     pub(crate) boot_time: Duration,
     qemu: Child,
+    image: Image,
     folder: PathBuf,
+}
+
+/// What becomes of what a machine writes to its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// It is forgotten when the machine ends. Nothing is lost before that: there is no power to cut.
+    Forgetful,
+    /// It is kept as a disk with a write cache keeps it: `smartpos-sim-disk`, at the price of some speed.
+    Lossy,
 }
 
 impl Machine {
     /// Starts a new terminal with an `image`, and waits until it takes payments. Its records are below `folder`;
-    /// those of an earlier run are removed. What it writes to its disk is forgotten.
-    pub(crate) async fn start(image: &Image, folder: &Path) -> Result<Machine> {
+    /// those of an earlier run are removed.
+    pub(crate) async fn start(image: &Image, folder: &Path, disk: Disk) -> Result<Machine> {
         image.must_exist()?;
-        let hardware = hardware(image, &folder.join("terminal")).await?;
-        let command = command(image, &hardware, folder)?;
-        let begin = Instant::now();
-        let mut qemu = start_qemu(command, folder)?;
-        let agent = tokio::select! {
-            agent = boot(&hardware) => agent,
-            _ = qemu.wait() => Err(Error::Agent(format!("{QEMU} ended: {}", qemu_log(folder)))),
-        };
-        let agent = agent.map_err(|error| Error::Machine {
-            reason: format!("the machine did not come up: {error}"),
-            console: last_lines(&console(folder)),
-        })?;
-        let boot_time = begin.elapsed();
-        let monitor = Monitor::connect(&monitor_socket(&hardware)).await?;
-        Ok(Machine { hardware, agent, monitor, boot_time, qemu, folder: folder.to_path_buf() })
+        let hardware = hardware(image, &folder.join("terminal"), disk).await?;
+        let Power { agent, monitor, boot_time, qemu } = power_on(image, &hardware, folder).await?;
+        let (image, folder) = (image.clone(), folder.to_path_buf());
+        Ok(Machine { hardware, agent, monitor, boot_time, qemu, image, folder })
+    }
+
+    /// Ends the machine as it is, when its disk has lost power. The module and the printer have theirs from the terminal.
+    pub(crate) async fn power_off(&mut self) -> Result {
+        // It fails only for a process that has ended already.
+        let _ = self.qemu.kill().await;
+        for device in ["module", "printer"] {
+            self.hardware.simctl(&[device, "reset"]).await?;
+        }
+        Ok(())
+    }
+
+    /// Gives power to a machine that has none, and waits until the terminal takes payments again.
+    pub(crate) async fn power_on(&mut self) -> Result {
+        let power = power_on(&self.image, &self.hardware, &self.folder).await?;
+        (self.agent, self.monitor, self.qemu) = (power.agent, power.monitor, power.qemu);
+        self.boot_time = power.boot_time;
+        Ok(())
+    }
+
+    /// All that the guest's console has said since power was on.
+    pub(crate) fn console(&self) -> Result<String> {
+        let file = console(&self.folder);
+        let text = fs::read(&file).map_err(Error::file(&file))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Waits until the machine has ended by itself.
@@ -69,12 +96,15 @@ impl Machine {
 
     /// Powers the machine off and ends the virtual hardware.
     pub(crate) async fn stop(mut self) -> Result {
+        self.shut_down().await?;
+        Ok(self.hardware.stop().await?)
+    }
+
+    /// Lets the guest end its work and power off.
+    pub(crate) async fn shut_down(&mut self) -> Result {
         self.agent.run("systemctl poweroff --no-block").await?;
         let off = timeout(OFF_LIMIT, self.qemu.wait()).await;
-        if off.is_err() {
-            return Err(self.error("the machine does not power off"));
-        }
-        Ok(self.hardware.stop().await?)
+        if off.is_err() { Err(self.error("the machine does not power off")) } else { Ok(()) }
     }
 
     fn error(&self, reason: &str) -> Error {
@@ -82,8 +112,40 @@ impl Machine {
     }
 }
 
-/// The virtual module, printer and acquirer. The acquirer's certificates are those that the image was made with.
-async fn hardware(image: &Image, folder: &Path) -> Result<Terminal> {
+/// What a machine has only while it has power.
+struct Power {
+    agent: Agent,
+    monitor: Monitor,
+    boot_time: Duration,
+    qemu: Child,
+}
+
+async fn power_on(image: &Image, hardware: &Terminal, folder: &Path) -> Result<Power> {
+    // QEMU makes its sockets anew; until then nobody may take the old ones for them.
+    for socket in [agent_socket(hardware), monitor_socket(hardware)] {
+        match fs::remove_file(&socket) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::file(&socket)(error)),
+            _ => {}
+        }
+    }
+    let command = command(image, hardware, folder)?;
+    let begin = Instant::now();
+    let mut qemu = start_qemu(command, folder)?;
+    let agent = tokio::select! {
+        agent = boot(hardware) => agent,
+        _ = qemu.wait() => Err(Error::Agent(format!("{QEMU} ended: {}", qemu_log(folder)))),
+    };
+    let agent = agent.map_err(|error| Error::Machine {
+        reason: format!("the machine did not come up: {error}"),
+        console: last_lines(&console(folder)),
+    })?;
+    let boot_time = begin.elapsed();
+    let monitor = Monitor::connect(&monitor_socket(hardware)).await?;
+    Ok(Power { agent, monitor, boot_time, qemu })
+}
+
+/// The virtual module, card, printer and acquirer. The acquirer's certificates are those that the image was made with.
+async fn hardware(image: &Image, folder: &Path, disk: Disk) -> Result<Terminal> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::file(folder))?;
     }
@@ -93,7 +155,23 @@ async fn hardware(image: &Image, folder: &Path) -> Result<Terminal> {
         let entry = entry.map_err(Error::file(&image.pki()))?;
         fs::copy(entry.path(), pki.join(entry.file_name())).map_err(Error::file(&entry.path()))?;
     }
-    Ok(Terminal::builder(folder).daemons(&[]).start().await?)
+    let hardware = Terminal::builder(folder).daemons(&[]).reader();
+    if disk == Disk::Forgetful {
+        return Ok(hardware.start().await?);
+    }
+    let medium = medium(folder);
+    tool::run(
+        std::process::Command::new("cp")
+            .args(["--reflink=auto", "--sparse=always"])
+            .arg(image.disk())
+            .arg(&medium),
+    )?;
+    Ok(hardware.disk(medium).start().await?)
+}
+
+/// What a lossy disk keeps, below the folder of the virtual hardware.
+pub(crate) fn medium(folder: &Path) -> PathBuf {
+    folder.join("disk.ext4")
 }
 
 /// Waits until the guest has started all that it starts.
@@ -164,7 +242,13 @@ fn command(image: &Image, hardware: &Terminal, folder: &Path) -> Result<Command>
     command.arg("-append").arg(format!(
         "console=ttyAMA0 quiet TERM=dumb mitigations=off audit=0 nokaslr smartpos.host=10.0.2.2:{port}"
     ));
-    command.arg("-drive").arg(with("if=none,id=disk,format=raw,snapshot=on,file=", &image.disk()));
+    command.arg("-drive").arg(match hardware.pid(Part::Disk) {
+        None => with("if=none,id=disk,format=raw,snapshot=on,file=", &image.disk()),
+        Some(_) => with(
+            "if=none,id=disk,format=raw,file.driver=nbd,file.server.type=unix,file.server.path=",
+            &layout.socket(Part::Disk),
+        ),
+    });
     command.args(["-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"]);
     command.args(["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
     command.arg("-chardev").arg({
@@ -181,17 +265,23 @@ fn command(image: &Image, hardware: &Terminal, folder: &Path) -> Result<Command>
     command.args(["-device", "virtio-serial-pci"]);
     command.args(["-device", "virtserialport,chardev=agent,name=org.smartpos.agent"]);
     // The places are those of board/etc/udev/rules.d.
+    command.args(["-device", "virtio-keyboard-pci,addr=0x12"]);
     for (part, place) in [(Part::Module, "0x10"), (Part::Printer, "0x11")] {
         command
             .arg("-chardev")
             .arg(with(&format!("socket,id={part},reconnect=1,path="), &layout.socket(part)));
         command.arg("-device").arg(format!("pci-serial,chardev={part},addr={place}"));
     }
+    command.args(["-device", reader::CONTROLLER]);
+    command.arg("-chardev").arg(with(reader::CHARDEV, &layout.socket(Part::Reader)));
+    for device in reader::devices() {
+        command.arg("-device").arg(device.to_string());
+    }
     Ok(command)
 }
 
-/// All that the guest's console has said.
-pub(crate) fn console(folder: &Path) -> PathBuf {
+/// All that the guest's console has said since power was on.
+fn console(folder: &Path) -> PathBuf {
     folder.join("console.log")
 }
 
@@ -223,7 +313,8 @@ mod tests {
     #[tokio::test]
     async fn a_machine_without_an_image_says_what_makes_one() {
         let folder = tempfile::tempdir().unwrap();
-        let error = Machine::start(&Image::at(folder.path()), folder.path()).await.unwrap_err();
+        let error =
+            Machine::start(&Image::at(folder.path()), folder.path(), Disk::Forgetful).await.unwrap_err();
         assert!(error.to_string().contains("cargo xtask image"), "{error}");
     }
 }

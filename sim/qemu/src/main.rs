@@ -11,6 +11,7 @@ mod image;
 mod lock;
 mod machine;
 mod monitor;
+mod reader;
 mod report;
 mod table;
 mod tool;
@@ -30,7 +31,9 @@ smartpos-qemu COMMAND
   up               boot a terminal and leave it running; run/qemu/machine.env says how to reach its hardware
   console          root's shell on its serial console
   down             end it
-  test             boot a terminal and check what only a whole system can show
+  test             boot a terminal and check what only a whole system can show; cut the power of another ten times
+  power            only the power cuts, which have the seeds 1 to 10
+  power --seed N   only one
 ";
 
 /// The folder of all that a machine leaves behind.
@@ -66,6 +69,11 @@ async fn main() -> ExitCode {
         ["console"] => control().and_then(|folder| console::join(&folder)),
         ["down"] => up::down(run).await,
         ["test"] => unless_interrupted(checks::all(&image(), Path::new(TEST))).await,
+        ["power"] => unless_interrupted(checks::power(&image(), Path::new(TEST), None)).await,
+        ["power", "--seed", seed] => match seed.parse() {
+            Ok(seed) => unless_interrupted(checks::power(&image(), Path::new(TEST), Some(seed))).await,
+            Err(_) => Err(Error::Seed((*seed).to_owned())),
+        },
         _ => {
             eprint!("`{}` is not understood.\n\n{HELP}", words.join(" "));
             return ExitCode::from(2);

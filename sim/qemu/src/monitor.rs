@@ -28,6 +28,22 @@ impl Monitor {
         self.execute("set_link", json!({ "name": "net", "up": plugged })).await
     }
 
+    /// Plugs a device in, as `-device` describes it.
+    pub(crate) async fn plug(&mut self, device: Value) -> Result {
+        self.execute("device_add", device).await
+    }
+
+    /// Pulls out the device with this id, and what is plugged into it.
+    pub(crate) async fn unplug(&mut self, id: &str) -> Result {
+        self.execute("device_del", json!({ "id": id })).await
+    }
+
+    /// Presses and releases a key, by its name on QEMU's keyboard (`QKeyCode`).
+    pub(crate) async fn press(&mut self, key: &str) -> Result {
+        let keys = json!([{ "type": "qcode", "data": key }]);
+        self.execute("send-key", json!({ "keys": keys })).await
+    }
+
     async fn execute(&mut self, command: &str, arguments: Value) -> Result {
         let broken = |error: std::io::Error| Error::Monitor(error.to_string());
         let request = json!({ "execute": command, "arguments": arguments });

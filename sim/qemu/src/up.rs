@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::lock;
-use crate::machine::Machine;
+use crate::machine::{Disk, Machine};
 use crate::report;
 
 /// The command by which `up` starts itself again.
@@ -81,8 +81,11 @@ pub(crate) async fn serve(image: &Image, folder: &Path) -> Result {
     });
     let mut terminate = terminate.map_err(Error::file(Path::new("signals")))?;
     let _lock = lock::take(&lock_file(folder))?.map_err(Error::Running)?;
+    if let Some(warning) = image.warning(Path::new(""))? {
+        println!("{warning}");
+    }
     let mut machine = tokio::select! {
-        machine = Machine::start(image, folder) => machine?,
+        machine = Machine::start(image, folder, Disk::Forgetful) => machine?,
         _ = terminate.recv() => return Ok(()),
     };
     println!("{}", report::boot(&mut machine).await?);

@@ -11,10 +11,14 @@ pub enum Part {
     AppBus,
     /// The virtual secure module, with PIN pad and a drawer of cards.
     Module,
+    /// The virtual card in the USB reader of a machine in QEMU; no other terminal has one.
+    Reader,
     /// The virtual printer.
     Printer,
     /// The virtual acquirer host.
     Acquirer,
+    /// The virtual disk of a machine in QEMU; no other terminal has one.
+    Disk,
     /// `smartpos-cardd`.
     Cardd,
     /// `smartpos-printerd`.
@@ -24,7 +28,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// All, in the order in which they are started.
+    /// Those of every terminal, in the order in which they are started.
     pub const ALL: [Part; 8] = [
         Part::SystemBus,
         Part::AppBus,
@@ -46,8 +50,10 @@ impl Part {
             Part::SystemBus => "system-bus",
             Part::AppBus => "app-bus",
             Part::Module => "module",
+            Part::Reader => "reader",
             Part::Printer => "printer",
             Part::Acquirer => "acquirer",
+            Part::Disk => "disk",
             Part::Cardd => "cardd",
             Part::Printerd => "printerd",
             Part::Paymentd => "paymentd",
@@ -59,8 +65,10 @@ impl Part {
         match self {
             Part::SystemBus | Part::AppBus => "dbus-daemon",
             Part::Module => "smartpos-sim-module",
+            Part::Reader => "smartpos-sim-reader",
             Part::Printer => "smartpos-sim-printer",
             Part::Acquirer => "smartpos-sim-acquirer",
+            Part::Disk => "smartpos-sim-disk",
             Part::Cardd => "smartpos-cardd",
             Part::Printerd => "smartpos-printerd",
             Part::Paymentd => "smartpos-paymentd",

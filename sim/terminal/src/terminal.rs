@@ -20,6 +20,7 @@ use crate::{buses, config};
 pub struct Terminal {
     layout: Layout,
     module_line: ModuleLine,
+    disk: Option<PathBuf>,
     running: BTreeMap<Part, Process>,
     stopped: BTreeMap<Part, Program>,
 }
@@ -30,6 +31,7 @@ pub struct Builder {
     root: PathBuf,
     parts: Vec<Part>,
     module_line: ModuleLine,
+    disk: Option<PathBuf>,
 }
 
 /// What is between cardd and the secure module.
@@ -50,10 +52,25 @@ impl Builder {
         self
     }
 
+    /// Adds a card for the USB reader of a machine in QEMU.
+    #[must_use]
+    pub fn reader(mut self) -> Builder {
+        self.parts.push(Part::Reader);
+        self
+    }
+
     /// Connects the secure module in this way.
     #[must_use]
     pub fn module_line(mut self, line: ModuleLine) -> Builder {
         self.module_line = line;
+        self
+    }
+
+    /// Adds a disk for a machine in QEMU, whose medium is the file `image`: it is written to.
+    #[must_use]
+    pub fn disk(mut self, image: impl Into<PathBuf>) -> Builder {
+        self.parts.push(Part::Disk);
+        self.disk = Some(image.into());
         self
     }
 
@@ -66,9 +83,9 @@ impl Builder {
     pub async fn start(self) -> Result<Terminal> {
         let layout = Layout::create(&self.root)?;
         config::make_master_key(&layout)?;
-        let module_line = self.module_line;
+        let (module_line, disk) = (self.module_line, self.disk);
         let mut terminal =
-            Terminal { layout, module_line, running: BTreeMap::new(), stopped: BTreeMap::new() };
+            Terminal { layout, module_line, disk, running: BTreeMap::new(), stopped: BTreeMap::new() };
         let (daemons, hardware): (Vec<Part>, Vec<Part>) =
             self.parts.into_iter().partition(|part| part.is_daemon());
         for part in hardware {
@@ -89,7 +106,12 @@ impl Builder {
 impl Terminal {
     /// A terminal whose records are below `root`. An earlier run's journal, ledger and keys there go on.
     pub fn builder(root: impl Into<PathBuf>) -> Builder {
-        Builder { root: root.into(), parts: Part::ALL.to_vec(), module_line: ModuleLine::default() }
+        Builder {
+            root: root.into(),
+            parts: Part::ALL.to_vec(),
+            module_line: ModuleLine::default(),
+            disk: None,
+        }
     }
 
     /// Where its files are.
@@ -247,12 +269,18 @@ impl Terminal {
                 arguments.extend(["--tmk".into(), layout.tmk().into()]);
                 arguments
             }
+            Part::Reader => device_arguments(layout, part),
             Part::Printer => {
                 let mut arguments = device_arguments(layout, part);
                 arguments.extend(["--paper".into(), layout.paper().into()]);
                 arguments
             }
             Part::Acquirer => host_arguments(layout, "127.0.0.1:0"),
+            Part::Disk => {
+                let mut arguments = device_arguments(layout, part);
+                arguments.extend(self.disk.iter().flat_map(|image| ["--image".into(), image.into()]));
+                arguments
+            }
             Part::Cardd | Part::Printerd | Part::Paymentd => Vec::new(),
         };
         Ok(Program { part, path, arguments, environment, readiness, log: layout.log(part) })

@@ -1,6 +1,6 @@
 //! The checks that need bitbake and the layers below ours: `cargo xtask yocto check --oe DIR`.
 //!
-//! Takes an hour, most of it for yocto-check-layer; needs no network, and no sources.
+//! Takes hours, most of it for yocto-check-layer; needs no network, and no sources.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,19 @@ use std::process::Command;
 use super::announced;
 use crate::Result;
 use crate::cargo::workspace;
+use crate::packages::is_root;
 
-/// What has to be in the folder, at the branches of `yocto/kas/base.yml`.
+/// What has to be in the folder, at the commits of `yocto/kas/base.yml`.
 const NEEDED: &[&str] = &["bitbake", "openembedded-core", "meta-openembedded", "meta-rauc"];
 
-const MACHINES: &[&str] = &["smartpos-qemuarm64", "smartpos-qemuarm"];
+/// A machine of ours, and the one of openembedded-core that it is made of.
+const MACHINES: &[(&str, &str)] = &[("smartpos-qemuarm64", "qemuarm64"), ("smartpos-qemuarm", "qemuarm")];
 
-const LAYERS: &[&str] = &["meta-smartpos", "meta-smartpos-bsp", "meta-smartpos-distro"];
+const TARGETS: &[&str] = &["smartpos-bundle", "smartpos-disk", "smartpos-image", "smartpos-image-dev"];
+
+const SOFTWARE: &str = "meta-smartpos";
+const BSP: &str = "meta-smartpos-bsp";
+const DISTRO: &str = "meta-smartpos-distro";
 
 /// Parses everything for both machines, makes the task graphs of what is sold, and runs yocto-check-layer.
 pub(super) fn check(folder: &Path) -> Result {
@@ -23,49 +29,37 @@ pub(super) fn check(folder: &Path) -> Result {
     if let Some(missing) = NEEDED.iter().find(|name| !oe.join(name).is_dir()) {
         return Err(format!("{} has no folder {missing}; it needs {}", oe.display(), NEEDED.join(", ")));
     }
-    let build = Build::new(oe)?;
-    for machine in MACHINES {
-        announced(build.tool("bitbake", machine).arg("--parse-only"))?;
-        announced(build.tool("bitbake", machine).args(["--graphviz", "smartpos-bundle", "smartpos-disk"]))?;
+    if is_root()? {
+        return Err("bitbake does not run as root; call this as a user who may write to target/".to_owned());
     }
-    for layer in LAYERS {
-        let mut command = build.tool("yocto-check-layer", "qemuarm64");
-        command.args(["--no-auto-dependency", "--machines", "qemuarm64", "--dependency"]);
-        command
-            .args(build.below())
-            .args(LAYERS.iter().filter(|other| *other != layer).map(|name| build.ours(name)));
-        announced(command.arg("--").arg(build.ours(layer)))?;
+    let layers = Layers { oe, root: workspace()? };
+
+    let image = Build::new(&layers, "image", &layers.all(), "DISTRO = \"smartpos-linux\"\n")?;
+    for (machine, _) in MACHINES {
+        announced(image.tool("bitbake", machine).arg("--parse-only"))?;
+        announced(image.tool("bitbake", machine).arg("--graphviz").args(TARGETS))?;
     }
-    Ok(())
+
+    // The layer that is checked must not be there yet, nor the distribution: a layer alone changes nothing.
+    let bare = Build::new(&layers, "layers", &[layers.core()], "")?;
+    for (_, machine) in MACHINES {
+        for layer in [SOFTWARE, DISTRO] {
+            announced(&mut bare.layer_check(&layers, layer, machine, &[machine]))?;
+        }
+    }
+    let ours: Vec<&str> = MACHINES.iter().map(|(machine, _)| *machine).collect();
+    announced(&mut bare.layer_check(&layers, BSP, "qemuarm64", &ours))
 }
 
-/// A build folder below `target/`.
-struct Build {
+/// Where the layers are.
+struct Layers {
     oe: PathBuf,
     root: PathBuf,
-    folder: PathBuf,
 }
 
-impl Build {
-    fn new(oe: PathBuf) -> Result<Build> {
-        let root = workspace()?;
-        let build = Build { oe, folder: root.join("target/yocto-build"), root };
-        build.write("conf/bblayers.conf", &build.layers_conf())?;
-        build.write(
-            "conf/local.conf",
-            "MACHINE ??= \"smartpos-qemuarm64\"\nDISTRO ?= \"smartpos-linux\"\nCONF_VERSION = \"2\"\n\
-             BB_NO_NETWORK = \"1\"\nCONNECTIVITY_CHECK_URIS = \"\"\n",
-        )?;
-        Ok(build)
-    }
-
-    fn layers_conf(&self) -> String {
-        let layers: String = std::iter::once(self.oe.join("openembedded-core/meta"))
-            .chain(self.below())
-            .chain(LAYERS.iter().map(|layer| self.ours(layer)))
-            .map(|layer| format!(" {}", layer.display()))
-            .collect();
-        format!("BBPATH = \"${{TOPDIR}}\"\nBBFILES ?= \"\"\nBBLAYERS = \"{}\"\n", layers.trim_start())
+impl Layers {
+    fn core(&self) -> PathBuf {
+        self.oe.join("openembedded-core/meta")
     }
 
     fn below(&self) -> [PathBuf; 2] {
@@ -76,6 +70,35 @@ impl Build {
         self.root.join("yocto").join(layer)
     }
 
+    fn all(&self) -> Vec<PathBuf> {
+        let ours = [SOFTWARE, BSP, DISTRO].map(|layer| self.ours(layer));
+        std::iter::once(self.core()).chain(self.below()).chain(ours).collect()
+    }
+}
+
+/// A build folder below `target/yocto-build`.
+struct Build {
+    folder: PathBuf,
+    /// Where bitbake's programs and openembedded-core's are.
+    programs: [PathBuf; 2],
+}
+
+impl Build {
+    fn new(layers: &Layers, name: &str, paths: &[PathBuf], distro: &str) -> Result<Build> {
+        let build = Build {
+            folder: layers.root.join("target/yocto-build").join(name),
+            programs: ["openembedded-core/scripts", "bitbake/bin"].map(|folder| layers.oe.join(folder)),
+        };
+        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        build.write(
+            "conf/bblayers.conf",
+            &format!("BBPATH = \"${{TOPDIR}}\"\nBBFILES ?= \"\"\nBBLAYERS = \"{}\"\n", paths.join(" ")),
+        )?;
+        let local = "CONF_VERSION = \"2\"\nBB_NO_NETWORK = \"1\"\nCONNECTIVITY_CHECK_URIS = \"\"\n";
+        build.write("conf/local.conf", &format!("{local}{distro}"))?;
+        Ok(build)
+    }
+
     fn write(&self, file: &str, text: &str) -> Result {
         let path = self.folder.join(file);
         let parent = path.parent().ok_or_else(|| format!("{} has no folder", path.display()))?;
@@ -83,11 +106,23 @@ impl Build {
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
+    /// yocto-check-layer of `layer`, in a build for `machine`; a layer of machines is tried with each of `machines`.
+    fn layer_check(&self, layers: &Layers, layer: &str, machine: &str, machines: &[&str]) -> Command {
+        let mut command = self.tool("yocto-check-layer", machine);
+        command.args(["--no-auto-dependency", "--machines"]).args(machines);
+        // Of these it takes what the layer says that it depends on.
+        command.arg("--dependency").args(layers.below());
+        if layer != SOFTWARE {
+            command.arg(layers.ours(SOFTWARE));
+        }
+        command.arg("--").arg(layers.ours(layer));
+        command
+    }
+
     /// `name` of bitbake or openembedded-core, in the build folder.
     fn tool(&self, name: &str, machine: &str) -> Command {
-        let folders = ["openembedded-core/scripts", "bitbake/bin"].map(|folder| self.oe.join(folder));
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let search: Vec<PathBuf> = folders.into_iter().chain(std::env::split_paths(&path)).collect();
+        let search = self.programs.iter().cloned().chain(std::env::split_paths(&path));
         let mut command = Command::new("env");
         // `env` looks the program up on the new PATH.
         command.arg(name).current_dir(&self.folder);

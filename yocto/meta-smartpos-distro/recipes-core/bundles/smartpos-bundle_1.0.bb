@@ -16,7 +16,7 @@ RAUC_SLOT_rootfs = "${SMARTPOS_ROOTFS}"
 RAUC_SLOT_rootfs[fstype] = "ext4.verity"
 RAUC_SLOT_rootfs[imagetype] = "raw"
 
-RAUC_SLOT_kernel = "linux-yocto-fitimage"
+RAUC_SLOT_kernel = "${SMARTPOS_KERNEL}"
 RAUC_SLOT_kernel[type] = "file"
 RAUC_SLOT_kernel[file] = "fitImage"
 RAUC_SLOT_kernel[rename] = "fitImage.img"

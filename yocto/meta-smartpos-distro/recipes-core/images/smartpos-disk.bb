@@ -3,7 +3,10 @@ DESCRIPTION = "What a factory writes: boot partition, slot A filled, slot B empt
 HOMEPAGE = "https://github.com/smartpos/smartpos"
 LICENSE = "Apache-2.0"
 
-inherit core-image
+inherit core-image features_check
+
+# It is put together from what the distribution names.
+REQUIRED_DISTRO_FEATURES = "rauc systemd"
 
 # Only the partitions that the machine's wks file puts together: this image has no files of its own.
 PACKAGE_INSTALL = ""
@@ -12,7 +15,7 @@ IMAGE_LINGUAS = ""
 IMAGE_FSTYPES = "wic.zst wic.bmap"
 
 do_image_wic[depends] += " \
-    linux-yocto-fitimage:do_deploy \
+    ${SMARTPOS_KERNEL}:do_deploy \
     virtual/bootloader:do_deploy \
     ${SMARTPOS_ROOTFS}:do_image_complete \
 "

@@ -6,7 +6,7 @@ IMAGE_ROOTFS_SIZE = "786432"
 require smartpos-rootfs.inc
 
 # To let a developer in is what this image is for.
-# nooelint: oelint.var.badimagefeature.allow-empty-password oelint.var.badimagefeature.allow-root-login oelint.var.badimagefeature.empty-root-password oelint.var.badimagefeature.ptest-pkgs
-IMAGE_FEATURES += "allow-empty-password allow-root-login empty-root-password ptest-pkgs ssh-server-dropbear"
+# nooelint: oelint.var.badimagefeature.allow-empty-password oelint.var.badimagefeature.allow-root-login oelint.var.badimagefeature.empty-root-password
+IMAGE_FEATURES += "allow-empty-password allow-root-login empty-root-password ssh-server-dropbear"
 
-IMAGE_INSTALL:append = " dbus-tools gdbserver ptest-runner strace"
+IMAGE_INSTALL:append = " dbus-tools gdbserver ptest-runner smartpos-ptest strace"

@@ -3,7 +3,9 @@ DESCRIPTION = "Holds the root hash of the image that was built with it, and moun
 HOMEPAGE = "https://github.com/smartpos/smartpos"
 LICENSE = "Apache-2.0"
 
-inherit core-image
+inherit core-image features_check
+
+REQUIRED_DISTRO_FEATURES = "rauc systemd"
 
 PACKAGE_INSTALL = " \
     base-passwd \

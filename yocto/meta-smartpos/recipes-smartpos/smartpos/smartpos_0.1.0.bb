@@ -23,8 +23,13 @@ inherit cargo cargo-update-recipe-crates features_check pkgconfig ptest-cargo sy
 
 REQUIRED_DISTRO_FEATURES = "systemd"
 
-# The other members of the workspace are the virtual terminal and its tests.
-CARGO_BUILD_FLAGS:append = " ${@' '.join('--package ' + name for name in d.getVar('SMARTPOS_PROGRAMS').split())}"
+# The other members of the workspace are libraries, and the virtual terminal with its tests.
+SMARTPOS_MEMBERS = "${@' '.join('--package ' + name for name in d.getVar('SMARTPOS_PROGRAMS').split())}"
+CARGO_BUILD_FLAGS:append = " ${SMARTPOS_MEMBERS}"
+
+# On the target the tests of the libraries run too, but not those that need the source or the virtual terminal.
+SMARTPOS_MEMBERS:task-compile-ptest-cargo = "--workspace --exclude 'sim-*' --exclude smartpos-tests --exclude xtask"
+RUST_TEST_ARGS = "--skip every_shipped_profile_is_right"
 
 # The packaging splits debug information off; cargo would throw it away.
 export CARGO_PROFILE_RELEASE_STRIP = "none"
@@ -49,12 +54,14 @@ do_install() {
 PACKAGE_BEFORE_PN = "${SMARTPOS_PACKAGES}"
 
 USERADD_PACKAGES = "${PN}-common"
-GROUPADD_PARAM:${PN}-common = "--system smartpos-operator;--system smartpos-app"
+# The ids are those of systemd/sysusers.d, in every distribution: state outlives the image that wrote it.
+GROUPADD_PARAM:${PN}-common = "--system --gid 810 smartpos-operator;--system --gid 811 smartpos-app"
 USERADD_PARAM:${PN}-common = " \
-    --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-card; \
-    --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-payment; \
-    --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-printer; \
-    --system --no-create-home --home-dir / --shell /sbin/nologin smartpos-appbus \
+    --system --uid 801 --user-group --no-create-home --home-dir / --shell /sbin/nologin smartpos-card; \
+    --system --uid 802 --user-group --no-create-home --home-dir / --shell /sbin/nologin smartpos-payment; \
+    --system --uid 803 --user-group --no-create-home --home-dir / --shell /sbin/nologin smartpos-printer; \
+    --system --uid 804 --user-group --no-create-home --home-dir / --shell /sbin/nologin smartpos-appbus; \
+    --system --uid 805 --user-group --no-create-home --home-dir / --shell /sbin/nologin smartpos-peripheral \
 "
 
 # All of it; images name what they want by packagegroup-smartpos.
