@@ -116,8 +116,18 @@ impl Shop {
         Shop { bus, payment, owner: owner.to_string() }
     }
 
-    /// Starts a sale and follows it. It listens on the foretold path before it asks, so that nothing is missed.
+    /// Starts a sale and follows it.
     pub async fn start(&self, amount: u64, key: &str) -> zbus::Result<Sale> {
+        self.follow(key, self.payment.start_sale(amount, "CNY", key, HashMap::new())).await
+    }
+
+    /// Starts what `call` asks for with `key`, and follows it. It listens on the foretold path before it asks, so that
+    /// nothing is missed.
+    pub async fn follow(
+        &self,
+        key: &str,
+        call: impl Future<Output = zbus::Result<OwnedObjectPath>>,
+    ) -> zbus::Result<Sale> {
         let path = self.path(key);
         let rule = MatchRule::builder()
             .msg_type(MessageType::Signal)
@@ -125,10 +135,20 @@ impl Shop {
             .path(path.clone())
             .build()?;
         let signals = MessageStream::for_match_rule(rule, &self.bus, None).await?;
-        let answered = self.payment.start_sale(amount, "CNY", key, HashMap::new()).await?;
+        let answered = call.await?;
         assert_eq!(answered, path, "the path can be foretold");
         let proxy = TransactionProxy::builder(&self.bus).path(path).build().await?;
         Ok(Sale { proxy, signals })
+    }
+
+    /// Starts what `call` asks for with `key`, and returns its outcome and all that is known.
+    pub async fn run(
+        &self,
+        key: &str,
+        call: impl Future<Output = zbus::Result<OwnedObjectPath>>,
+    ) -> (String, Dictionary) {
+        let mut followed = self.follow(key, call).await.expect("it starts");
+        followed.completed().await
     }
 
     /// Sells, and returns the outcome and all that is known.
@@ -151,7 +171,7 @@ impl Shop {
     }
 }
 
-/// One sale that is followed.
+/// One transaction that is followed.
 pub struct Sale {
     /// Its object.
     pub proxy: TransactionProxy<'static>,

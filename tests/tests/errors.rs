@@ -14,16 +14,18 @@ use client::card::{CardPaymentProxy, CardProxy};
 use client::printer::PrinterProxy;
 use futures_util::future::join_all;
 use sim_terminal::Part;
-use smartpos_tests::{Bench, error_name, option, until, within};
+use smartpos_tests::{Bench, error_name, option, text, until, within};
 
 /// Each name of `org.smartpos.Error`, and the test that provokes it: its file and its name.
-const PROVOKED: [(&str, &str, &str); 9] = [
+const PROVOKED: [(&str, &str, &str); 11] = [
     ("InvalidArgument", "api.rs", "malformed_input_is_refused_by_name_and_begins_nothing"),
     ("NotPermitted", "api.rs", "apps_can_reach_neither_card_payments_nor_what_they_were_not_granted"),
     ("Throttled", "errors.rs", "an_app_with_too_many_print_jobs_is_throttled_until_some_end"),
     ("Busy", "api.rs", "a_second_sale_while_one_runs_is_told_that_the_terminal_is_busy"),
     ("NotFound", "api.rs", "apps_can_reach_neither_card_payments_nor_what_they_were_not_granted"),
     ("WrongState", "errors.rs", "a_module_without_keys_or_silent_or_absent_is_told_apart"),
+    ("NotSupported", "errors.rs", "a_service_that_the_acquirer_does_not_offer_is_not_supported"),
+    ("LimitExceeded", "errors.rs", "what_is_over_a_limit_is_refused_and_the_card_over_its_own_is_declined"),
     ("DeviceGone", "errors.rs", "a_module_without_keys_or_silent_or_absent_is_told_apart"),
     ("Timeout", "errors.rs", "a_module_without_keys_or_silent_or_absent_is_told_apart"),
     ("Internal", "errors.rs", "a_spool_that_cannot_be_written_is_an_internal_error_and_heals"),
@@ -107,6 +109,43 @@ async fn a_module_without_keys_or_silent_or_absent_is_told_apart() {
     bench.terminal.kill(Part::Module).await.unwrap();
     until("the loss", async || module.module_state().await.is_ok_and(|state| state == "absent")).await;
     assert_eq!(error_name(card.mac(b"unheard").await), "DeviceGone");
+}
+
+#[tokio::test]
+async fn a_service_that_the_acquirer_does_not_offer_is_not_supported() {
+    let mut bench = Bench::start().await;
+    let shipped = include_str!("../../config/hosts/unionpay-direct.toml");
+    let without: String = shipped
+        .lines()
+        .filter(|line| !line.starts_with("balance "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let config = bench.folder().join("config");
+    std::fs::create_dir_all(config.join("hosts")).unwrap();
+    std::fs::write(config.join("hosts/small.toml"), without).unwrap();
+    std::fs::write(config.join("paymentd.toml.d/small.toml"), "[host]\nprofile = \"small\"\n").unwrap();
+    bench.kill_and_restart(Part::Paymentd).await;
+    let shop = bench.shop().await;
+    let asked = shop.payment.start_balance_inquiry("asked", HashMap::new()).await;
+    assert_eq!(error_name(asked), "NotSupported");
+    assert_eq!(error_name(shop.payment.get_transaction("asked").await), "NotFound");
+}
+
+#[tokio::test]
+async fn what_is_over_a_limit_is_refused_and_the_card_over_its_own_is_declined() {
+    let limits = "[limits.sale]\ntransaction = 1000\nday = 1500\ncard_day = 1200\n";
+    let bench = Bench::start_with(&[("paymentd", limits)]).await;
+    bench.sim("card insert unionpay-credit").await;
+    let shop = bench.shop().await;
+    let sell = |amount, key| shop.payment.start_sale(amount, "CNY", key, HashMap::new());
+    assert_eq!(error_name(sell(1001, "one").await), "LimitExceeded");
+    assert_eq!(shop.sell(900, "first").await.0, "approved");
+    assert_eq!(error_name(sell(601, "day").await), "LimitExceeded");
+    let (outcome, declined) = shop.sell(301, "card").await;
+    assert_eq!((outcome.as_str(), text(&declined, "host")), ("declined", "none"), "{declined:?}");
+    assert!(text(&declined, "reason").contains("card_day"), "{declined:?}");
+    assert_eq!(shop.sell(300, "last").await.0, "approved");
+    bench.settle_and_compare().await;
 }
 
 #[tokio::test]

@@ -79,6 +79,51 @@ async fn the_exit_code_of_a_sale_says_whether_money_moves_and_its_key_finds_it_a
 }
 
 #[tokio::test]
+async fn each_service_is_a_command_and_the_totals_follow() {
+    let bench = Bench::start().await;
+    bench.sim("card insert unionpay-credit").await;
+    let commands: [&[&str]; 12] = [
+        &["sale", "12.00", "--tip", "2.00", "--key", "sale"],
+        &["refund", "3.00", "--original", "sale", "--operator", "01"],
+        &["refund", "1.00"],
+        &["sale", "5.00", "--key", "wrong"],
+        &["void", "wrong"],
+        &["preauth", "10.00", "--key", "hold"],
+        &["increment", "hold", "5.00"],
+        &["complete", "hold", "15.00"],
+        &["preauth", "7.00", "--key", "second"],
+        &["cancel", "second"],
+        &["balance"],
+        &["cash", "8.00"],
+    ];
+    for command in commands {
+        let run = posctl(&bench, &[&["--json"], command].concat()).await;
+        assert_eq!(run.code, 0, "{command:?}: {}{}", run.out, run.err);
+        assert_eq!(run.json()["outcome"], "approved", "{command:?}");
+    }
+    let totals = posctl(&bench, &["totals"]).await;
+    for line in [
+        ["sale", "1", "12.00"],
+        ["completion", "1", "15.00"],
+        ["debit", "2", "27.00"],
+        ["credit", "2", "4.00"],
+    ] {
+        let found =
+            totals.out.lines().any(|row| row.split_whitespace().zip(line).all(|(cell, word)| cell == word));
+        assert!(found, "{line:?}: {}", totals.out);
+    }
+    let refused = posctl(&bench, &["void", "wrong"]).await;
+    assert_eq!(refused.code, 3);
+    assert!(refused.err.contains("voided already"), "{}", refused.err);
+    assert_eq!(posctl(&bench, &["settle", "--json"]).await.json()["balanced"], true);
+    assert_eq!(posctl(&bench, &["totals", "--json"]).await.json()["batch"], "000002");
+    assert_eq!(posctl(&bench, &["reprint", "sale"]).await.code, 0);
+    let voids = posctl(&bench, &["list", "--type", "void", "--json"]).await.json();
+    assert_eq!(voids.as_array().unwrap().len(), 1);
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
 async fn an_amount_that_is_none_is_a_usage_error_and_sells_nothing() {
     let bench = Bench::start().await;
     for amount in ["12.345", "-1", "1e3", "", "0", "0.00", "1,50", "12.", "18446744073709551616"] {

@@ -22,12 +22,94 @@ pub trait Payment {
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<OwnedObjectPath>;
 
+    /// Voids the approved sale or completion that was started with the key `original`.
+    fn start_void(
+        &self,
+        original: &str,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Gives money back: of the sale or completion `original`, or where that is empty to whatever card is presented.
+    fn start_refund(
+        &self,
+        amount: u64,
+        currency: &str,
+        original: &str,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Reserves an amount on a card.
+    fn start_preauthorisation(
+        &self,
+        amount: u64,
+        currency: &str,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Reserves more for the pre-authorisation `original`.
+    fn start_increment(
+        &self,
+        amount: u64,
+        original: &str,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Takes what the pre-authorisation `original` reserved, once.
+    fn start_completion(
+        &self,
+        amount: u64,
+        original: &str,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Gives up the pre-authorisation `original`.
+    fn start_cancellation(
+        &self,
+        original: &str,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Asks what a card has.
+    fn start_balance_inquiry(
+        &self,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Records a sale that was paid in cash.
+    fn record_cash(
+        &self,
+        amount: u64,
+        currency: &str,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Closes the batch.
+    fn start_settlement(
+        &self,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// What the open batch comes to.
+    fn get_totals(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
+
+    /// Prints the receipt of an approved transaction once more, marked as a duplicate.
+    fn reprint(&self, key: &str) -> zbus::Result<()>;
+
     /// The transaction object that was started with `key`.
     fn get_transaction(&self, key: &str) -> zbus::Result<OwnedObjectPath>;
 
     /// One page of the caller's transactions, newest first, and the cursor of the next page (empty after the last).
     ///
-    /// `filter` knows `state` (s), `outcome` (s), `since` and `until` (x, milliseconds since 1970). `limit` is 1 to 100.
+    /// `filter` knows `type` (s), `state` (s), `outcome` (s), `since` and `until` (x, milliseconds since 1970). `limit` is 1 to 100.
     fn list_transactions(
         &self,
         filter: HashMap<&str, Variant<'_>>,

@@ -11,10 +11,10 @@ use crate::outcome::{Cvm, Reason};
 use crate::restrictions::{CASH, CASHBACK};
 
 /// Annex C3, bits 6 to 1 of the CVM code.
-mod method {
+pub(crate) mod method {
     pub(super) const FAIL: u8 = 0x00;
     pub(super) const PLAINTEXT_PIN: u8 = 0x01;
-    pub(super) const ONLINE_PIN: u8 = 0x02;
+    pub(crate) const ONLINE_PIN: u8 = 0x02;
     pub(super) const PLAINTEXT_PIN_AND_SIGNATURE: u8 = 0x03;
     pub(super) const ENCIPHERED_PIN: u8 = 0x04;
     pub(super) const ENCIPHERED_PIN_AND_SIGNATURE: u8 = 0x05;
@@ -23,8 +23,8 @@ mod method {
 }
 
 /// Book 4 clause 6.3.4.5: byte 3 of the CVM results.
-mod result {
-    pub(super) const UNKNOWN: u8 = 0x00;
+pub(crate) mod result {
+    pub(crate) const UNKNOWN: u8 = 0x00;
     pub(super) const FAILED: u8 = 0x01;
     pub(super) const SUCCESSFUL: u8 = 0x02;
 }
@@ -62,6 +62,10 @@ impl Verification {
     pub(crate) fn cvm(&self) -> Cvm {
         self.cvm.unwrap_or(Cvm::None)
     }
+
+    pub(crate) fn set(&mut self, cvm: Cvm) {
+        self.cvm = Some(cvm);
+    }
 }
 
 /// What a method came to.
@@ -96,7 +100,7 @@ impl Kernel {
         self.next_rule()
     }
 
-    fn set_cvm_results(&mut self, code: u8, condition: u8, result: u8) {
+    pub(crate) fn set_cvm_results(&mut self, code: u8, condition: u8, result: u8) {
         self.data.set(tags::CVM_RESULTS, &[code, condition, result]);
     }
 
@@ -127,14 +131,14 @@ impl Kernel {
     }
 
     fn verified(&mut self, rule: Rule, cvm: Cvm, result: u8) -> Progress {
-        self.verification.cvm = Some(cvm);
+        self.verification.set(cvm);
         self.set_cvm_results(rule.code, rule.condition, result);
         self.mark_tsi(tsi::CARDHOLDER_VERIFICATION);
         self.manage_risk()
     }
 
     fn verification_failed(&mut self) -> Progress {
-        self.verification.cvm = Some(Cvm::Failed);
+        self.verification.set(Cvm::Failed);
         self.mark_tvr(tvr::VERIFICATION_FAILED);
         self.mark_tsi(tsi::CARDHOLDER_VERIFICATION);
         self.manage_risk()

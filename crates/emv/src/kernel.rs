@@ -16,10 +16,25 @@ use crate::scripts::Scripts;
 use crate::selection::Selection;
 use crate::{Application, Candidate, Config, Field55Error, Sensitive};
 
+/// How far the card takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// All of Book 3: the card decides with the issuer.
+    Full,
+    /// The card is read for its account alone, and gives no cryptogram: the host decides.
+    Identify {
+        /// Whether the cardholder is asked for an online PIN.
+        pin: bool,
+    },
+}
+
 /// One transaction, as the terminal knows it before the card.
 #[derive(Clone, Debug)]
 pub struct Transaction {
-    /// 9C: 00 goods and services, 01 cash, 09 goods with cashback, 20 refund.
+    /// How far the card takes part.
+    pub flow: Flow,
+    /// 9C, the first two digits of the processing code (ISO 8583:1987, DE 3): 00 goods and services, 01 cash, 03
+    /// pre-authorisation, 09 goods with cashback, 20 refund or void, 31 balance inquiry.
     pub kind: u8,
     /// 9F02, minor units, including `other`; at most twelve digits.
     pub amount: u64,
@@ -210,9 +225,18 @@ impl Kernel {
             (Wait::Card(_), Event::TransmitFailed) => Err(Reason::CardMute),
             (Wait::Card(pending), Event::Response(bytes)) => self.take_response(pending, bytes),
             (Wait::Choice, Event::Chosen(index)) => self.select_chosen(index),
-            (Wait::Pin, Event::Pin(result)) => self.take_pin_result(result),
-            (Wait::Host, Event::Host(answer)) => self.take_host_answer(answer),
-            (Wait::Host, Event::HostUnreachable) => self.decide_without_host(),
+            (Wait::Pin, Event::Pin(result)) => match self.transaction.flow {
+                Flow::Full => self.take_pin_result(result),
+                Flow::Identify { .. } => self.take_pin_of_identified(result),
+            },
+            (Wait::Host, Event::Host(answer)) => match self.transaction.flow {
+                Flow::Full => self.take_host_answer(answer),
+                Flow::Identify { .. } => self.end_identified(Some(answer.approved)),
+            },
+            (Wait::Host, Event::HostUnreachable) => match self.transaction.flow {
+                Flow::Full => self.decide_without_host(),
+                Flow::Identify { .. } => self.end_identified(None),
+            },
             _ => Err(Reason::UnexpectedEvent),
         };
         self.settle(progress)
@@ -413,6 +437,11 @@ impl Kernel {
     /// Whether the card has been asked for a cryptogram: from there on it counts the transaction, however it ends.
     pub fn asked_for_cryptogram(&self) -> bool {
         self.requested.is_some()
+    }
+
+    /// Whether the card is read for its account alone.
+    pub fn identifies(&self) -> bool {
+        matches!(self.transaction.flow, Flow::Identify { .. })
     }
 
     /// Data objects for the host as TLV, in the order of `wanted`; those that are not known are left out.

@@ -37,6 +37,7 @@ mod config;
 mod cryptogram;
 mod cvm;
 mod data;
+mod identify;
 mod initiate;
 mod kernel;
 mod online;
@@ -52,7 +53,7 @@ mod tests;
 pub use bits::tvr::ActionCode;
 pub use config::{Application, Capk, Config, ConfigError, Terminal};
 pub use data::{Field55Error, Sensitive};
-pub use kernel::{Action, Event, HostAnswer, Kernel, PinResult, Transaction};
+pub use kernel::{Action, Event, Flow, HostAnswer, Kernel, PinResult, Transaction};
 pub use outcome::{Cryptogram, CryptogramKind, Cvm, Decision, Online, Outcome, Reason};
 pub use selection::Candidate;
 

@@ -136,6 +136,9 @@ pub enum Reason {
     /// The cashier or the cardholder gave up.
     #[error("the transaction was cancelled")]
     Cancelled,
+    /// A PIN was to be entered, and there is no PIN pad or it does not work.
+    #[error("the PIN pad does not work")]
+    PinPadBroken,
     /// Nobody typed.
     #[error("the PIN was not entered in time")]
     PinTimedOut,

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::apdu::{Command, OK, Response};
 use crate::data::digits;
-use crate::kernel::{Kernel, Pending, Progress};
+use crate::kernel::{Flow, Kernel, Pending, Progress};
 use crate::outcome::Reason;
 use crate::selection::template;
 
@@ -62,7 +62,10 @@ impl Kernel {
             Some(record) => self.send(Command::read_record(record.sfi, record.number), Pending::ReadRecord),
             None => {
                 self.check_mandatory_data()?;
-                self.authenticate_data()
+                match self.transaction.flow {
+                    Flow::Full => self.authenticate_data(),
+                    Flow::Identify { pin } => self.identify(pin),
+                }
             }
         }
     }

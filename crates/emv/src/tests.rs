@@ -1,6 +1,7 @@
 //! Whole transactions with a scripted card.
 
 mod card;
+mod identify;
 mod mutations;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub(crate) fn config_with(change: impl Fn(String) -> String) -> Arc<Config> {
 
 fn transaction() -> Transaction {
     Transaction {
+        flow: Flow::Full,
         kind: 0x00,
         amount: 1234,
         other: 0,

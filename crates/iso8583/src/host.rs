@@ -1,9 +1,11 @@
 //! A host profile file: all that a terminal has to know to talk to one acquirer, save its address and secrets.
 
-use serde::Deserialize;
+use std::collections::BTreeMap;
 
-use crate::Profile;
+use serde::{Deserialize, Deserializer, de};
+
 use crate::frame::Framing;
+use crate::{Mti, Profile};
 
 /// One acquirer's dialect.
 #[derive(Debug, Clone, Deserialize)]
@@ -17,12 +19,84 @@ pub struct Host {
     pub framing: Framing,
     /// How long to wait.
     pub timeouts: Timeouts,
-    /// How a sale of unknown outcome is undone.
+    /// How a transaction of unknown outcome is undone.
     pub reversal: Reversal,
     /// How working keys are fetched.
     pub sign_on: SignOn,
+    /// What the host offers: each service by its name in the API, such as `sale`.
+    pub services: BTreeMap<String, Service>,
+    /// How a batch is closed; `None` where the host closes it by itself.
+    pub settlement: Option<Settlement>,
     /// How messages are coded.
     pub codec: Profile,
+}
+
+/// What tells the messages of one service from those of another.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// The message type of the request; the answer's follows from it.
+    #[serde(deserialize_with = "mti")]
+    pub mti: Mti,
+    /// DE 3.
+    pub processing_code: String,
+    /// DE 25.
+    pub condition_code: String,
+    /// DE 60.1, the type of the message.
+    pub message_type: String,
+    /// How the card is read.
+    pub card: CardFlow,
+    /// Whether the cardholder enters a PIN where the card is only identified.
+    #[serde(default)]
+    pub pin: bool,
+    /// The most that may be asked for, in percent of what the original holds; 100 where nothing is said.
+    #[serde(default = "whole")]
+    pub percent: u16,
+}
+
+/// How far a service goes with the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CardFlow {
+    /// A whole EMV transaction: the card gives a cryptogram, and has the last word.
+    Full,
+    /// The card only says who it is.
+    Identify,
+}
+
+/// How a batch is closed: reconciliation of the sums, and where they differ, the upload of the batch.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settlement {
+    /// The message type of the reconciliation request.
+    #[serde(deserialize_with = "mti")]
+    pub mti: Mti,
+    /// The message type of the upload.
+    #[serde(deserialize_with = "mti")]
+    pub upload_mti: Mti,
+    /// DE 60.1.
+    pub message_type: String,
+    /// DE 60.3 of the reconciliation, and of all of the upload but its last message.
+    pub network_code: String,
+    /// DE 60.3 of the upload's last message.
+    pub last_network_code: String,
+    /// The most transactions in one message of the upload, 1 to 99.
+    pub group: u8,
+    /// DE 63 where nobody says who settles.
+    pub operator: String,
+}
+
+fn whole() -> u16 {
+    100
+}
+
+fn mti<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mti, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let digits = (text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(&text);
+    // Four decimal digits, each of them a BCD nibble.
+    digits.and_then(|text| u16::from_str_radix(text, 16).ok()).map(Mti).ok_or_else(|| {
+        de::Error::custom(format!("`{text}` is no message type: write four digits, such as \"0200\""))
+    })
 }
 
 /// How long to wait for the host, in seconds.

@@ -24,6 +24,9 @@ pub enum Error {
     /// A response answers another operation than was asked.
     #[error("the response is not one to the operation that was asked")]
     WrongAnswer,
+    /// The other end has not agreed to a capability that the request needs.
+    #[error("the module does not know this operation; update its firmware")]
+    NotAgreed,
     /// No session is open, or a request is under way already.
     #[error("the line is not ready for a request; wait for the session or for the answer")]
     NotReady,

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::frame::{Decoder, Frame, Kind};
-use crate::message::{Hello, Request, Response, Welcome};
+use crate::message::{Hello, Request, Response, Welcome, capability};
 use crate::module::following;
 use crate::{RESEND_AFTER, VERSION};
 
@@ -46,6 +46,8 @@ pub enum Fault {
 pub struct Host {
     session: u32,
     open: bool,
+    /// The capabilities that both ends have.
+    agreed: u32,
     decoder: Decoder,
     output: VecDeque<Zeroizing<Vec<u8>>>,
     happenings: VecDeque<Happening>,
@@ -72,6 +74,7 @@ impl Host {
         let mut host = Self {
             session: session.max(1),
             open: false,
+            agreed: 0,
             decoder: Decoder::default(),
             output: VecDeque::new(),
             happenings: VecDeque::new(),
@@ -87,10 +90,14 @@ impl Host {
     /// Sends a request, which may take as long as `limit`.
     ///
     /// # Errors
-    /// [`Error::NotReady`] without a session or while another request is under way; [`Error::TooLong`].
+    /// [`Error::NotReady`] without a session or while another request is under way; [`Error::NotAgreed`];
+    /// [`Error::TooLong`].
     pub fn request(&mut self, request: &Request, limit: Duration, now: Duration) -> Result<()> {
         if !self.ready() {
             return Err(Error::NotReady);
+        }
+        if request.capabilities() & !self.agreed != 0 {
+            return Err(Error::NotAgreed);
         }
         let payload = request.encode()?;
         self.latest = following(self.latest);
@@ -185,6 +192,7 @@ impl Host {
             self.happenings.push_back(Happening::WrongVersion);
         } else if !self.open {
             self.open = true;
+            self.agreed = welcome.capabilities & capability::ALL;
             self.happenings.push_back(Happening::Opened(welcome));
         }
     }
@@ -229,7 +237,7 @@ impl Host {
     }
 
     fn say_hello(&mut self, now: Duration) {
-        let hello = Hello { lowest: VERSION, highest: VERSION, capabilities: 0 };
+        let hello = Hello { lowest: VERSION, highest: VERSION, capabilities: capability::ALL };
         let payload = hello.encode().unwrap_or_default();
         let frame = Frame { kind: Kind::Hello, session: self.session, number: 0, payload };
         self.output.extend(frame.encode());

@@ -7,6 +7,14 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::wire::{Reader, Writer};
 
+/// What an end may be able to do beyond its version, a bit each. It holds where both ends say it.
+pub mod capability {
+    /// Card tokens: [`Request::CardToken`](super::Request::CardToken).
+    pub const CARD_TOKEN: u32 = 1 << 2;
+    /// All that this crate knows.
+    pub(crate) const ALL: u32 = CARD_TOKEN;
+}
+
 /// Bytes that are wiped on drop.
 pub type Secret = Zeroizing<Vec<u8>>;
 
@@ -17,7 +25,7 @@ pub struct Hello {
     pub lowest: u8,
     /// The highest version that the host speaks.
     pub highest: u8,
-    /// What the host can do beyond the version: none is defined in version 1.
+    /// What the host can do beyond the version: the bits of [`capability`].
     pub capabilities: u32,
 }
 
@@ -113,6 +121,8 @@ pub enum Request {
     VerifyMac { key: String, mac: [u8; 8], message: Secret },
     /// Seal track 2.
     SealTrack2 { key: String, track2: Secret },
+    /// The token of a PAN.
+    CardToken { key: String, pan: Zeroizing<String> },
 }
 
 impl Request {
@@ -132,7 +142,14 @@ impl Request {
             Self::Mac { .. } => 0x32,
             Self::VerifyMac { .. } => 0x33,
             Self::SealTrack2 { .. } => 0x34,
+            Self::CardToken { .. } => 0x35,
         }
+    }
+
+    /// The capabilities without which the module doesn't know the operation.
+    #[must_use]
+    pub fn capabilities(&self) -> u32 {
+        if let Self::CardToken { .. } = self { capability::CARD_TOKEN } else { 0 }
     }
 
     /// The payload of a request frame.
@@ -171,6 +188,10 @@ impl Request {
                 to.text(key);
                 to.data(track2);
             }
+            Self::CardToken { key, pan } => {
+                to.text(key);
+                to.text(pan);
+            }
         }
         to.finish()
     }
@@ -199,6 +220,7 @@ impl Request {
             0x32 => Self::Mac { key: key_name(&mut from)?, message: from.data()? },
             0x33 => Self::VerifyMac { key: key_name(&mut from)?, mac: from.array()?, message: from.data()? },
             0x34 => Self::SealTrack2 { key: key_name(&mut from)?, track2: from.data()? },
+            0x35 => Self::CardToken { key: key_name(&mut from)?, pan: from.text("PAN")? },
             unknown => return Err(Error::Operation(unknown)),
         };
         from.end()?;
@@ -327,7 +349,7 @@ pub enum Response {
     Done,
     /// To [`Request::Status`].
     Status(Status),
-    /// Random bytes, an ATR, a response APDU, sealed data.
+    /// Random bytes, an ATR, a response APDU, sealed data, a token.
     Data(Secret),
     /// To [`Request::KeyCheckValue`].
     CheckValue([u8; 4]),
@@ -390,7 +412,7 @@ impl Response {
                 firmware: from.text("firmware")?.to_string(),
                 serial: from.text("serial number")?.to_string(),
             }),
-            0x02 | 0x10 | 0x12 | 0x34 => Self::Data(from.data()?),
+            0x02 | 0x10 | 0x12 | 0x34 | 0x35 => Self::Data(from.data()?),
             0x11 | 0x20 | 0x21 | 0x30 => Self::Done,
             0x31 => Self::CheckValue(from.array()?),
             0x32 => Self::Mac(from.array()?),

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::event::Event;
 use crate::frame::{Decoder, Frame, Kind};
-use crate::message::{Hello, Refusal, Request, Response, Welcome};
+use crate::message::{Hello, Refusal, Request, Response, Welcome, capability};
 use crate::{RESEND_AFTER, VERSION};
 
 /// The most events that wait for the host. One that doesn't take them has lost touch.
@@ -33,6 +33,8 @@ pub struct Module {
 
 struct Session {
     id: u32,
+    /// The capabilities that both ends have.
+    agreed: u32,
     /// The number of the latest request, 0 before the first.
     latest: u16,
     /// The operation of the latest request.
@@ -135,9 +137,11 @@ impl Module {
         }
         // A repeated hello opens nothing: its welcome was lost.
         let new = self.session.as_ref().is_none_or(|session| session.id != frame.session);
+        let agreed = hello.capabilities & capability::ALL;
         if new {
             self.session = Some(Session {
                 id: frame.session,
+                agreed,
                 latest: 0,
                 operation: 0,
                 answer: None,
@@ -146,7 +150,7 @@ impl Module {
                 sent: Duration::ZERO,
             });
         }
-        let welcome = Welcome { version: VERSION, capabilities: 0, boot: self.boot };
+        let welcome = Welcome { version: VERSION, capabilities: agreed, boot: self.boot };
         let payload = welcome.encode().unwrap_or_default();
         self.send(&Frame { kind: Kind::Welcome, session: frame.session, number: 0, payload });
         new.then_some(Incoming::Opened)
@@ -169,7 +173,11 @@ impl Module {
         session.latest = frame.number;
         session.operation = frame.payload.first().copied().unwrap_or_default();
         session.answer = None;
-        match Request::decode(&frame.payload) {
+        let agreed = |request: Request| match request.capabilities() & !session.agreed {
+            0 => Ok(request),
+            _ => Err(Error::Operation(session.operation)),
+        };
+        match Request::decode(&frame.payload).and_then(agreed) {
             Ok(request) => Some(Incoming::Request(request)),
             Err(error) => {
                 let refusal =

@@ -233,6 +233,33 @@ fn an_unknown_operation_is_refused_by_the_module() {
 }
 
 #[test]
+fn what_one_end_is_not_capable_of_is_not_asked_and_not_done() {
+    let token = Request::CardToken { key: "token".to_owned(), pan: "6217001234567890".to_owned().into() };
+    // An older module, of which nothing is asked.
+    let mut host = Host::new(7, Duration::ZERO);
+    let welcome = link::Welcome { version: 1, capabilities: 0, boot: 99 };
+    let payload = [&[1][..], &welcome.capabilities.to_be_bytes(), &welcome.boot.to_be_bytes()].concat();
+    let frame = link::Frame { kind: link::Kind::Welcome, session: 7, number: 0, payload: payload.into() };
+    host.receive(&frame.encode().unwrap(), Duration::ZERO);
+    assert_eq!(host.happening(), Some(Happening::Opened(welcome)));
+    assert_eq!(host.request(&token, LIMIT, Duration::ZERO), Err(link::Error::NotAgreed));
+    assert!(host.ready(), "what was not asked is not waited for");
+    // An older host, that asks all the same.
+    let mut module = Module::new(1);
+    let hello = [1, 1, 0, 0, 0, 0].to_vec().into();
+    let ask = token.encode().unwrap();
+    for (kind, number, payload) in [(link::Kind::Hello, 0, hello), (link::Kind::Request, 1, ask)] {
+        let frame = link::Frame { kind, session: 7, number, payload };
+        let incoming = module.receive(&frame.encode().unwrap(), Duration::ZERO);
+        assert!(!incoming.contains(&Incoming::Request(token.clone())));
+    }
+    let sent: Vec<u8> = std::iter::from_fn(|| module.output()).flat_map(|bytes| bytes.to_vec()).collect();
+    let refused = link::Decoder::default().push(&sent).pop().unwrap();
+    let refused = Response::decode(0x35, &refused.payload).unwrap();
+    assert!(matches!(refused, Response::Refused { refusal: link::Refusal::NotSupported, .. }), "{refused:?}");
+}
+
+#[test]
 fn a_pin_block_passes_as_an_event() {
     let event = Event::PinEnded { entry: 3, result: PinResult::Entered([1, 2, 3, 4, 5, 6, 7, 8]) };
     assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));

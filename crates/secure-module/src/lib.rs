@@ -10,6 +10,7 @@ mod pin;
 mod slot;
 
 use async_trait::async_trait;
+use keys::Pan;
 use zeroize::Zeroizing;
 
 pub use error::{Error, Result};
@@ -138,6 +139,14 @@ pub trait SecureModule: Send + Sync {
     /// Seals track 2 (the value of tag 57) under a data key: the content of DE 35, at most 40 bytes.
     async fn seal_track2(&self, slot: &KeySlot, track2: &[u8]) -> Result<Vec<u8>> {
         let _ = (slot, track2);
+        Err(Error::NotSupported)
+    }
+
+    /// The token of a card, 8 to 32 bytes: a code of `pan` under a token key. The same PAN has the same token for
+    /// the life of the module and another one in each other module, and nobody without the key can tell one from
+    /// the other.
+    async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
+        let _ = (slot, pan);
         Err(Error::NotSupported)
     }
 }

@@ -26,6 +26,8 @@ impl KeySlot {
     pub const MAK: KeySlot = KeySlot(Cow::Borrowed("mak"));
     /// The data key, under which card data are sealed.
     pub const TDK: KeySlot = KeySlot(Cow::Borrowed("tdk"));
+    /// The key of card tokens. The module made it itself: it is never loaded, and the same for the module's life.
+    pub const TOKEN: KeySlot = KeySlot(Cow::Borrowed("token"));
 
     /// A slot by its name: 1 to 16 lower-case letters, digits and hyphens.
     ///

@@ -23,6 +23,10 @@ pub enum Error {
     NotFound(String),
     /// The object is past the point where this can be asked of it.
     WrongState(String),
+    /// The terminal, or its acquirer, does not offer this.
+    NotSupported(String),
+    /// A limit that the terminal's owner set forbids this; the message names the limit and what is left of it.
+    LimitExceeded(String),
     /// The hardware behind this is absent, or went away in the middle.
     DeviceGone(String),
     /// A peer did not answer in its time.

@@ -10,9 +10,21 @@ use serde::Deserialize;
 /// Everything that an app can be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 pub enum Permission {
-    /// Start payments and cancel one's own.
+    /// Sell, by card or in cash, ask for a card's balance, and cancel what one started.
     #[serde(rename = "payment.start")]
     PaymentStart,
+    /// Void one's own sales and completions.
+    #[serde(rename = "payment.void")]
+    PaymentVoid,
+    /// Give money back.
+    #[serde(rename = "payment.refund")]
+    PaymentRefund,
+    /// Pre-authorise, increment, complete and cancel.
+    #[serde(rename = "payment.preauthorise")]
+    PaymentPreauthorise,
+    /// See the terminal's totals and close the batch.
+    #[serde(rename = "payment.settle")]
+    PaymentSettle,
     /// Read one's own transactions.
     #[serde(rename = "payment.read")]
     PaymentRead,
@@ -28,6 +40,10 @@ impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Permission::PaymentStart => "payment.start",
+            Permission::PaymentVoid => "payment.void",
+            Permission::PaymentRefund => "payment.refund",
+            Permission::PaymentPreauthorise => "payment.preauthorise",
+            Permission::PaymentSettle => "payment.settle",
             Permission::PaymentRead => "payment.read",
             Permission::PrinterPrint => "printer.print",
             Permission::DeviceStatus => "device.status",

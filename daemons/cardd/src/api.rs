@@ -4,7 +4,7 @@
 use secure_module::{Error as ModuleError, KeySlot};
 use service::grants::Permission;
 use service::guard::Guard;
-use service::options::{Dictionary, Options};
+use service::options::Dictionary;
 use service::{Error, Result};
 use zbus::message::Header;
 use zbus::names::OwnedUniqueName;
@@ -12,9 +12,9 @@ use zbus::object_server::SignalEmitter;
 use zbus::{OwnedObjectPath, fdo, interface};
 
 use crate::interruption::{Command, HostAnswer, Line};
-use crate::purchase::Purchase;
 use crate::reader::Reader;
 use crate::supervisor::{ModuleHandle, View, refusal};
+use crate::terms::Terms;
 
 /// Where the service is.
 pub(crate) const PATH: &str = "/org/smartpos/Card";
@@ -81,8 +81,12 @@ impl CardPaymentService {
     /// Begins an EMV transaction and returns its object, `/org/smartpos/Card/transaction/NUMBER`.
     ///
     /// `amount` is in minor units of `currency` (ISO 4217, three letters). `when` is local time,
-    /// `YYMMDDhhmmss`. `counter` is the transaction sequence counter, up to eight digits. No options are
-    /// known.
+    /// `YYMMDDhhmmss`. `counter` is the transaction sequence counter, up to eight digits.
+    ///
+    /// Options: `type` s: `sale` (where it is not given), `preauthorisation` and `balance` (with the amount 0) have
+    /// the card decide; `void`, `refund`, `increment`, `preauthorisation-cancel`, `completion` and `completion-void`
+    /// only have it read, and the host decides. `pin` b: whether an online PIN is asked for where the card is
+    /// only read; a card that decides says so itself.
     ///
     /// Errors: InvalidArgument, NotPermitted, Busy, DeviceGone, Timeout.
     async fn start(
@@ -95,10 +99,9 @@ impl CardPaymentService {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath> {
         self.guard.admit_daemon(&header, PAYMENT).await?;
-        Options::new("options", options).finish()?;
-        let purchase = Purchase::new(amount, currency, when, counter)?;
+        let terms = Terms::new(amount, currency, when, counter, options)?;
         let caller = self.guard.caller(&header).await?;
-        self.reader.start(&purchase, &caller).await
+        self.reader.start(&terms, &caller).await
     }
 
     /// Loads working keys, in order: slot (`pik`, `mak`, `tdk`), the key enciphered under the master key (16
@@ -242,9 +245,12 @@ impl TransactionObject {
     /// module.
     ///
     /// `masked_pan` s, `pan_sequence` y (if any), `entry_mode` s (DE 22), `sealed_track2` ay (DE 35),
-    /// `pin_block` ay (DE 52, if a PIN was entered), `chip_data` ay (DE 55), `aid` s, `label` s, `cvm` s
-    /// (`online-pin`, `signature`, `none`), `tvr` s, `tsi` s, `cryptogram` s; the last three and `aid` in
-    /// hexadecimal.
+    /// `pin_block` ay (DE 52, if a PIN was entered), `token` s (if the module makes any), `aid` s, `label` s,
+    /// `cvm` s (`online-pin`, `signature`, `none`); and where the card decides, too: `chip_data` ay (DE 55),
+    /// `tvr` s, `tsi` s, `cryptogram` s. `token`, `aid`, `tvr`, `tsi` and `cryptogram` are in hexadecimal. The token
+    /// is the same for each transaction of a card at this terminal, and tells nothing of its number.
+    ///
+    /// A card that is only read may be taken out from here on.
     #[zbus(signal)]
     pub(crate) async fn online_requested(emitter: &SignalEmitter<'_>, card: Dictionary) -> zbus::Result<()>;
 

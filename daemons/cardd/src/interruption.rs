@@ -123,6 +123,8 @@ pub(crate) struct Watch {
     view: watch::Receiver<View>,
     session: u64,
     card: Option<u64>,
+    /// Whether the transaction ends where the card leaves.
+    needs_card: bool,
     stay: Option<Stay>,
     keystrokes: u64,
     phase: Phase,
@@ -136,7 +138,8 @@ pub(crate) fn watch(view: watch::Receiver<View>, session: u64) -> (Watch, Line, 
     let (signals, told) = mpsc::channel(SIGNALS);
     let keystrokes = view.borrow().keystrokes;
     let phase = Phase::BeforeHost;
-    let watch = Watch { view, session, card: None, stay: None, keystrokes, phase, requests, signals };
+    let (card, needs_card, stay) = (None, true, None);
+    let watch = Watch { view, session, card, needs_card, stay, keystrokes, phase, requests, signals };
     (watch, Line { requests: request_sender }, told)
 }
 
@@ -195,6 +198,16 @@ impl Watch {
         self.stay
     }
 
+    /// The card has said all that is needed of it: it may leave.
+    pub(crate) fn release_card(&mut self) {
+        self.needs_card = false;
+    }
+
+    /// Whether the host has been asked.
+    pub(crate) fn has_asked_host(&self) -> bool {
+        self.phase != Phase::BeforeHost
+    }
+
     /// Whether the card of this transaction is still in the slot.
     pub(crate) fn card_is_in(&self) -> bool {
         self.card.is_some() && self.view.borrow().card == self.card
@@ -240,7 +253,7 @@ impl Watch {
         if view.status().is_none_or(|status| status.tampered) {
             return Some(ModuleError::Tampered.into());
         }
-        if self.card.is_some() && view.card != self.card {
+        if self.needs_card && self.card.is_some() && view.card != self.card {
             return Some(Interruption::card_removed());
         }
         None

@@ -4,10 +4,10 @@ mod api;
 mod config;
 mod interruption;
 mod module;
-mod purchase;
 mod reader;
 mod report;
 mod supervisor;
+mod terms;
 mod transaction;
 
 use std::process::ExitCode;

@@ -16,8 +16,8 @@ use zbus::object_server::SignalEmitter;
 use crate::api::TransactionObject;
 use crate::config::Config;
 use crate::interruption::{Command, Line, Signal, watch};
-use crate::purchase::{ENTROPY, Purchase};
 use crate::supervisor::{ModuleHandle, refusal};
+use crate::terms::{ENTROPY, Terms};
 use crate::transaction::{Place, Transaction};
 
 /// Where transactions are served.
@@ -63,7 +63,7 @@ impl Reader {
     }
 
     /// Begins a transaction for `caller` and returns its object.
-    pub(crate) async fn start(&self, purchase: &Purchase, caller: &Caller) -> Result<OwnedObjectPath> {
+    pub(crate) async fn start(&self, terms: &Terms, caller: &Caller) -> Result<OwnedObjectPath> {
         let Tools { buses, guard, module: handle, emv, config } = &self.shared.tools;
         let busy =
             |_| Error::Busy("a card transaction is running; start this one when it has ended".to_string());
@@ -72,10 +72,10 @@ impl Reader {
         let entropy = module.random(ENTROPY).await.map_err(refusal)?;
         let entropy = <[u8; 8]>::try_from(entropy.as_slice())
             .map_err(|error| Error::internal("the module's random number", error))?;
-        let kernel = Kernel::new(Arc::clone(emv), purchase.transaction(entropy));
+        let kernel = Kernel::new(Arc::clone(emv), terms.transaction(entropy));
         let (watch, line, signals) = watch(handle.watch(), session);
         let transaction =
-            Transaction { config: config.clone(), module, kernel, amount: purchase.amount(), watch };
+            Transaction { config: config.clone(), module, kernel, amount: terms.amount(), watch };
 
         let path = self.next_path()?;
         let object =

@@ -18,6 +18,8 @@ pub(crate) struct Sealed {
     pub(crate) track2: Vec<u8>,
     /// DE 52, where a PIN was entered.
     pub(crate) pin_block: Option<[u8; 8]>,
+    /// By which the card is known again, where the module makes it.
+    pub(crate) token: Option<Vec<u8>>,
 }
 
 /// The dictionary of `OnlineRequested`.
@@ -26,6 +28,9 @@ pub(crate) fn for_host(kernel: &Kernel, sealed: &Sealed) -> Dictionary {
     put(&mut values, "sealed_track2", sealed.track2.clone());
     if let Some(block) = sealed.pin_block {
         put(&mut values, "pin_block", block.to_vec());
+    }
+    if let Some(token) = &sealed.token {
+        put(&mut values, "token", hexadecimal(token));
     }
     values
 }
@@ -45,7 +50,8 @@ pub(crate) fn for_screen(kernel: &Kernel) -> Dictionary {
     values
 }
 
-/// What is known of the card and of what it said. A card that was not read gives little of it.
+/// What is known of the card and of what it said. A card that was not read gives little of it, and one that is only
+/// identified has decided nothing.
 fn card(kernel: &Kernel, pin_entered: bool) -> Dictionary {
     let mut values = Dictionary::new();
     if let Some(masked) = kernel.masked_pan() {
@@ -60,6 +66,9 @@ fn card(kernel: &Kernel, pin_entered: bool) -> Dictionary {
     let entry_mode = if pin_entered { CHIP_WITH_PIN } else { CHIP_WITHOUT_PIN };
     put(&mut values, "entry_mode", entry_mode);
     put(&mut values, "cvm", cvm(kernel));
+    if kernel.identifies() {
+        return values;
+    }
     for (key, tag) in [("tvr", tags::TVR), ("tsi", tags::TSI), ("cryptogram", tags::CRYPTOGRAM)] {
         if let Some(value) = element(kernel, tag) {
             put(&mut values, key, hexadecimal(&value));

@@ -55,7 +55,7 @@ fn choose(candidates: &[Candidate]) -> usize {
 /// The one place for a transaction, and what the last one left there.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
-    /// The stay of the last card that was asked for a cryptogram.
+    /// The stay of the last card that was asked for a cryptogram, or that the host was asked about.
     used: Option<Stay>,
 }
 
@@ -64,7 +64,8 @@ pub(crate) struct Transaction {
     pub(crate) config: Config,
     pub(crate) module: Arc<dyn SecureModule>,
     pub(crate) kernel: Kernel,
-    pub(crate) amount: Amount,
+    /// What the PIN pad shows.
+    pub(crate) amount: Option<Amount>,
     pub(crate) watch: Watch,
 }
 
@@ -74,11 +75,10 @@ impl Transaction {
     pub(crate) async fn run(mut self, mut place: OwnedMutexGuard<Place>) {
         let mut pin_block = None;
         let interruption = self.process(place.used, &mut pin_block).await.err();
-        if self.kernel.asked_for_cryptogram() {
+        if self.kernel.asked_for_cryptogram() || self.watch.has_asked_host() {
             place.used = self.watch.stay();
         }
-        // Nothing can be done about a card that keeps its power; a card that is gone has none.
-        let _ = timeout(POWER_OFF, self.module.card_power_off(CardSlot::Contact)).await;
+        self.power_off().await;
         drop(place);
         let (outcome, reason) = conclude(&mut self.kernel, interruption);
         log::info!("transaction {outcome}: {reason}");
@@ -111,6 +111,11 @@ impl Transaction {
         }
     }
 
+    /// Nothing can be done about a card that keeps its power; a card that is gone has none.
+    async fn power_off(&self) {
+        let _ = timeout(POWER_OFF, self.module.card_power_off(CardSlot::Contact)).await;
+    }
+
     async fn transmit(&mut self, command: &[u8]) -> Progress<Step> {
         let sent = self.module.card_transmit(CardSlot::Contact, command);
         match self.watch.unless_interrupted(sent).await? {
@@ -138,7 +143,7 @@ impl Transaction {
             first_key: Duration::from_secs(self.config.pin.first_key_s.into()),
             next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
             bypass: self.config.pin.bypass,
-            amount: Some(self.amount),
+            amount: self.amount,
         };
         self.watch.progress("pin").await;
         let entered = self.watch.unless_interrupted(self.module.enter_pin(request)).await;
@@ -172,11 +177,17 @@ impl Transaction {
         let on_track =
             on_track.map_err(|_| Interruption::failed("the card has no track 2 data that can be read"))?;
         // Else the card could have one account checked and another one charged.
-        if *on_track.pan() != pan(&self.kernel)? {
+        let pan = pan(&self.kernel)?;
+        if *on_track.pan() != pan {
             return Err(Interruption::failed("the PAN in the card's track 2 data is not the card's PAN"));
         }
         let sealing = self.module.seal_track2(&KeySlot::TDK, &track2);
-        let sealed = Sealed { track2: self.watch.unless_interrupted(sealing).await??, pin_block };
+        let track2 = self.watch.unless_interrupted(sealing).await??;
+        let sealed = Sealed { track2, pin_block, token: self.token(&pan).await? };
+        if self.kernel.identifies() {
+            self.power_off().await;
+            self.watch.release_card();
+        }
         self.watch.progress("authorizing").await;
         let card = report::for_host(&self.kernel, &sealed);
         let answer = self.watch.ask_host(card, self.config.host_timeout()).await?;
@@ -191,8 +202,19 @@ impl Transaction {
         };
         Ok(self.kernel.step(event).into())
     }
+
+    /// The token by which the journal knows the card again; none from a module that makes no tokens.
+    async fn token(&mut self, pan: &Pan) -> Progress<Option<Vec<u8>>> {
+        let token = self.module.card_token(&KeySlot::TOKEN, pan);
+        match self.watch.unless_interrupted(token).await? {
+            Ok(token) => Ok(Some(token)),
+            Err(ModuleError::NotSupported) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
+/// The PAN, for the module alone.
 fn pan(kernel: &Kernel) -> Progress<Pan> {
     let pan = kernel.pan().and_then(|pan| Pan::from_bcd(pan.expose()).ok());
     pan.ok_or_else(|| Interruption::failed("the card has no PAN that can be read"))

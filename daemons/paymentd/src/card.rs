@@ -1,10 +1,12 @@
 //! The card's part of a transaction, as `cardd` plays it: what it says, and what it is told.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use client::card::{CardPaymentProxy, CardTransactionProxy};
 use client::{Dictionary, get};
 use futures_util::StreamExt as _;
+use iso8583::CardFlow;
 use zbus::message::Type as MessageType;
 use zbus::{Connection, MatchRule, MessageStream, OwnedVariant};
 
@@ -45,14 +47,15 @@ pub(crate) struct CardSession {
 }
 
 impl CardSession {
-    /// Begins the card's part of `sale`. `when` is local time, `YYMMDDhhmmss`.
+    /// Begins the card's part of `transaction`, as the profile describes its service. `when` is local time, `YYMMDDhhmmss`.
     pub(crate) async fn start(
         bus: &Connection,
         card: &CardPaymentProxy<'static>,
-        sale: &Transaction,
+        transaction: &Transaction,
+        service: &iso8583::Service,
         when: &str,
     ) -> zbus::Result<CardSession> {
-        let counter = u32::try_from(sale.id.rem_euclid(99_999_999)).unwrap_or_default();
+        let counter = u32::try_from(transaction.id.rem_euclid(99_999_999)).unwrap_or_default();
         let owner =
             zbus::fdo::DBusProxy::new(bus).await?.get_name_owner("org.smartpos.Card".try_into()?).await?;
         // Listening begins before the transaction does, so that nothing it says is missed.
@@ -62,9 +65,14 @@ impl CardSession {
             .interface("org.smartpos.CardTransaction1")
             .build()?;
         let signals = MessageStream::for_match_rule(rule, bus, None).await?;
-        let path = card
-            .start(sale.request.amount, &sale.request.currency, when, counter, Default::default())
-            .await?;
+        let options = match service.card {
+            CardFlow::Full => HashMap::from([("type", transaction.service().as_str().into())]),
+            CardFlow::Identify => {
+                HashMap::from([("type", transaction.service().as_str().into()), ("pin", service.pin.into())])
+            }
+        };
+        let currency = &transaction.request.currency;
+        let path = card.start(transaction.amount(), currency, when, counter, options).await?;
         let proxy = CardTransactionProxy::builder(bus).path(path).build().await?;
         let connection = bus.clone();
         let gone = tokio::spawn(async move {
@@ -160,6 +168,7 @@ fn completed(outcome: String, values: &Dictionary) -> CardEvent {
 fn card(values: &Dictionary) -> Card {
     Card {
         masked_pan: text(values, "masked_pan"),
+        token: text(values, "token"),
         pan_sequence: get::<u8>(values, "pan_sequence"),
         entry_mode: text(values, "entry_mode"),
         aid: text(values, "aid"),

@@ -6,12 +6,15 @@ use serde::Deserialize;
 use service::config::find_file;
 use service::currency::{self, Currency};
 
+use crate::limits::LimitsByService;
+
 /// The configuration of this daemon.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) merchant: Merchant,
     pub(crate) host: Host,
+    pub(crate) limits: LimitsByService,
 }
 
 /// Who sells.

@@ -1,141 +1,189 @@
 //! The counter that callers stand at: takes requests, knows each by its key, hands one at a time to the teller.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use client::printer::PrinterProxy;
 use service::bus::{BusKind, Buses, vanished};
 use service::guard::{Caller, Guards, Identity};
-use service::request::{self, Key};
+use service::request::Key;
 use service::{Error, Result};
 use tokio::sync::mpsc;
 
-use crate::api;
-use crate::desk::{Desk, Sale};
-use crate::journal::{Filter, Journal};
-use crate::sale::now;
-use crate::transaction::{Request, Transaction};
+use crate::config::Merchant;
+use crate::desk::{Desk, Ticket};
+use crate::journal::{Filter, Journal, JournalError, ServiceSum, Terms};
+use crate::limits::LimitsByService;
+use crate::services::Offers;
+use crate::transaction::{Outcome, Request, Transaction};
+use crate::{api, now, receipt};
+
+/// The printer daemon takes a job at once, or is away.
+const PRINTER_LIMIT: Duration = Duration::from_secs(3);
 
 /// Where requests are taken; clones are the same counter.
 #[derive(Clone)]
 pub(crate) struct Counter {
-    shared: Arc<Shared>,
+    means: Arc<Means>,
+    /// Taken while a request is looked up or begun, so that two with one key can't both begin.
+    door: Arc<tokio::sync::Mutex<()>>,
 }
 
-struct Shared {
-    buses: Buses,
-    guards: Guards,
-    journal: Journal,
-    teller: mpsc::Sender<Sale>,
-    /// Taken while a request is looked up or begun, so that two with one key can't both begin.
-    door: tokio::sync::Mutex<()>,
-    desk: Desk,
+/// What a counter works with.
+pub(crate) struct Means {
+    pub(crate) buses: Buses,
+    pub(crate) guards: Guards,
+    pub(crate) journal: Journal,
+    pub(crate) desk: Desk,
+    pub(crate) printer: PrinterProxy<'static>,
+    pub(crate) merchant: Merchant,
+    pub(crate) rules: Rules,
+    pub(crate) teller: mpsc::Sender<Ticket>,
+}
+
+/// What may be begun.
+pub(crate) struct Rules {
+    pub(crate) offers: Offers,
+    pub(crate) limits: LimitsByService,
 }
 
 impl Counter {
-    pub(crate) fn new(
-        buses: Buses,
-        guards: Guards,
-        journal: Journal,
-        desk: Desk,
-        teller: mpsc::Sender<Sale>,
-    ) -> Counter {
-        let shared = Shared { buses, guards, journal, teller, door: Default::default(), desk };
-        Counter { shared: Arc::new(shared) }
+    pub(crate) fn new(means: Means) -> Counter {
+        Counter { means: Arc::new(means), door: Arc::default() }
     }
 
     /// Whether a transaction runs.
     pub(crate) fn is_busy(&self) -> bool {
-        self.shared.desk.is_busy()
+        self.means.desk.is_busy()
     }
 
-    /// Begins the sale that is asked for, or finds it.
-    pub(crate) async fn start(&self, request: Request, caller: &Caller) -> Result<Sale> {
-        let _door = self.shared.door.lock().await;
+    /// Begins the transaction that is asked for, or finds it.
+    pub(crate) async fn start(&self, request: Request, caller: &Caller) -> Result<Ticket> {
+        let _door = self.door.lock().await;
         if let Some(known) = self.look_up(Some(&request.owner), &request.key).await? {
             if known.request != request {
-                let problem = "it was used before with another amount, currency or options";
+                let problem =
+                    "it was used before with another service, amount, currency, original or options";
                 return Err(Error::invalid("key", problem));
             }
             return self.show(known, caller).await;
         }
+        self.means.rules.offers.check(request.service)?;
+        let original = match &request.original {
+            Some(key) => Some(self.look_up_for(key, caller, "original").await?.id),
+            None => None,
+        };
         if self.is_busy() {
-            return Err(Error::Busy("a payment is running; start this one when it has ended".to_string()));
+            return Err(Error::Busy(
+                "another transaction is running; start this one when it has ended".to_string(),
+            ));
         }
-        let place = self.shared.teller.try_reserve();
+        let place = self.means.teller.try_reserve();
         let place =
-            place.map_err(|_| Error::Busy("the payment before is just ending; try again".to_string()))?;
-        let transaction = self.shared.journal.create(request, now()).await;
-        let transaction = transaction.map_err(|error| match error.is_full() {
-            true => Error::internal("the sale was not begun, because the terminal's storage is full", error),
-            false => Error::internal("the sale was not begun", error),
-        })?;
-        let sale = self.show(transaction, caller).await?;
-        place.send(sale.clone());
-        Ok(sale)
+            place.map_err(|_| Error::Busy("the transaction before is just ending; try again".to_string()))?;
+        let Rules { offers, limits } = &self.means.rules;
+        let terms = Terms { completion_percent: offers.completion_percent, limits };
+        let begun = self.means.journal.create(request, original, &terms, now()).await;
+        let ticket = self.show(begun.map_err(not_begun)?, caller).await?;
+        place.send(ticket.clone());
+        Ok(ticket)
     }
 
     /// The transaction that `caller` may see under `key`.
-    pub(crate) async fn find(&self, key: &Key, caller: &Caller) -> Result<Sale> {
-        let _door = self.shared.door.lock().await;
+    pub(crate) async fn find(&self, key: &Key, caller: &Caller) -> Result<Ticket> {
+        let _door = self.door.lock().await;
+        let found = self.look_up_for(key, caller, "transaction").await?;
+        self.show(found, caller).await
+    }
+
+    pub(crate) async fn list(&self, filter: &Filter, before: i64, limit: u32) -> Result<Vec<Transaction>> {
+        let listed = self.means.journal.list(filter, before, limit).await;
+        listed.map_err(|error| Error::internal("the journal can't be listed", error))
+    }
+
+    /// The open batch's number, and what each service came to in it.
+    pub(crate) async fn totals(&self) -> Result<(u32, Vec<ServiceSum>)> {
+        let totals = self.means.journal.open_totals().await;
+        totals.map_err(|error| Error::internal("the totals can't be read", error))
+    }
+
+    /// Prints the receipt of the transaction under `key` once more, marked as a duplicate.
+    pub(crate) async fn reprint(&self, key: &Key, caller: &Caller) -> Result<()> {
+        let transaction = self.look_up_for(key, caller, "transaction").await?;
+        if transaction.outcome != Some(Outcome::Approved) {
+            return Err(Error::WrongState(format!("`{key}` was not approved: it has no receipt")));
+        }
+        let printing = receipt::reprint(&self.means.printer, &transaction, &self.means.merchant, now());
+        match tokio::time::timeout(PRINTER_LIMIT, printing).await {
+            Ok(Ok(_job)) => Ok(()),
+            Ok(Err(error)) => Err(Error::DeviceGone(format!("the printer daemon takes no receipt: {error}"))),
+            Err(_) => Err(Error::Timeout("the printer daemon does not answer".to_string())),
+        }
+    }
+
+    async fn look_up(&self, owner: Option<&str>, key: &Key) -> Result<Option<Transaction>> {
+        let found = self.means.journal.find(owner, key).await;
+        found.map_err(|error| Error::internal("the key can't be looked up", error))
+    }
+
+    /// The caller's own under `key`, or for the operator anybody's.
+    async fn look_up_for(&self, key: &Key, caller: &Caller, what: &str) -> Result<Transaction> {
         let own = self.look_up(Some(&caller.identity.to_string()), key).await?;
         let found = match own {
             None if caller.identity == Identity::Operator => self.look_up(None, key).await?,
             own => own,
         };
-        match found {
-            Some(transaction) => self.show(transaction, caller).await,
-            None => Err(Error::NotFound(format!("no transaction was started with the key `{key}`"))),
-        }
-    }
-
-    pub(crate) async fn list(&self, filter: &Filter, before: i64, limit: u32) -> Result<Vec<Transaction>> {
-        let listed = self.shared.journal.list(filter, before, limit).await;
-        listed.map_err(|error| Error::internal("the journal can't be listed", error))
-    }
-
-    async fn look_up(&self, owner: Option<&str>, key: &Key) -> Result<Option<Transaction>> {
-        let found = self.shared.journal.find(owner, key).await;
-        found.map_err(|error| Error::internal("the key can't be looked up", error))
+        found.ok_or_else(|| Error::NotFound(format!("{what}: nothing was started with the key `{key}`")))
     }
 
     /// Serves `transaction` where `caller` is, and lets it follow.
-    async fn show(&self, transaction: Transaction, caller: &Caller) -> Result<Sale> {
-        let sale = match self.shared.desk.find(transaction.id) {
-            Some(sale) => sale,
+    async fn show(&self, transaction: Transaction, caller: &Caller) -> Result<Ticket> {
+        let ticket = match self.means.desk.find(transaction.id) {
+            Some(ticket) => ticket,
             None => self.put_on(transaction).await?,
         };
         let guard = match caller.bus {
-            BusKind::System => &self.shared.guards.system,
-            BusKind::App => &self.shared.guards.app,
+            BusKind::System => &self.means.guards.system,
+            BusKind::App => &self.means.guards.app,
         };
-        api::serve(&sale, &self.shared.buses, guard, caller).await?;
-        if sale.follow(caller.clone()) && !sale.is_final() {
-            self.cancel_when_gone(&sale, caller);
+        api::serve(&ticket, &self.means.buses, guard, caller).await?;
+        if ticket.follow(caller.clone()) && !ticket.is_final() {
+            self.cancel_when_gone(&ticket, caller);
         }
-        Ok(sale)
+        Ok(ticket)
     }
 
-    async fn put_on(&self, transaction: Transaction) -> Result<Sale> {
-        let owner = &transaction.request.owner;
-        let path = request::path("/org/smartpos/Payment/transaction", owner, &transaction.request.key)?;
-        let sale = Sale::new(&self.shared.buses, path, transaction);
-        if let Some(oldest) = self.shared.desk.put(sale.clone()) {
-            api::withdraw(&oldest, &self.shared.buses).await;
+    async fn put_on(&self, transaction: Transaction) -> Result<Ticket> {
+        let ticket = Ticket::new(&self.means.buses, transaction)?;
+        if let Some(oldest) = self.means.desk.put(ticket.clone()) {
+            api::withdraw(&oldest, &self.means.buses).await;
         }
-        Ok(sale)
+        Ok(ticket)
     }
 
-    /// Before the point of no return, a sale whose callers have all vanished is called off.
-    fn cancel_when_gone(&self, sale: &Sale, caller: &Caller) {
-        let connection = self.shared.buses.get(caller.bus).clone();
-        let (sale, caller) = (sale.clone(), caller.clone());
+    /// Before the point of no return, a transaction whose callers have all vanished is called off.
+    fn cancel_when_gone(&self, ticket: &Ticket, caller: &Caller) {
+        let connection = self.means.buses.get(caller.bus).clone();
+        let (ticket, caller) = (ticket.clone(), caller.clone());
         tokio::spawn(async move {
             tokio::select! {
                 gone = vanished(&connection, caller.name.clone()) => match gone {
-                    Ok(()) => sale.left(&caller),
+                    Ok(()) => ticket.left(&caller),
                     Err(error) => log::warn!("{} can't be watched: {error}", caller.identity),
                 },
-                () = sale.ended() => {}
+                () = ticket.ended() => {}
             }
         });
+    }
+}
+
+/// Why a transaction could not be begun.
+fn not_begun(error: JournalError) -> Error {
+    match error {
+        JournalError::Refused(refusal) => refusal,
+        error if error.is_full() => {
+            Error::internal("nothing was begun, because the terminal's storage is full", error)
+        }
+        error => Error::internal("nothing was begun", error),
     }
 }

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use service::bus::Buses;
 use service::guard::Caller;
 use service::options::Dictionary;
+use service::{Result, request};
 use tokio::sync::watch;
 use zbus::OwnedObjectPath;
 
 use crate::api::TransactionObject;
-use crate::sale::is_cancellable;
-use crate::transaction::{State, Transaction};
+use crate::transaction::{Request, State, Transaction};
 
 /// Followers of one transaction who are told of its steps.
 const MAX_FOLLOWERS: usize = 4;
@@ -20,35 +20,35 @@ const SERVED: usize = 32;
 
 /// The transactions that are on the buses; clones are the same desk.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Desk(Arc<Mutex<VecDeque<Sale>>>);
+pub(crate) struct Desk(Arc<Mutex<VecDeque<Ticket>>>);
 
 impl Desk {
-    fn sales(&self) -> MutexGuard<'_, VecDeque<Sale>> {
+    fn tickets(&self) -> MutexGuard<'_, VecDeque<Ticket>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The transaction with this number in the journal.
-    pub(crate) fn find(&self, id: i64) -> Option<Sale> {
-        self.sales().iter().find(|sale| sale.transaction().id == id).cloned()
+    pub(crate) fn find(&self, id: i64) -> Option<Ticket> {
+        self.tickets().iter().find(|ticket| ticket.transaction().id == id).cloned()
     }
 
     /// Whether a transaction runs.
     pub(crate) fn is_busy(&self) -> bool {
-        self.sales().iter().any(|sale| !sale.is_final())
+        self.tickets().iter().any(|ticket| !ticket.is_final())
     }
 
-    /// Puts `sale` on the desk, and returns the ended one that has to leave for it.
-    pub(crate) fn put(&self, sale: Sale) -> Option<Sale> {
-        let mut sales = self.sales();
-        sales.push_back(sale);
-        let leaves = sales.iter().position(Sale::is_final).filter(|_| sales.len() > SERVED)?;
-        sales.remove(leaves)
+    /// Puts `ticket` on the desk, and returns the ended one that has to leave for it.
+    pub(crate) fn put(&self, ticket: Ticket) -> Option<Ticket> {
+        let mut tickets = self.tickets();
+        tickets.push_back(ticket);
+        let leaves = tickets.iter().position(Ticket::is_final).filter(|_| tickets.len() > SERVED)?;
+        tickets.remove(leaves)
     }
 }
 
 /// One transaction in front of its callers; clones are the same one.
 #[derive(Debug, Clone)]
-pub(crate) struct Sale {
+pub(crate) struct Ticket {
     shared: Arc<Shared>,
 }
 
@@ -68,12 +68,16 @@ struct View {
     followers: Vec<Caller>,
 }
 
-impl Sale {
-    pub(crate) fn new(buses: &Buses, path: OwnedObjectPath, transaction: Transaction) -> Sale {
+impl Ticket {
+    /// Shows `transaction` at its path; nobody follows it yet.
+    pub(crate) fn new(buses: &Buses, transaction: Transaction) -> Result<Ticket> {
+        let Request { owner, key, .. } = &transaction.request;
+        let path = request::path("/org/smartpos/Payment/transaction", owner, key)?;
         let (cancel, _) = watch::channel(None);
         let (ended, _) = watch::channel(transaction.state == State::Final);
         let view = Mutex::new(View { transaction, progress: String::new(), followers: Vec::new() });
-        Sale { shared: Arc::new(Shared { buses: buses.clone(), path, view, cancel, ended }) }
+        let shared = Shared { buses: buses.clone(), path, view, cancel, ended };
+        Ok(Ticket { shared: Arc::new(shared) })
     }
 
     fn view(&self) -> MutexGuard<'_, View> {
@@ -95,7 +99,7 @@ impl Sale {
     }
 
     pub(crate) fn cancellable(&self) -> bool {
-        is_cancellable(self.view().transaction.state)
+        self.view().transaction.state == State::Created
     }
 
     pub(crate) fn is_final(&self) -> bool {
@@ -105,7 +109,7 @@ impl Sale {
     /// Waits until it is final.
     pub(crate) async fn ended(&self) {
         let mut ended = self.shared.ended.subscribe();
-        // The sender lives as long as this sale.
+        // The sender lives as long as this ticket.
         let _ = ended.wait_for(|ended| *ended).await;
     }
 
@@ -122,7 +126,7 @@ impl Sale {
         true
     }
 
-    /// Forgets a caller that left. A sale that nobody follows any more, and that can be called off, is.
+    /// Forgets a caller that left. A ticket that nobody follows any more, and that can be called off, is.
     pub(crate) fn left(&self, caller: &Caller) {
         let alone = {
             let mut view = self.view();
@@ -134,7 +138,7 @@ impl Sale {
         }
     }
 
-    /// Asks to call the sale off; it stops if it is not past its point of no return.
+    /// Asks to call the ticket off; it stops if it is not past its point of no return.
     pub(crate) fn cancel(&self, why: &'static str) {
         self.shared.cancel.send_if_modified(|reason| {
             let first = reason.is_none();
@@ -145,10 +149,10 @@ impl Sale {
         });
     }
 
-    /// Waits until somebody calls the sale off.
+    /// Waits until somebody calls the ticket off.
     pub(crate) async fn cancelled(&self) {
         let mut asked = self.shared.cancel.subscribe();
-        // The sender lives as long as this sale.
+        // The sender lives as long as this ticket.
         let _ = asked.wait_for(Option::is_some).await;
     }
 
@@ -175,20 +179,27 @@ impl Sale {
 
     /// Shows what the journal now holds; tells the end, once.
     pub(crate) async fn update(&self, transaction: Transaction) {
-        let (ended, followers) = {
+        let ended = {
             let mut view = self.view();
             let ended = view.transaction.state != State::Final && transaction.state == State::Final;
             view.transaction = transaction;
             if ended {
                 view.progress = String::new();
             }
-            (ended, view.followers.clone())
+            ended
         };
-        if !ended {
-            return;
+        if ended {
+            self.shared.ended.send_replace(true);
+            self.tell_end().await;
         }
-        self.shared.ended.send_replace(true);
-        let transaction = self.transaction();
+    }
+
+    /// Tells all followers how it ended.
+    pub(crate) async fn tell_end(&self) {
+        let (transaction, followers) = {
+            let view = self.view();
+            (view.transaction.clone(), view.followers.clone())
+        };
         let outcome = transaction.outcome.map(|outcome| outcome.as_str()).unwrap_or_default();
         for follower in followers {
             let Ok(emitter) = follower.emitter(&self.shared.buses, self.path()) else { continue };

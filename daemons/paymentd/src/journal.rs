@@ -1,5 +1,9 @@
 //! The journal: SQLite through sqlx, each commit durable before it returns (WAL, `synchronous=FULL`).
 
+mod batch;
+mod history;
+mod limits;
+
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +15,15 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row as _, SqliteConnection};
 
-use crate::transaction::{Acceptor, Card, Event, Outcome, Request, State, Transaction};
+pub(crate) use batch::{BatchEntry, ServiceSum};
+
+use crate::limits::LimitsByService;
+use crate::services::Class;
+use crate::transaction::{Acceptor, Card, Event, Outcome, Request, Totals, Transaction};
 
 /// The schema, one step for each version (`PRAGMA user_version`).
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001_journal.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../migrations/0001_journal.sql"), include_str!("../migrations/0002_services.sql")];
 
 /// The journal can't be read or written: a full disk, a broken file, or a bug of ours.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +40,9 @@ pub(crate) enum JournalError {
     /// The event does not fit the transaction's state.
     #[error("the journal refuses an event: {0}")]
     Event(String),
+    /// The terminal's rules forbid what was asked for; nothing was begun.
+    #[error("{0}")]
+    Refused(service::Error),
     /// The file was written by a newer version.
     #[error("the journal is of version {0}; this program knows up to {known}; install the newer one", known = MIGRATIONS.len())]
     Newer(usize),
@@ -50,7 +62,8 @@ macro_rules! list {
     () => {
         "SELECT id, body FROM transactions
          WHERE id < ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR outcome = ?3)
-           AND (?4 IS NULL OR created >= ?4) AND (?5 IS NULL OR created < ?5)"
+           AND (?4 IS NULL OR created >= ?4) AND (?5 IS NULL OR created < ?5)
+           AND (?7 IS NULL OR service = ?7)"
     };
 }
 
@@ -59,12 +72,20 @@ macro_rules! list {
 pub(crate) struct Filter {
     /// Only this owner's; `None` is everybody's.
     pub(crate) owner: Option<String>,
+    pub(crate) service: Option<String>,
     pub(crate) state: Option<String>,
     pub(crate) outcome: Option<String>,
     /// Milliseconds since 1970, inclusive.
     pub(crate) since: Option<i64>,
     /// Milliseconds since 1970, exclusive.
     pub(crate) until: Option<i64>,
+}
+
+/// What a new transaction has to keep to.
+pub(crate) struct Terms<'a> {
+    /// The most of a reservation that may be completed, in percent.
+    pub(crate) completion_percent: u16,
+    pub(crate) limits: &'a LimitsByService,
 }
 
 /// The journal of this terminal; clones are the same one.
@@ -96,22 +117,32 @@ impl Journal {
         Ok(Journal { writer, reader, _lock: Arc::new(lock) })
     }
 
-    /// Begins a transaction; it is durable when this returns.
-    pub(crate) async fn create(&self, request: Request, now: i64) -> Result<Transaction> {
-        let event = Event::Created { request: request.clone() };
-        let mut transaction = Transaction::new(request, now);
+    /// Begins a transaction within `terms`; it is durable when this returns. `original` is the number of the one it builds
+    /// on.
+    pub(crate) async fn create(
+        &self,
+        request: Request,
+        original: Option<i64>,
+        terms: &Terms<'_>,
+        now: i64,
+    ) -> Result<Transaction> {
         let mut tx = self.writer.begin().await?;
-        let insert = "INSERT INTO transactions (owner, key, created, state, outcome, reversal, receipt, body)
-                      VALUES (?, ?, ?, 'created', '', '', '', ?)";
-        let inserted = sqlx::query(insert)
-            .bind(&transaction.request.owner)
-            .bind(transaction.request.key.as_str())
-            .bind(now)
-            .bind(serde_json::to_string(&transaction)?)
-            .execute(&mut *tx)
-            .await?;
-        transaction.id = inserted.last_insert_rowid();
-        append_event(&mut tx, transaction.id, now, &event).await?;
+        let original = match original {
+            Some(id) => Some(history::admit(&mut tx, id, &request, terms.completion_percent).await?),
+            None => None,
+        };
+        let mut transaction = Transaction::new(request.clone(), original.clone(), now);
+        limits::check(&mut tx, &transaction, terms.limits, now).await?;
+        let record = transaction.service().class() == Class::Record;
+        if record {
+            transaction.batch = open_batch(&mut tx).await?;
+        }
+        transaction.id = insert(&mut tx, &transaction).await?;
+        let created = Event::Created { request, original, batch: transaction.batch };
+        append_event(&mut tx, transaction.id, now, &created).await?;
+        if record {
+            transaction = write(&mut tx, &transaction, &Event::finished(Outcome::Approved, ""), now).await?;
+        }
         tx.commit().await?;
         Ok(transaction)
     }
@@ -127,7 +158,25 @@ impl Journal {
     ) -> Result<()> {
         let mut tx = self.writer.begin().await?;
         let (stan, batch) = next_stan(&mut tx).await?;
-        let event = Event::Authorized { stan, batch, acceptor, card, chip_data };
+        let event = Event::Authorized { stan, batch, acceptor, card, chip_data, totals: None };
+        let next = write(&mut tx, transaction, &event, now).await?;
+        tx.commit().await?;
+        *transaction = next;
+        Ok(())
+    }
+
+    /// Takes the totals of the open batch, which `transaction` closes; durable before the host is told of them.
+    pub(crate) async fn authorize_settlement(
+        &self,
+        transaction: &mut Transaction,
+        acceptor: Acceptor,
+        now: i64,
+    ) -> Result<()> {
+        let mut tx = self.writer.begin().await?;
+        let (stan, batch) = next_stan(&mut tx).await?;
+        let totals: Totals = batch::totals(&mut tx, batch).await?;
+        let (card, chip_data) = (Card::default(), String::new());
+        let event = Event::Authorized { stan, batch, acceptor, card, chip_data, totals: Some(totals) };
         let next = write(&mut tx, transaction, &event, now).await?;
         tx.commit().await?;
         *transaction = next;
@@ -165,13 +214,14 @@ impl Journal {
     pub(crate) async fn list(&self, filter: &Filter, before: i64, limit: u32) -> Result<Vec<Transaction>> {
         // With its owner given outright, SQLite takes the index; a parameter that may be null would make it read all.
         let query = match &filter.owner {
-            Some(owner) => sqlx::query(concat!(list!(), " AND owner = ?7 ORDER BY id DESC LIMIT ?6"))
+            Some(owner) => sqlx::query(concat!(list!(), " AND owner = ?8 ORDER BY id DESC LIMIT ?6"))
                 .bind(before)
                 .bind(&filter.state)
                 .bind(&filter.outcome)
                 .bind(filter.since)
                 .bind(filter.until)
                 .bind(limit)
+                .bind(&filter.service)
                 .bind(owner),
             None => sqlx::query(concat!(list!(), " ORDER BY id DESC LIMIT ?6"))
                 .bind(before)
@@ -179,7 +229,8 @@ impl Journal {
                 .bind(&filter.outcome)
                 .bind(filter.since)
                 .bind(filter.until)
-                .bind(limit),
+                .bind(limit)
+                .bind(&filter.service),
         };
         let rows = query.fetch_all(&self.reader).await?;
         rows.iter().map(read).collect()
@@ -251,6 +302,28 @@ async fn next_stan(connection: &mut SqliteConnection) -> Result<(u32, u32)> {
     Ok((row.try_get("stan")?, row.try_get("batch")?))
 }
 
+async fn open_batch(connection: &mut SqliteConnection) -> Result<u32> {
+    Ok(sqlx::query_scalar("SELECT batch FROM counters").fetch_one(connection).await?)
+}
+
+async fn insert(connection: &mut SqliteConnection, transaction: &Transaction) -> Result<i64> {
+    let insert = "INSERT INTO transactions
+                      (owner, key, created, state, outcome, reversal, receipt, body, service, original, amount, batch)
+                  VALUES (?, ?, ?, 'created', '', '', '', ?, ?, ?, ?, ?)";
+    let inserted = sqlx::query(insert)
+        .bind(&transaction.request.owner)
+        .bind(transaction.request.key.as_str())
+        .bind(transaction.created)
+        .bind(serde_json::to_string(transaction)?)
+        .bind(transaction.service().as_str())
+        .bind(transaction.original.as_ref().map(|original| original.id))
+        .bind(i64::try_from(transaction.amount()).unwrap_or(i64::MAX))
+        .bind(transaction.batch)
+        .execute(connection)
+        .await?;
+    Ok(inserted.last_insert_rowid())
+}
+
 async fn write(
     connection: &mut SqliteConnection,
     before: &Transaction,
@@ -261,22 +334,29 @@ async fn write(
     transaction.apply(event, now).map_err(JournalError::Event)?;
     append_event(connection, transaction.id, now, event).await?;
     // The state that the event was decided on must still be the one that stands here.
-    let update = "UPDATE transactions SET state = ?, outcome = ?, reversal = ?, receipt = ?, body = ? WHERE id = ? AND state = ?";
+    let update = "UPDATE transactions
+                  SET state = ?, outcome = ?, reversal = ?, receipt = ?, body = ?, batch = ?, token = ?
+                  WHERE id = ? AND state = ?";
     let updated = sqlx::query(update)
         .bind(transaction.state.as_str())
         .bind(transaction.outcome.map(|outcome| outcome.as_str()).unwrap_or_default())
         .bind(transaction.reversal.map(|reversal| reversal.as_str()).unwrap_or_default())
         .bind(if transaction.wants_receipt() { "owed" } else { "" })
         .bind(serde_json::to_string(&transaction)?)
+        .bind(transaction.batch)
+        .bind(&transaction.card.token)
         .bind(transaction.id)
         .bind(before.state.as_str())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    if updated.rows_affected() == 1 {
-        Ok(transaction)
-    } else {
-        Err(JournalError::Event(format!("transaction {} is no longer {}", before.id, before.state.as_str())))
+    if updated.rows_affected() != 1 {
+        let (id, state) = (before.id, before.state.as_str());
+        return Err(JournalError::Event(format!("transaction {id} is no longer {state}")));
     }
+    if transaction.closes_batch() && !before.is_final() {
+        batch::close(connection, transaction.batch).await?;
+    }
+    Ok(transaction)
 }
 
 async fn append_event(connection: &mut SqliteConnection, id: i64, now: i64, event: &Event) -> Result<()> {
@@ -289,95 +369,5 @@ async fn append_event(connection: &mut SqliteConnection, id: i64, now: i64, even
     Ok(())
 }
 
-/// Whether `state` is the word for a state; filters are checked before they are looked up.
-pub(crate) fn is_state(word: &str) -> bool {
-    [State::Created, State::Authorizing, State::Answered, State::Final]
-        .iter()
-        .any(|state| state.as_str() == word)
-}
-
-/// Whether `word` is the word for an outcome.
-pub(crate) fn is_outcome(word: &str) -> bool {
-    [Outcome::Approved, Outcome::Declined, Outcome::Cancelled, Outcome::Failed, Outcome::Reversed]
-        .iter()
-        .any(|outcome| outcome.as_str() == word)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(key: &str) -> Request {
-        Request {
-            owner: "com.example.shop".to_string(),
-            key: key.parse().unwrap(),
-            amount: 1234,
-            currency: "CNY".to_string(),
-            order: String::new(),
-            print: true,
-        }
-    }
-
-    async fn journal() -> (tempfile::TempDir, Journal) {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::open(&folder.path().join("journal.sqlite")).await.unwrap();
-        (folder, journal)
-    }
-
-    #[tokio::test]
-    async fn a_journal_that_is_open_is_refused_to_everybody_else() {
-        let (folder, _journal) = journal().await;
-        let second = Journal::open(&folder.path().join("journal.sqlite")).await;
-        assert!(matches!(second, Err(JournalError::InUse)), "{second:?}");
-    }
-
-    #[tokio::test]
-    async fn an_event_that_does_not_fit_changes_nothing() {
-        let (_folder, journal) = journal().await;
-        let mut sale = journal.create(request("order-1"), 1).await.unwrap();
-        let before = sale.clone();
-        let answered = Event::Answered { answer: crate::transaction::Answer::default() };
-        assert!(matches!(journal.record(&mut sale, &answered, 2).await, Err(JournalError::Event(_))));
-        assert_eq!(sale, before);
-        let found = journal.find(Some("com.example.shop"), &before.request.key).await.unwrap();
-        assert_eq!(found, Some(before));
-        let events: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&journal.writer).await.unwrap();
-        assert_eq!(events, 1);
-    }
-
-    #[tokio::test]
-    async fn two_sales_never_share_an_owner_and_a_key() {
-        let (_folder, journal) = journal().await;
-        journal.create(request("order-1"), 1).await.unwrap();
-        assert!(journal.create(request("order-1"), 2).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn a_journal_of_a_newer_version_is_left_alone() {
-        let (folder, journal) = journal().await;
-        sqlx::raw_sql("PRAGMA user_version = 99").execute(&journal.writer).await.unwrap();
-        journal.close().await;
-        drop(journal);
-        let opened = Journal::open(&folder.path().join("journal.sqlite")).await;
-        assert!(matches!(opened, Err(JournalError::Newer(99))), "{opened:?}");
-    }
-
-    #[tokio::test]
-    async fn looking_up_a_key_and_listing_read_an_index_and_not_the_table() {
-        let (_folder, journal) = journal().await;
-        for query in [
-            "SELECT id, body FROM transactions WHERE owner = 'a' AND key = 'b'",
-            "SELECT id, body FROM transactions WHERE key = 'b' ORDER BY id DESC LIMIT 1",
-            concat!(list!(), " AND owner = ?7 ORDER BY id DESC LIMIT ?6"),
-            "SELECT id, body FROM transactions WHERE state <> 'final' OR reversal = 'pending' OR receipt = 'owed' ORDER BY id",
-        ] {
-            let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
-            let steps = plan.fetch_all(&journal.writer).await.unwrap();
-            for step in steps {
-                let detail: String = step.get("detail");
-                assert!(!detail.starts_with("SCAN") || detail.contains("INDEX"), "{query}: {detail}");
-            }
-        }
-    }
-}
+mod tests;

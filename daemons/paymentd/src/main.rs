@@ -2,13 +2,17 @@
 
 mod api;
 mod card;
+mod card_payment;
 mod config;
 mod counter;
 mod desk;
 mod host;
 mod journal;
+mod limits;
+mod originals;
 mod receipt;
-mod sale;
+mod services;
+mod settlement;
 mod teller;
 mod transaction;
 
@@ -21,10 +25,11 @@ use tokio::sync::{mpsc, watch};
 
 use crate::api::{PATH, PaymentService};
 use crate::config::{Config, host_profile};
-use crate::counter::Counter;
+use crate::counter::{Counter, Means, Rules};
 use crate::desk::Desk;
 use crate::host::{Host, Parts};
 use crate::journal::Journal;
+use crate::services::Offers;
 use crate::teller::{Teller, Tools};
 
 const DAEMON: Daemon = Daemon {
@@ -35,6 +40,11 @@ const DAEMON: Daemon = Daemon {
     version: env!("CARGO_PKG_VERSION"),
     holds_secrets: false,
 };
+
+/// Now, in milliseconds since 1970.
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
 
 fn main() -> ExitCode {
     run(&DAEMON, start)
@@ -47,26 +57,36 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let card = CardPaymentProxy::new(&buses.system).await.map_err(|error| error.to_string())?;
     let printer = PrinterProxy::new(&buses.system).await.map_err(|error| error.to_string())?;
     let profile = host_profile(&config.host, &config_folders)?;
+    let offers = Offers::of(&profile);
     let parts = Parts { profile, credentials: &credentials, journal: journal.clone(), card: card.clone() };
     let host = Host::new(&config.host, &config.merchant, parts)?;
 
     let merchant = config.merchant;
     let (pending_count, pending) = watch::channel(0);
-    let bus = buses.system.clone();
+    let (teller, tickets) = mpsc::channel(1);
     let desk = Desk::default();
-    let (merchant_copy, desk_copy) = (merchant.clone(), desk.clone());
-    let tools = Tools {
-        bus,
+    let counter = Counter::new(Means {
+        buses: buses.clone(),
+        guards: guards.clone(),
         journal: journal.clone(),
+        desk: desk.clone(),
+        printer: printer.clone(),
+        merchant: merchant.clone(),
+        rules: Rules { offers, limits: config.limits.clone() },
+        teller,
+    });
+    let tools = Tools {
+        buses,
+        journal,
         host,
         card,
         printer,
-        merchant: merchant_copy,
-        desk: desk_copy,
+        merchant: merchant.clone(),
+        limits: config.limits,
+        desk,
+        stop,
     };
-    let teller = Teller::new(tools, pending_count).await.map_err(|error| error.to_string())?;
-    let (sender, sales) = mpsc::channel(1);
-    let counter = Counter::new(buses, guards.clone(), journal, desk, sender);
+    let teller = Teller::new(tools, pending_count).await?;
     for (connection, guard) in guards.each() {
         let service = PaymentService {
             guard: guard.clone(),
@@ -76,5 +96,5 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         };
         connection.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
     }
-    Ok(teller.work(sales, stop))
+    Ok(teller.work(tickets))
 }

@@ -1,4 +1,4 @@
-//! The cardholder's receipt, as a document for the printer.
+//! Receipts and the settlement's slip, as documents for the printer.
 
 use std::collections::HashMap;
 
@@ -8,78 +8,182 @@ use jiff::tz::TimeZone;
 use zbus::{OwnedObjectPath, Variant};
 
 use crate::config::Merchant;
-use crate::transaction::Transaction;
+use crate::services::{Class, Service};
+use crate::transaction::{Original, Sum, Transaction};
 
 type Properties<'a> = HashMap<&'a str, Variant<'a>>;
 
-/// Hands the receipt of `sale` to the printer. The job's key makes a repeated request the same job.
+/// Hands the receipt of `transaction` to the printer. The job's key makes a repeated request the same job.
 pub(crate) async fn print(
     printer: &PrinterProxy<'_>,
-    sale: &Transaction,
+    transaction: &Transaction,
     merchant: &Merchant,
 ) -> zbus::Result<OwnedObjectPath> {
-    let key = format!("receipt-{}", sale.id);
-    printer.print(&document(sale, merchant), &key, HashMap::from([("priority", "payment".into())])).await
+    let key = format!("receipt-{}", transaction.id);
+    printer.print(&document(transaction, merchant, false), &key, priority()).await
 }
 
-fn document<'a>(sale: &'a Transaction, merchant: &'a Merchant) -> Document<'a> {
-    let digits = merchant.currency().map_or(2, |currency| currency.exponent);
+/// Hands a marked duplicate of the receipt to the printer; `now` (milliseconds since 1970) tells it from the others.
+pub(crate) async fn reprint(
+    printer: &PrinterProxy<'_>,
+    transaction: &Transaction,
+    merchant: &Merchant,
+    now: i64,
+) -> zbus::Result<OwnedObjectPath> {
+    let key = format!("reprint-{}-{now}", transaction.id);
+    printer.print(&document(transaction, merchant, true), &key, priority()).await
+}
+
+fn priority() -> HashMap<&'static str, Variant<'static>> {
+    HashMap::from([("priority", "payment".into())])
+}
+
+fn document<'a>(transaction: &'a Transaction, merchant: &'a Merchant, duplicate: bool) -> Document<'a> {
     let mut document = Document::new();
-    document.push(text(
-        merchant.name.clone(),
-        &[
-            ("align", "center".into()),
-            ("bold", true.into()),
-            ("double_width", true.into()),
-            ("double_height", true.into()),
-        ],
-    ));
-    document.push(text("签购单 / SALES SLIP".to_string(), &[("align", "center".into())]));
-    document.push(("rule", Properties::new()));
-    document.push(pair("商户编号 MID", &merchant.merchant));
-    document.push(pair("终端编号 TID", &merchant.terminal));
-    document.push(pair("卡号 CARD", &sale.card.masked_pan));
-    document.push(pair("应用 APP", &sale.card.label));
-    document.push(pair("交易类型 TYPE", "消费 SALE"));
-    document.push(pair("时间 TIME", &local_time(sale.finished)));
-    document.push(pair("批次号 BATCH", &format!("{:06}", sale.batch)));
-    document.push(pair("凭证号 TRACE", &format!("{:06}", sale.stan)));
-    document.push(pair("授权码 AUTH", &sale.answer.approval));
-    document.push(pair("参考号 REF", &sale.answer.reference));
-    if !sale.request.order.is_empty() {
-        document.push(pair("订单号 ORDER", &sale.request.order));
+    head(&mut document, transaction, merchant, duplicate);
+    match transaction.service().class() {
+        Class::Settlement => totals(&mut document, transaction, merchant),
+        Class::Record => amounts(&mut document, transaction, merchant),
+        Class::Money | Class::Inquiry => {
+            card(&mut document, transaction);
+            amounts(&mut document, transaction, merchant);
+            cryptogram(&mut document, transaction);
+        }
     }
-    document.push(("rule", Properties::new()));
-    let amount = format!("{} {}", symbol(&sale.request.currency), decimal(sale.request.amount, digits));
-    document.push(text("金额 AMOUNT".to_string(), &[]));
-    document.push(text(
-        amount,
-        &[
-            ("align", "right".into()),
-            ("bold", true.into()),
-            ("double_width", true.into()),
-            ("double_height", true.into()),
-        ],
-    ));
-    document.push(("rule", Properties::new()));
-    for (name, value) in [
-        ("AID", &sale.card.aid),
-        ("TC", &sale.card.cryptogram),
-        ("TVR", &sale.card.tvr),
-        ("TSI", &sale.card.tsi),
-    ] {
-        document.push(pair(name, value));
-    }
-    document.push(text(verification(&sale.card.cvm).to_string(), &[("align", "center".into())]));
-    document.push(("feed", Properties::from([("lines", 1u32.into())])));
-    if !sale.answer.reference.is_empty() {
-        let reference = sale.answer.reference.clone();
-        document.push(("qr", Properties::from([("data", reference.into()), ("align", "center".into())])));
-    }
-    document.push(text("持卡人存根 CARDHOLDER COPY".to_string(), &[("align", "center".into())]));
+    let copy = match transaction.service().class() {
+        Class::Settlement => "商户存根 MERCHANT COPY",
+        _ => "持卡人存根 CARDHOLDER COPY",
+    };
+    document.push(text(copy.to_string(), &[("align", "center".into())]));
     document.push(("feed", Properties::from([("lines", 3u32.into())])));
     document.push(("cut", Properties::new()));
     document
+}
+
+/// The service as UnionPay's receipts name it.
+fn name(service: Service) -> &'static str {
+    match service {
+        Service::Sale => "消费 SALE",
+        Service::Void => "消费撤销 VOID",
+        Service::CompletionVoid => "预授权完成撤销 COMPLETION VOID",
+        Service::Refund => "退货 REFUND",
+        Service::Preauthorisation => "预授权 PRE-AUTH",
+        Service::Increment => "预授权追加 INCREMENT",
+        Service::PreauthorisationCancel => "预授权撤销 PRE-AUTH CANCEL",
+        Service::Completion => "预授权完成 COMPLETION",
+        Service::Balance => "余额查询 BALANCE",
+        Service::Cash => "现金 CASH",
+        Service::Settlement => "结算 SETTLEMENT",
+    }
+}
+
+fn head<'a>(
+    document: &mut Document<'a>,
+    transaction: &'a Transaction,
+    merchant: &'a Merchant,
+    duplicate: bool,
+) {
+    document.push(text(merchant.name.clone(), &large("center")));
+    let title = match transaction.service().class() {
+        Class::Settlement => "结算单 / SETTLEMENT SLIP",
+        _ => "签购单 / SALES SLIP",
+    };
+    document.push(text(title.to_string(), &[("align", "center".into())]));
+    if duplicate {
+        let style = [("align", "center".into()), ("bold", true.into())];
+        document.push(text("*** 重印 REPRINT ***".to_string(), &style));
+    }
+    document.push(("rule", Properties::new()));
+    document.push(pair("商户编号 MID", &merchant.merchant));
+    document.push(pair("终端编号 TID", &merchant.terminal));
+    if !transaction.request.operator.is_empty() {
+        document.push(pair("操作员 OPERATOR", &transaction.request.operator));
+    }
+    document.push(pair("交易类型 TYPE", name(transaction.service())));
+    document.push(pair("时间 TIME", &local_time(transaction.finished)));
+    document.push(pair("批次号 BATCH", &format!("{:06}", transaction.batch)));
+    if transaction.stan > 0 {
+        document.push(pair("凭证号 TRACE", &format!("{:06}", transaction.stan)));
+    }
+    if !transaction.request.order.is_empty() {
+        document.push(pair("订单号 ORDER", &transaction.request.order));
+    }
+}
+
+/// The card, and what the host called it.
+fn card<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
+    document.push(pair("卡号 CARD", &transaction.card.masked_pan));
+    document.push(pair("应用 APP", &transaction.card.label));
+    document.push(pair("授权码 AUTH", &transaction.answer.approval));
+    document.push(pair("参考号 REF", &transaction.answer.reference));
+    if let Some(Original { stan, batch, answer, .. }) = &transaction.original {
+        document.push(pair("原批次号 ORIG BATCH", &format!("{batch:06}")));
+        document.push(pair("原凭证号 ORIG TRACE", &format!("{stan:06}")));
+        document.push(pair("原授权码 ORIG AUTH", &answer.approval));
+    }
+}
+
+fn amounts<'a>(document: &mut Document<'a>, transaction: &'a Transaction, merchant: &'a Merchant) {
+    let currency = symbol(&transaction.request.currency);
+    let money = |amount: u64| format!("{currency} {}", decimal(amount, digits(merchant)));
+    document.push(("rule", Properties::new()));
+    if let Some(balance) = transaction.answer.balance {
+        let sign = if balance < 0 { "-" } else { "" };
+        document.push(text("可用余额 BALANCE".to_string(), &[]));
+        document.push(text(format!("{sign}{}", money(balance.unsigned_abs())), &large("right")));
+    } else {
+        if transaction.request.tip > 0 {
+            document.push(pair("其中小费 TIP INCLUDED", &money(transaction.request.tip)));
+        }
+        document.push(text("金额 AMOUNT".to_string(), &[]));
+        document.push(text(money(transaction.amount()), &large("right")));
+    }
+    document.push(("rule", Properties::new()));
+}
+
+/// What proves the card's part in it, and the host's reference to scan.
+fn cryptogram<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
+    let card = &transaction.card;
+    let proofs = [("AID", &card.aid), ("TC", &card.cryptogram), ("TVR", &card.tvr), ("TSI", &card.tsi)];
+    for (name, value) in proofs.into_iter().filter(|(_, value)| !value.is_empty()) {
+        document.push(pair(name, value));
+    }
+    document.push(text(verification(&card.cvm).to_string(), &[("align", "center".into())]));
+    document.push(("feed", Properties::from([("lines", 1u32.into())])));
+    let reference = &transaction.answer.reference;
+    if !reference.is_empty() {
+        let properties = [("data", reference.clone().into()), ("align", "center".into())];
+        document.push(("qr", Properties::from(properties)));
+    }
+}
+
+/// The sums of the batch that was closed, and what the host said of them.
+fn totals<'a>(document: &mut Document<'a>, transaction: &'a Transaction, merchant: &'a Merchant) {
+    let totals = transaction.totals.unwrap_or_default();
+    let money = |sum: Sum| format!("{} / {}", sum.count, decimal(sum.amount, digits(merchant)));
+    document.push(("rule", Properties::new()));
+    document.push(pair("币种 CURRENCY", symbol(&transaction.request.currency)));
+    document.push(pair("借记笔数/金额 DEBIT", &money(totals.debit)));
+    document.push(pair("贷记笔数/金额 CREDIT", &money(totals.credit)));
+    let verdict = match transaction.answer.balanced {
+        Some(true) => "对账平 BALANCED",
+        _ => "对账不平 已上送 NOT BALANCED, UPLOADED",
+    };
+    document.push(text(verdict.to_string(), &[("align", "center".into())]));
+    document.push(("rule", Properties::new()));
+}
+
+fn digits(merchant: &Merchant) -> u8 {
+    merchant.currency().map_or(2, |currency| currency.exponent)
+}
+
+fn large(align: &'static str) -> [(&'static str, Variant<'static>); 4] {
+    [
+        ("align", align.into()),
+        ("bold", true.into()),
+        ("double_width", true.into()),
+        ("double_height", true.into()),
+    ]
 }
 
 fn text<'a>(text: String, style: &[(&'a str, Variant<'a>)]) -> (&'a str, Properties<'a>) {

@@ -1,25 +1,27 @@
-//! The one who works: runs a sale at a time, and between sales sends what the host has not acknowledged.
+//! The one who works: runs a transaction at a time, and in between sends what the host has not acknowledged.
 
 use std::time::Duration;
 
 use client::card::CardPaymentProxy;
 use client::printer::PrinterProxy;
 use futures_util::StreamExt as _;
+use service::bus::Buses;
 use tokio::sync::{mpsc, watch};
 use zbus::Connection;
 
 use crate::config::Merchant;
-use crate::desk::{Desk, Sale};
+use crate::desk::{Desk, Ticket};
 use crate::host::{Host, HostError, OnlineCard};
 use crate::journal::{Journal, JournalError};
-use crate::receipt;
-use crate::sale::{self, now};
-use crate::transaction::{Event, Reversal, Transaction};
+use crate::limits::LimitsByService;
+use crate::services::Class;
+use crate::transaction::{Card, Event, Reversal, Transaction};
+use crate::{card_payment, now, receipt, settlement};
 
 /// The printer daemon takes a job at once, or is left alone.
 const PRINTER_LIMIT: Duration = Duration::from_secs(3);
 
-/// Runs sales and reversals, one after the other.
+/// Runs transactions and reversals, one after the other.
 pub(crate) struct Teller {
     bus: Connection,
     journal: Journal,
@@ -27,64 +29,90 @@ pub(crate) struct Teller {
     card: CardPaymentProxy<'static>,
     printer: PrinterProxy<'static>,
     merchant: Merchant,
+    limits: LimitsByService,
     desk: Desk,
-    /// Sales whose reversals the host has not acknowledged, oldest first.
+    /// Set when the daemon is asked to stop.
+    stop: watch::Receiver<bool>,
+    /// The settlement that was under way when the terminal went down.
+    settling: Option<Ticket>,
+    /// Transactions whose reversals the host has not acknowledged, oldest first.
     pending: Vec<Transaction>,
     pending_count: watch::Sender<u32>,
-    /// Sales whose receipts the printer has not taken, oldest first.
+    /// Transactions whose receipts the printer has not taken, oldest first.
     unprinted: Vec<Transaction>,
 }
 
 /// What a teller works with.
 pub(crate) struct Tools {
-    pub(crate) bus: Connection,
+    pub(crate) buses: Buses,
     pub(crate) journal: Journal,
     pub(crate) host: Host,
     pub(crate) card: CardPaymentProxy<'static>,
     pub(crate) printer: PrinterProxy<'static>,
     pub(crate) merchant: Merchant,
+    pub(crate) limits: LimitsByService,
     pub(crate) desk: Desk,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Teller {
-    /// Makes a teller and ends, in the journal, what was open when the terminal went down.
-    pub(crate) async fn new(tools: Tools, pending_count: watch::Sender<u32>) -> Result<Teller, JournalError> {
-        let Tools { bus, journal, host, card, printer, merchant, desk } = tools;
-        let (mut pending, mut unprinted) = (Vec::new(), Vec::new());
-        for mut transaction in journal.open_items().await? {
+    /// Makes a teller and ends, in the journal, what was open when the terminal went down. A settlement goes on.
+    pub(crate) async fn new(tools: Tools, pending_count: watch::Sender<u32>) -> Result<Teller, String> {
+        let Tools { buses, journal, host, card, printer, merchant, limits, desk, stop } = tools;
+        let (mut pending, mut unprinted, mut settling) = (Vec::new(), Vec::new(), None);
+        for mut transaction in journal.open_items().await.map_err(|error| error.to_string())? {
             if let Some(end) = transaction.recover(host.no_answer_reason()) {
-                journal.record(&mut transaction, &end, now()).await?;
+                let ended = journal.record(&mut transaction, &end, now()).await;
+                ended.map_err(|error| error.to_string())?;
                 log::warn!(id = transaction.id; "ended a transaction that was open: {}", transaction.reason);
             }
-            if transaction.reversal == Some(Reversal::Pending) {
+            if !transaction.is_final() {
+                let ticket = Ticket::new(&buses, transaction).map_err(|error| error.to_string())?;
+                desk.put(ticket.clone());
+                settling = Some(ticket);
+            } else if transaction.reversal == Some(Reversal::Pending) {
                 pending.push(transaction);
             } else if transaction.wants_receipt() {
                 unprinted.push(transaction);
             }
         }
-        let teller =
-            Teller { bus, journal, host, card, printer, merchant, desk, pending, pending_count, unprinted };
+        let bus = buses.system;
+        let teller = Teller {
+            bus,
+            journal,
+            host,
+            card,
+            printer,
+            merchant,
+            limits,
+            desk,
+            stop,
+            settling,
+            pending,
+            pending_count,
+            unprinted,
+        };
         teller.tell_pending();
         Ok(teller)
     }
 
     /// Works until asked to stop.
-    pub(crate) async fn work(
-        mut self,
-        mut sales: mpsc::Receiver<Sale>,
-        mut stop: watch::Receiver<bool>,
-    ) -> Result<(), String> {
+    pub(crate) async fn work(mut self, mut tickets: mpsc::Receiver<Ticket>) -> Result<(), String> {
+        let mut stop = self.stop.clone();
         let watched = self.printer.inner().receive_owner_changed().await;
         let mut printers =
             watched.map_err(|error| format!("the printer daemon can't be watched: {error}"))?;
         let mut attempt = 0;
         self.print_owed().await.map_err(|error| error.to_string())?;
+        if let Some(ticket) = self.settling.take() {
+            self.serve(&ticket).await.map_err(|error| error.to_string())?;
+        }
         loop {
             let delay = self.host.reversal_delay(attempt);
-            let sale = tokio::select! {
+            let ticket = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                sale = sales.recv() => sale,
+                ticket = tickets.recv() => ticket,
                 Some(owner) = printers.next() => {
                     if owner.is_some() {
                         self.print_owed().await.map_err(|error| error.to_string())?;
@@ -96,23 +124,48 @@ impl Teller {
                     continue;
                 }
             };
-            let Some(sale) = sale else { break };
-            self.serve(&sale, &mut stop).await.map_err(|error| error.to_string())?;
+            let Some(ticket) = ticket else { break };
+            self.serve(&ticket).await.map_err(|error| error.to_string())?;
             attempt = 0;
         }
         self.journal.close().await;
         Ok(())
     }
 
-    /// Runs one sale to its end. Asked to stop, it calls off what can be called off, and ends the rest first.
-    async fn serve(&mut self, sale: &Sale, stop: &mut watch::Receiver<bool>) -> Result<(), JournalError> {
-        let mut run = std::pin::pin!(sale::run(self, sale));
+    /// Runs one transaction to its end. Asked to stop, it calls off what can be called off, and ends the rest first; what
+    /// goes on after a restart it leaves open.
+    async fn serve(&mut self, ticket: &Ticket) -> Result<(), JournalError> {
+        let mut stop = self.stop.clone();
+        let mut run = std::pin::pin!(self.run(ticket));
         tokio::select! {
             biased;
             ended = &mut run => return ended,
-            _ = stop.wait_for(|stop| *stop) => sale.cancel("the terminal is stopping"),
+            _ = stop.wait_for(|stop| *stop) => ticket.cancel("the terminal is stopping"),
         }
         run.await
+    }
+
+    async fn run(&mut self, ticket: &Ticket) -> Result<(), JournalError> {
+        let end = match ticket.transaction().service().class() {
+            Class::Money | Class::Inquiry => Some(card_payment::run(self, ticket).await?),
+            Class::Settlement => settlement::run(self, ticket).await?,
+            // It was final when it came; its end is still to be told.
+            Class::Record => {
+                self.print(ticket.transaction()).await?;
+                ticket.tell_end().await;
+                None
+            }
+        };
+        match end {
+            Some(end) => self.finish(ticket, &end).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns at once when the daemon was asked to stop, else after `delay`: whether to go on.
+    pub(crate) async fn pause(&self, delay: Duration) -> bool {
+        let mut stop = self.stop.clone();
+        tokio::time::timeout(delay, stop.wait_for(|stop| *stop)).await.is_err()
     }
 
     async fn settle_after(&mut self, delay: Duration) -> Result<(), HostError> {
@@ -142,9 +195,9 @@ impl Teller {
         if sign_on {
             self.host.sign_on(&mut link).await?;
         }
-        while let Some(sale) = self.pending.first().cloned() {
-            let code = self.host.reverse(&mut link, &sale).await?;
-            let mut acknowledged = sale;
+        while let Some(reversed) = self.pending.first().cloned() {
+            let code = self.host.reverse(&mut link, &reversed).await?;
+            let mut acknowledged = reversed;
             self.journal.record(&mut acknowledged, &Event::ReversalAcknowledged { code }, now()).await?;
             log::info!(stan = acknowledged.stan; "the host acknowledged a reversal");
             if let Some(shown) = self.desk.find(acknowledged.id) {
@@ -156,63 +209,92 @@ impl Teller {
         Ok(())
     }
 
-    /// Records a step of `sale`, and shows it.
-    pub(crate) async fn record(&mut self, sale: &Sale, event: &Event) -> Result<(), JournalError> {
-        let mut transaction = sale.transaction();
+    /// Why the limit for one card forbids `transaction` with this one; `None` where it does not.
+    pub(crate) async fn over_card_limit(
+        &self,
+        transaction: &Transaction,
+        card: &Card,
+    ) -> Result<Option<String>, JournalError> {
+        let service = transaction.service();
+        let Some(limits) = self.limits.get(&service).filter(|_| !card.token.is_empty()) else {
+            return Ok(None);
+        };
+        let done = self.journal.card_day(service, &card.token, now()).await?;
+        Ok(limits.check_card(service, transaction.amount(), done).err().map(|error| error.to_string()))
+    }
+
+    /// Records a step of a transaction, and shows it.
+    pub(crate) async fn record(&mut self, ticket: &Ticket, event: &Event) -> Result<(), JournalError> {
+        let mut transaction = ticket.transaction();
         self.journal.record(&mut transaction, event, now()).await?;
-        sale.update(transaction).await;
+        ticket.update(transaction).await;
         Ok(())
     }
 
-    /// Ends `sale`, prints its receipt, and tells the end.
-    pub(crate) async fn finish(&mut self, sale: &Sale, end: &Event) -> Result<(), JournalError> {
-        let mut transaction = sale.transaction();
+    /// Ends a transaction, prints its receipt, and tells the end.
+    async fn finish(&mut self, ticket: &Ticket, end: &Event) -> Result<(), JournalError> {
+        let mut transaction = ticket.transaction();
         self.journal.record(&mut transaction, end, now()).await?;
         if transaction.reversal.is_some() {
             self.pending.push(transaction.clone());
             self.tell_pending();
         }
-        if transaction.wants_receipt() {
-            self.unprinted.push(transaction.clone());
-            self.print_owed().await?;
-        }
+        self.print(transaction.clone()).await?;
         // A receipt that was taken has shown the end already, with its job.
-        if !sale.is_final() {
-            sale.update(transaction).await;
+        if !ticket.is_final() {
+            ticket.update(transaction).await;
         }
         Ok(())
     }
 
-    /// Arms the reversal of `sale`: from here on the host may know of it.
-    pub(crate) async fn authorize(&mut self, sale: &Sale, card: &OnlineCard) -> Result<(), JournalError> {
-        let mut transaction = sale.transaction();
+    /// Prints the receipt of `transaction`, if it wants one, after those that are owed already.
+    async fn print(&mut self, transaction: Transaction) -> Result<(), JournalError> {
+        if transaction.wants_receipt() {
+            self.unprinted.push(transaction);
+            self.print_owed().await?;
+        }
+        Ok(())
+    }
+
+    /// Arms the reversal: from here on the host may know of the transaction.
+    pub(crate) async fn authorize(&mut self, ticket: &Ticket, card: &OnlineCard) -> Result<(), JournalError> {
+        let mut transaction = ticket.transaction();
         let chip_data = hex::encode(&card.chip_data);
         let acceptor = self.host.acceptor();
         self.journal.authorize(&mut transaction, acceptor, card.card.clone(), chip_data, now()).await?;
-        sale.update(transaction).await;
+        ticket.update(transaction).await;
         Ok(())
     }
 
-    /// Hands the receipts that are owed to the printer, in order. A printer that is away does not undo a sale; what it does
+    /// Takes the totals that the host is going to be told.
+    pub(crate) async fn authorize_settlement(&mut self, ticket: &Ticket) -> Result<(), JournalError> {
+        let mut transaction = ticket.transaction();
+        let acceptor = self.host.acceptor();
+        self.journal.authorize_settlement(&mut transaction, acceptor, now()).await?;
+        ticket.update(transaction).await;
+        Ok(())
+    }
+
+    /// Hands the receipts that are owed to the printer, in order. A printer that is away undoes nothing; what it does
     /// not take now it gets when its daemon is back.
     async fn print_owed(&mut self) -> Result<(), JournalError> {
-        while let Some(mut sale) = self.unprinted.first().cloned() {
-            let printing = receipt::print(&self.printer, &sale, &self.merchant);
+        while let Some(mut transaction) = self.unprinted.first().cloned() {
+            let printing = receipt::print(&self.printer, &transaction, &self.merchant);
             let job = match tokio::time::timeout(PRINTER_LIMIT, printing).await {
                 Ok(Ok(job)) => job.to_string(),
                 Ok(Err(error)) if is_refusal(&error) => {
-                    log::error!(stan = sale.stan; "the printer daemon refuses a receipt: {error}");
+                    log::error!(id = transaction.id; "the printer daemon refuses a receipt: {error}");
                     "refused".to_string()
                 }
                 failed => {
-                    log::warn!(stan = sale.stan; "the receipt has to wait for the printer daemon: {failed:?}");
+                    log::warn!(id = transaction.id; "the receipt has to wait for the printer daemon: {failed:?}");
                     return Ok(());
                 }
             };
-            self.journal.record(&mut sale, &Event::ReceiptQueued { job }, now()).await?;
+            self.journal.record(&mut transaction, &Event::ReceiptQueued { job }, now()).await?;
             self.unprinted.remove(0);
-            if let Some(shown) = self.desk.find(sale.id) {
-                shown.update(sale).await;
+            if let Some(shown) = self.desk.find(transaction.id) {
+                shown.update(transaction).await;
             }
         }
         Ok(())
@@ -220,6 +302,10 @@ impl Teller {
 
     fn tell_pending(&self) {
         self.pending_count.send_replace(u32::try_from(self.pending.len()).unwrap_or(u32::MAX));
+    }
+
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     pub(crate) fn system_bus(&self) -> &Connection {

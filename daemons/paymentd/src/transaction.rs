@@ -6,15 +6,21 @@
 //! ```
 //!
 //! Each event is durable before what follows from it is done. `Authorized` comes before the first byte of the
-//! request leaves: from then on, until `Finished`, the outcome at the host is unknown, and a terminal that finds such a
-//! transaction when it starts reverses it. A timeout is never a decline.
+//! request leaves: from then on the outcome at the host is *unknown*, and a timeout does not change that: it is never a
+//! decline. What moves money leaves the unknown through an answer, or through a reversal that is repeated until the host
+//! acknowledges it; a settlement is asked for again until it is answered; where no money moves, nothing came of it.
+//! [`next`] is the whole machine; `docs/transaction-states.md` is drawn from it.
 
-use std::collections::HashMap;
+#[cfg(test)]
+mod diagram;
+mod dictionary;
+mod parts;
 
 use serde::{Deserialize, Serialize};
-use service::options::Dictionary;
-use service::request::Key;
-use zbus::Variant;
+
+pub(crate) use parts::{Acceptor, Answer, Card, Original, Request, Sum, Totals};
+
+use crate::services::{Class, Service};
 
 /// Where a transaction is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,9 +29,9 @@ pub(crate) enum State {
     /// Asked for; the host knows nothing of it.
     #[default]
     Created,
-    /// The request may have reached the host.
+    /// The request may have reached the host: what it holds is unknown.
     Authorizing,
-    /// The host approved; the card has the last word.
+    /// The host approved; what the terminal has to do is not done.
     Answered,
     /// Ended, with an outcome.
     Final,
@@ -35,13 +41,13 @@ pub(crate) enum State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
-    /// The money moves.
+    /// It stands, on both sides.
     Approved,
-    /// The host or the card refused.
+    /// The host, the card or the terminal's rules refused.
     Declined,
     /// Called off before the host was asked.
     Cancelled,
-    /// It came to nothing before the host was asked.
+    /// It came to nothing: before the host was asked, or without any money in it.
     Failed,
     /// The host was asked and the terminal does not stand by it: a reversal takes it back.
     Reversed,
@@ -57,7 +63,7 @@ pub(crate) enum Reversal {
     Acknowledged,
 }
 
-macro_rules! text_of {
+macro_rules! words {
     ($type:ident { $($variant:ident => $text:literal),* $(,)? }) => {
         impl $type {
             /// The word that the API and the journal use.
@@ -68,74 +74,68 @@ macro_rules! text_of {
     };
 }
 
-text_of!(State { Created => "created", Authorizing => "authorizing", Answered => "answered", Final => "final" });
-text_of!(Outcome {
+words!(State { Created => "created", Authorizing => "authorizing", Answered => "answered", Final => "final" });
+words!(Outcome {
     Approved => "approved",
     Declined => "declined",
     Cancelled => "cancelled",
     Failed => "failed",
     Reversed => "reversed",
 });
-text_of!(Reversal { Pending => "pending", Acknowledged => "acknowledged" });
+words!(Reversal { Pending => "pending", Acknowledged => "acknowledged" });
 
-/// What was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Request {
-    /// Who asked, as the guard names them.
-    pub(crate) owner: String,
-    /// The caller's idempotency key.
-    pub(crate) key: Key,
-    /// In minor units of the currency.
-    pub(crate) amount: u64,
-    /// ISO 4217, three letters.
-    pub(crate) currency: String,
-    /// The merchant's own number, for the receipt.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) order: String,
-    /// Whether a receipt is printed.
-    pub(crate) print: bool,
+impl State {
+    pub(crate) const ALL: [State; 4] = [State::Created, State::Authorizing, State::Answered, State::Final];
 }
 
-/// Under whose name the host was asked. A reversal goes out under the same one, whatever the configuration says by then.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Acceptor {
-    /// DE 41.
-    pub(crate) terminal: String,
-    /// DE 42.
-    pub(crate) merchant: String,
-    /// DE 49: ISO 4217, three digits.
-    pub(crate) currency: String,
+impl Outcome {
+    pub(crate) const ALL: [Outcome; 5] =
+        [Outcome::Approved, Outcome::Declined, Outcome::Cancelled, Outcome::Failed, Outcome::Reversed];
 }
 
-/// What is known of the card; nothing of it is secret.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Card {
-    pub(crate) masked_pan: String,
-    pub(crate) pan_sequence: Option<u8>,
-    /// DE 22.
-    pub(crate) entry_mode: String,
-    pub(crate) aid: String,
-    pub(crate) label: String,
-    /// `online-pin`, `signature`, `none` …
-    pub(crate) cvm: String,
-    pub(crate) tvr: String,
-    pub(crate) tsi: String,
-    /// The application cryptogram that the card gave last.
-    pub(crate) cryptogram: String,
+/// An event, reduced to what decides on the next state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Authorized,
+    Answered,
+    Uploaded,
+    Finished(Outcome),
+    ReversalAcknowledged,
+    ReceiptQueued,
 }
 
-/// What the host answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Answer {
-    /// DE 39.
-    pub(crate) code: String,
-    /// DE 38.
-    pub(crate) approval: String,
-    /// DE 37.
-    pub(crate) reference: String,
+/// The state after `step` in a transaction of `class`; `None` where the step can't happen.
+pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
+    use Outcome::{Approved, Cancelled, Declined, Failed, Reversed};
+    let after = match step {
+        Step::Authorized => State::Authorizing,
+        Step::Answered | Step::Uploaded => State::Answered,
+        Step::Finished(_) | Step::ReversalAcknowledged | Step::ReceiptQueued => State::Final,
+    };
+    let possible = match (state, step) {
+        (State::Created, Step::Authorized) => class != Class::Record,
+        // The host was never asked: nothing to approve, unless it is never asked, and nothing to take back.
+        (State::Created, Step::Finished(Declined | Cancelled | Failed)) => true,
+        (State::Created, Step::Finished(Approved)) => class == Class::Record,
+        (State::Authorizing, Step::Answered | Step::Finished(Declined)) => true,
+        // The host may have booked it: it can't just be forgotten, unless there is no money in it.
+        (State::Authorizing, Step::Finished(Reversed)) => class == Class::Money,
+        (State::Authorizing, Step::Finished(Failed)) => class == Class::Inquiry,
+        (State::Answered, Step::Uploaded) => class == Class::Settlement,
+        (State::Answered, Step::Finished(Approved)) => true,
+        (State::Answered, Step::Finished(Reversed)) => class == Class::Money,
+        (State::Answered, Step::Finished(Declined)) => class == Class::Settlement,
+        (State::Answered, Step::Finished(Failed)) => class == Class::Inquiry,
+        (State::Final, Step::ReversalAcknowledged) => class == Class::Money,
+        (State::Final, Step::ReceiptQueued) => true,
+        _ => false,
+    };
+    possible.then_some(after)
+}
+
+/// For serde: 0 is no batch.
+fn is_none(batch: &u32) -> bool {
+    *batch == 0
 }
 
 /// Something that happened to a transaction.
@@ -143,11 +143,29 @@ pub(crate) struct Answer {
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event {
     /// It was asked for.
-    Created { request: Request },
-    /// The host is going to be asked. `chip_data` is DE 55 as sent, in hex, for the reversal.
-    Authorized { stan: u32, batch: u32, acceptor: Acceptor, card: Card, chip_data: String },
+    Created {
+        request: Request,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        original: Option<Original>,
+        /// The open batch, of what the host never hears of; others get theirs with the trace number.
+        #[serde(default, skip_serializing_if = "is_none")]
+        batch: u32,
+    },
+    /// The host is going to be asked. `chip_data` is DE 55 as sent, in hex, for the reversal; `totals` are those of the batch
+    /// that is to be closed.
+    Authorized {
+        stan: u32,
+        batch: u32,
+        acceptor: Acceptor,
+        card: Card,
+        chip_data: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        totals: Option<Totals>,
+    },
     /// The host approved.
     Answered { answer: Answer },
+    /// The host has taken so many transactions of the batch's upload.
+    Uploaded { transactions: u32 },
     /// It ended. `reversal` says with which reason (DE 39) the host is told that it does not stand.
     Finished {
         outcome: Outcome,
@@ -165,6 +183,25 @@ pub(crate) enum Event {
     ReceiptQueued { job: String },
 }
 
+impl Event {
+    /// An end that the host has no part in.
+    pub(crate) fn finished(outcome: Outcome, reason: impl Into<String>) -> Event {
+        Event::Finished { outcome, reason: reason.into(), card: None, answer: None, reversal: None }
+    }
+
+    fn step(&self) -> Option<Step> {
+        Some(match self {
+            Event::Created { .. } => return None,
+            Event::Authorized { .. } => Step::Authorized,
+            Event::Answered { .. } => Step::Answered,
+            Event::Uploaded { .. } => Step::Uploaded,
+            Event::Finished { outcome, .. } => Step::Finished(*outcome),
+            Event::ReversalAcknowledged { .. } => Step::ReversalAcknowledged,
+            Event::ReceiptQueued { .. } => Step::ReceiptQueued,
+        })
+    }
+}
+
 /// A transaction, as its events made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Transaction {
@@ -172,6 +209,8 @@ pub(crate) struct Transaction {
     #[serde(skip)]
     pub(crate) id: i64,
     pub(crate) request: Request,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) original: Option<Original>,
     /// Milliseconds since 1970.
     pub(crate) created: i64,
     /// Milliseconds since 1970; 0 until final.
@@ -193,8 +232,14 @@ pub(crate) struct Transaction {
     pub(crate) card: Card,
     #[serde(default)]
     pub(crate) chip_data: String,
+    /// Those of the batch that this transaction closes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) totals: Option<Totals>,
     #[serde(default)]
     pub(crate) answer: Answer,
+    /// How many transactions of that batch the host has taken, where it wanted each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) uploaded: Option<u32>,
     #[serde(default)]
     pub(crate) reversal: Option<Reversal>,
     /// DE 39 of the reversal.
@@ -206,10 +251,11 @@ pub(crate) struct Transaction {
 
 impl Transaction {
     /// A transaction that was just asked for.
-    pub(crate) fn new(request: Request, now: i64) -> Transaction {
+    pub(crate) fn new(request: Request, original: Option<Original>, now: i64) -> Transaction {
         Transaction {
             id: 0,
             request,
+            original,
             created: now,
             finished: 0,
             state: State::Created,
@@ -220,206 +266,117 @@ impl Transaction {
             acceptor: Acceptor::default(),
             card: Card::default(),
             chip_data: String::new(),
+            totals: None,
             answer: Answer::default(),
+            uploaded: None,
             reversal: None,
             reversal_reason: String::new(),
             receipt_job: String::new(),
         }
     }
 
+    /// What it does: what was asked for, made exact by what it is asked of.
+    pub(crate) fn service(&self) -> Service {
+        match (self.request.service, self.original.as_ref().map(|original| original.service)) {
+            (Service::Void, Some(Service::Completion)) => Service::CompletionVoid,
+            (service, _) => service,
+        }
+    }
+
+    /// In minor units: what was asked for, or all that the original holds.
+    pub(crate) fn amount(&self) -> u64 {
+        match &self.original {
+            Some(original) if self.request.amount == 0 => original.amount,
+            _ => self.request.amount,
+        }
+    }
+
+    pub(crate) fn is_final(&self) -> bool {
+        self.state == State::Final
+    }
+
     /// What `event` makes of it; `Err` says why the event can't happen now.
     pub(crate) fn apply(&mut self, event: &Event, now: i64) -> Result<(), String> {
-        match (self.state, event) {
-            (State::Created, Event::Authorized { stan, batch, acceptor, card, chip_data }) => {
-                (self.stan, self.batch) = (*stan, *batch);
+        let class = self.service().class();
+        let fits = match event {
+            Event::Finished { outcome, reversal, .. } => {
+                (*outcome == Outcome::Reversed) == reversal.is_some()
+            }
+            Event::ReversalAcknowledged { .. } => self.reversal == Some(Reversal::Pending),
+            _ => true,
+        };
+        let after = event.step().filter(|_| fits).and_then(|step| next(class, self.state, step));
+        let after = after.ok_or_else(|| {
+            format!("a {} that is {} can't have {event:?}", self.service().as_str(), self.state.as_str())
+        })?;
+        match event {
+            Event::Created { .. } => {}
+            Event::Authorized { stan, batch, acceptor, card, chip_data, totals } => {
+                (self.stan, self.batch, self.totals) = (*stan, *batch, *totals);
                 self.acceptor.clone_from(acceptor);
                 self.card.clone_from(card);
                 self.chip_data.clone_from(chip_data);
-                self.state = State::Authorizing;
             }
-            (State::Authorizing, Event::Answered { answer }) => {
-                self.answer.clone_from(answer);
-                self.state = State::Answered;
+            Event::Answered { answer } => self.answer.clone_from(answer),
+            Event::Uploaded { transactions } => self.uploaded = Some(*transactions),
+            Event::Finished { outcome, reason, card, answer, reversal } => {
+                (self.outcome, self.finished) = (Some(*outcome), now);
+                self.reason.clone_from(reason);
+                if let Some(card) = card {
+                    self.keep_card(card);
+                }
+                if let Some(answer) = answer {
+                    self.answer.clone_from(answer);
+                }
+                if let Some(reason) = reversal {
+                    self.reversal = Some(Reversal::Pending);
+                    self.reversal_reason.clone_from(reason);
+                }
             }
-            (State::Created | State::Authorizing | State::Answered, Event::Finished { .. }) => {
-                self.finish(event, now)?;
-            }
-            (State::Final, Event::ReversalAcknowledged { .. })
-                if self.reversal == Some(Reversal::Pending) =>
-            {
-                self.reversal = Some(Reversal::Acknowledged);
-            }
-            (State::Final, Event::ReceiptQueued { job }) => self.receipt_job.clone_from(job),
-            (state, event) => return Err(format!("in state {} there can't be {event:?}", state.as_str())),
+            Event::ReversalAcknowledged { .. } => self.reversal = Some(Reversal::Acknowledged),
+            Event::ReceiptQueued { job } => self.receipt_job.clone_from(job),
         }
+        self.state = after;
         Ok(())
     }
 
-    fn finish(&mut self, event: &Event, now: i64) -> Result<(), String> {
-        let Event::Finished { outcome, reason, card, answer, reversal } = event else {
-            return Err("only Finished ends a transaction".to_string());
-        };
-        let allowed = match (self.state, outcome) {
-            // The host was never asked: nothing to approve, nothing to take back.
-            (State::Created, Outcome::Approved | Outcome::Reversed) => false,
-            // The host may have booked it: it can't just be forgotten.
-            (State::Authorizing, Outcome::Approved | Outcome::Cancelled | Outcome::Failed) => false,
-            (State::Answered, Outcome::Declined | Outcome::Cancelled | Outcome::Failed) => false,
-            _ => true,
-        };
-        if !allowed || (*outcome == Outcome::Reversed) != reversal.is_some() {
-            return Err(format!(
-                "a transaction in state {} can't end {}",
-                self.state.as_str(),
-                outcome.as_str()
-            ));
+    /// What the card said last counts; what it did not say again stays.
+    fn keep_card(&mut self, card: &Card) {
+        let token = std::mem::take(&mut self.card.token);
+        self.card.clone_from(card);
+        if self.card.token.is_empty() {
+            self.card.token = token;
         }
-        self.state = State::Final;
-        self.outcome = Some(*outcome);
-        self.finished = now;
-        self.reason.clone_from(reason);
-        if let Some(card) = card {
-            self.card.clone_from(card);
-        }
-        if let Some(answer) = answer {
-            self.answer.clone_from(answer);
-        }
-        if let Some(reason) = reversal {
-            self.reversal = Some(Reversal::Pending);
-            self.reversal_reason.clone_from(reason);
-        }
-        Ok(())
     }
 
-    /// How a transaction that was open when the terminal went down has to end; `None` when it is final.
+    /// How a transaction that was open when the terminal went down has to end; `None` when it is final, or goes on.
     pub(crate) fn recover(&self, no_answer: &str) -> Option<Event> {
-        let (outcome, reason, reversal) = match self.state {
-            State::Final => return None,
-            State::Created => (Outcome::Failed, "the terminal restarted before the host was asked", None),
-            State::Authorizing | State::Answered => {
-                (Outcome::Reversed, "the terminal restarted before it was done", Some(no_answer.to_string()))
-            }
-        };
-        Some(Event::Finished { outcome, reason: reason.to_string(), card: None, answer: None, reversal })
+        const BEFORE: &str = "the terminal restarted before the host was asked";
+        const DURING: &str = "the terminal restarted before it was done";
+        match (self.state, self.service().class()) {
+            (State::Final, _) | (State::Authorizing | State::Answered, Class::Settlement) => None,
+            (State::Created, _) => Some(Event::finished(Outcome::Failed, BEFORE)),
+            (_, Class::Inquiry | Class::Record) => Some(Event::finished(Outcome::Failed, DURING)),
+            (_, Class::Money) => Some(Event::Finished {
+                outcome: Outcome::Reversed,
+                reason: DURING.to_string(),
+                card: None,
+                answer: None,
+                reversal: Some(no_answer.to_string()),
+            }),
+        }
+    }
+
+    /// Whether its end closes the batch.
+    pub(crate) fn closes_batch(&self) -> bool {
+        self.service() == Service::Settlement && self.outcome == Some(Outcome::Approved)
     }
 
     /// Whether a receipt has still to be handed to the printer.
     pub(crate) fn wants_receipt(&self) -> bool {
         self.outcome == Some(Outcome::Approved) && self.request.print && self.receipt_job.is_empty()
     }
-
-    /// The transaction for its owner: everything known, nothing secret.
-    pub(crate) fn to_dictionary(&self) -> Dictionary {
-        let number = |number: u32| if number == 0 { String::new() } else { format!("{number:06}") };
-        let mut values: HashMap<&str, Variant<'_>> = HashMap::from([
-            ("type", "sale".into()),
-            ("key", self.request.key.as_str().into()),
-            ("owner", self.request.owner.as_str().into()),
-            ("amount", self.request.amount.into()),
-            ("currency", self.request.currency.as_str().into()),
-            ("state", self.state.as_str().into()),
-            ("created", self.created.into()),
-        ]);
-        if let Some(outcome) = self.outcome {
-            values.insert("outcome", outcome.as_str().into());
-            values.insert("finished", self.finished.into());
-        }
-        if let Some(reversal) = self.reversal {
-            values.insert("reversal", reversal.as_str().into());
-        }
-        let texts = [
-            ("order", self.request.order.clone()),
-            ("reason", self.reason.clone()),
-            ("stan", number(self.stan)),
-            ("batch", number(self.batch)),
-            ("masked_pan", self.card.masked_pan.clone()),
-            ("entry_mode", self.card.entry_mode.clone()),
-            ("aid", self.card.aid.clone()),
-            ("label", self.card.label.clone()),
-            ("cvm", self.card.cvm.clone()),
-            ("tvr", self.card.tvr.clone()),
-            ("tsi", self.card.tsi.clone()),
-            ("cryptogram", self.card.cryptogram.clone()),
-            ("response_code", self.answer.code.clone()),
-            ("approval", self.answer.approval.clone()),
-            ("reference", self.answer.reference.clone()),
-            ("receipt_job", self.receipt_job.clone()),
-        ];
-        values.extend(
-            texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key, text.into())),
-        );
-        values
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.to_string(), value.try_into_owned().ok()?)))
-            .collect()
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sale() -> Transaction {
-        let request = Request {
-            owner: "dev.example.shop".to_string(),
-            key: "order-1".parse().unwrap(),
-            amount: 1234,
-            currency: "CNY".to_string(),
-            order: String::new(),
-            print: true,
-        };
-        Transaction::new(request, 1)
-    }
-
-    fn finished(outcome: Outcome) -> Event {
-        let reversal = (outcome == Outcome::Reversed).then(|| "98".to_string());
-        Event::Finished { outcome, reason: String::new(), card: None, answer: None, reversal }
-    }
-
-    fn authorized() -> Event {
-        Event::Authorized {
-            stan: 1,
-            batch: 1,
-            acceptor: Acceptor::default(),
-            card: Card::default(),
-            chip_data: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_sale_that_the_host_may_have_booked_never_ends_without_it() {
-        for outcome in [Outcome::Failed, Outcome::Cancelled, Outcome::Approved] {
-            let mut sale = sale();
-            sale.apply(&authorized(), 2).unwrap();
-            assert!(sale.apply(&finished(outcome), 3).is_err(), "{outcome:?}");
-            assert_eq!(sale.state, State::Authorizing);
-        }
-    }
-
-    #[test]
-    fn a_sale_that_the_host_never_saw_is_neither_approved_nor_reversed() {
-        for outcome in [Outcome::Approved, Outcome::Reversed] {
-            assert!(sale().apply(&finished(outcome), 2).is_err(), "{outcome:?}");
-        }
-    }
-
-    #[test]
-    fn after_the_end_nothing_ends_it_again() {
-        let mut sale = sale();
-        sale.apply(&finished(Outcome::Cancelled), 2).unwrap();
-        for outcome in [Outcome::Approved, Outcome::Failed, Outcome::Cancelled] {
-            assert!(sale.apply(&finished(outcome), 3).is_err());
-        }
-    }
-
-    #[test]
-    fn what_is_open_after_a_restart_is_reversed_when_the_host_may_know_of_it() {
-        let mut sale = sale();
-        assert!(matches!(sale.recover("98"), Some(Event::Finished { outcome: Outcome::Failed, .. })));
-        sale.apply(&authorized(), 2).unwrap();
-        let end = sale.recover("98").unwrap();
-        sale.apply(&end, 3).unwrap();
-        assert_eq!((sale.outcome, sale.reversal), (Some(Outcome::Reversed), Some(Reversal::Pending)));
-        assert_eq!(sale.recover("98"), None);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-/// Operate a smartpos terminal: sell, look transactions up, print, see how it is.
+/// Operate a smartpos terminal: sell, refund, settle, look transactions up, print, see how it is.
 ///
 /// It calls the services on the system bus, or on the bus of SMARTPOS_OPERATOR_BUS_ADDRESS. The caller
 /// must be root or in the group smartpos-operator.
@@ -23,6 +23,65 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Sell by card and wait for the outcome; Ctrl-C asks to cancel
     Sale(Sale),
+    /// Void a sale or completion of the open batch, whole; the same card has to be presented
+    Void {
+        /// The key of the sale or completion
+        original: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Give money back to a card
+    Refund {
+        #[command(flatten)]
+        amount: Amount,
+        /// The key of the sale or completion that is refunded, in part or whole; left out: any card
+        #[arg(long, value_name = "KEY")]
+        original: Option<String>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Reserve an amount on a card
+    Preauth {
+        #[command(flatten)]
+        amount: Amount,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Reserve more for a pre-authorisation
+    Increment(Following),
+    /// Take what a pre-authorisation reserved, once
+    Complete(Following),
+    /// Give up a pre-authorisation
+    Cancel {
+        /// The key of the pre-authorisation
+        original: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Ask what a card has
+    Balance {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Record a sale that was paid in cash
+    Cash {
+        #[command(flatten)]
+        amount: Amount,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Close the batch: compare its sums with the host's, and begin the next one
+    Settle {
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Show what the open batch comes to
+    Totals,
+    /// Print the receipt of a transaction once more, marked as a duplicate
+    Reprint {
+        /// The idempotency key of the transaction
+        key: String,
+    },
     /// Show the transaction that was started with KEY
     Show {
         /// The idempotency key of the transaction
@@ -61,25 +120,58 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Sale {
+pub(crate) struct Amount {
     /// The amount, such as 12.34
     pub(crate) amount: String,
     /// ISO 4217, three letters
     #[arg(long, default_value = "CNY")]
     pub(crate) currency: String,
-    /// Idempotency key: the same key is the same sale, also after a crash
+}
+
+/// What every service has.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Idempotency key: the same key is the same transaction, also after a crash
     #[arg(long)]
     pub(crate) key: Option<String>,
     /// The merchant's own number, for the receipt
     #[arg(long)]
     pub(crate) order: Option<String>,
+    /// Who stands at the till: up to 3 letters or digits
+    #[arg(long)]
+    pub(crate) operator: Option<String>,
     /// Print no receipt
     #[arg(long)]
     pub(crate) no_receipt: bool,
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Sale {
+    #[command(flatten)]
+    pub(crate) amount: Amount,
+    /// The part of the amount that is a tip, such as 2.00
+    #[arg(long, value_name = "AMOUNT")]
+    pub(crate) tip: Option<String>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What builds on a pre-authorisation.
+#[derive(Debug, Args)]
+pub(crate) struct Following {
+    /// The key of the pre-authorisation
+    pub(crate) original: String,
+    #[command(flatten)]
+    pub(crate) amount: Amount,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct List {
+    /// Only those of this type: sale, void, refund, preauthorisation, completion, settlement, …
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) service: Option<String>,
     /// Only those in this state: created, authorizing, answered, final
     #[arg(long)]
     pub(crate) state: Option<String>,

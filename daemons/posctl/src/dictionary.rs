@@ -71,6 +71,9 @@ pub(crate) fn lines(transaction: &Dictionary) -> String {
     let lines = keys.into_iter().filter_map(|key| {
         let value = match key.as_str() {
             "amount" => amount(transaction),
+            "tip" | "debit_amount" | "credit_amount" => {
+                money::format(get(transaction, key).unwrap_or_default(), text(transaction, "currency"))
+            }
             // It stands beside the amount.
             "currency" => return None,
             "created" | "finished" => time(transaction, key),

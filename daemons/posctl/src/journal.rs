@@ -52,7 +52,7 @@ pub(crate) async fn list(bus: &Connection, list: &cli::List, json: bool) -> Outc
 
 fn filter(list: &cli::List) -> Result<HashMap<&str, Variant<'_>>, Error> {
     let mut filter = HashMap::new();
-    for (key, value) in [("state", &list.state), ("outcome", &list.outcome)] {
+    for (key, value) in [("type", &list.service), ("state", &list.state), ("outcome", &list.outcome)] {
         if let Some(value) = value {
             filter.insert(key, Variant::from(value.as_str()));
         }
@@ -73,7 +73,7 @@ fn seconds(text: &str, zone: &TimeZone) -> Result<i64, Error> {
 }
 
 fn table(transactions: &[Dictionary]) -> String {
-    let header = ["TIME", "KEY", "AMOUNT", "OUTCOME", "CARD", "STAN"].map(str::to_owned);
+    let header = ["TIME", "TYPE", "KEY", "AMOUNT", "OUTCOME", "CARD", "STAN"].map(str::to_owned);
     let rows = transactions.iter().map(|transaction| {
         let text = |key| dictionary::text(transaction, key).to_owned();
         let outcome = match text("outcome") {
@@ -81,22 +81,10 @@ fn table(transactions: &[Dictionary]) -> String {
             outcome => outcome,
         };
         let time = dictionary::time(transaction, "created");
-        [time, text("key"), dictionary::amount(transaction), outcome, text("masked_pan"), text("stan")]
+        let amount = dictionary::amount(transaction);
+        [time, text("type"), text("key"), amount, outcome, text("masked_pan"), text("stan")]
     });
-    let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..6).map(width).collect();
-    let line = |row: &[String; 6]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    output::table(std::iter::once(header).chain(rows).collect())
 }
 
 #[cfg(test)]
@@ -113,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_transaction_that_is_still_open_shows_its_state() {
-        let values: [(&str, Variant<'_>); 4] = [
+        let values: [(&str, Variant<'_>); 5] = [
+            ("type", "sale".into()),
             ("key", "order-1".into()),
             ("amount", 1234_u64.into()),
             ("currency", "CNY".into()),
@@ -125,6 +114,9 @@ mod tests {
             .collect();
         let table = table(&[open]);
         let row = table.lines().nth(1).unwrap();
-        assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["order-1", "12.34", "CNY", "authorizing"]);
+        assert_eq!(
+            row.split_whitespace().collect::<Vec<_>>(),
+            ["sale", "order-1", "12.34", "CNY", "authorizing"]
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! `posctl`: the operator's shell command. It calls the D-Bus API on the system bus, as anyone of the group
 //! `smartpos-operator` may.
 //!
-//! Exit codes: 0 done, 1 the sale was not approved (or the job not printed), 2 a wrong command line, 3 an error.
+//! Exit codes: 0 done, 1 the transaction was not approved (or the job not printed), 2 a wrong command line, 3 an error.
 
 mod cli;
 mod dictionary;
@@ -11,8 +11,9 @@ mod journal;
 mod money;
 mod output;
 mod paper;
-mod sale;
+mod service;
 mod status;
+mod totals;
 
 use std::io;
 use std::process::ExitCode;
@@ -48,7 +49,8 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Outcome {
     let json = arguments.json;
     match arguments.command {
-        Command::Sale(sale) => sale::sell(&bus().await?, &sale, json).await,
+        Command::Totals => totals::totals(&bus().await?, json).await,
+        Command::Reprint { key } => paper::reprint(&bus().await?, &key).await,
         Command::Show { key } => journal::show(&bus().await?, &key, json).await,
         Command::List(list) => journal::list(&bus().await?, &list, json).await,
         Command::Print { file, key } => paper::print(&bus().await?, &file, key, json).await,
@@ -66,6 +68,7 @@ async fn run(arguments: Arguments) -> Outcome {
             made.map_err(|error| Error::file(&folder, error))?;
             Ok(ExitCode::SUCCESS)
         }
+        service => service::run(&bus().await?, &service, json).await,
     }
 }
 

@@ -1,10 +1,11 @@
-//! `posctl print` and `posctl preview`.
+//! `posctl print`, `preview` and `reprint`.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
+use client::payment::PaymentProxy;
 use client::printer::{PrintJobProxy, PrinterProxy};
 use futures_util::StreamExt;
 use zbus::Connection;
@@ -48,5 +49,11 @@ pub(crate) async fn preview(bus: &Connection, file: &Path, to: &Path) -> Outcome
     let document = document::read(file)?;
     let image = PrinterProxy::new(bus).await?.preview(&document::borrowed(&document), HashMap::new()).await?;
     fs::write(to, image).map_err(|error| Error::file(to, error))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the receipt of a transaction once more.
+pub(crate) async fn reprint(bus: &Connection, key: &str) -> Outcome {
+    PaymentProxy::new(bus).await?.reprint(key).await?;
     Ok(ExitCode::SUCCESS)
 }

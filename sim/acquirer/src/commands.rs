@@ -1,46 +1,58 @@
 //! What `simctl` can tell the acquirer: `host …` and `ledger`.
 
-use iso8583::Mti;
 use sim_control::Reply;
 
-use crate::host::{Acquirer, REVERSAL, SALE, SIGN_ON};
+use crate::host::Acquirer;
+use crate::ledger::{self, Entry};
 use crate::rules::Rule;
+
+const HELP: &str = "the acquirer takes: ledger; ledger batch NUMBER; host status; host restart; \
+                    host [once|rule] [0100|0200|0220|0320|0400|0500|0800] RULE; host script RULE; RULE; …";
 
 /// Carries out one command.
 pub fn run(acquirer: &mut Acquirer, words: &[String]) -> Reply {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["ledger"] => match serde_json::to_value(acquirer.ledger.entries()) {
-            Ok(data) => Reply::ok(acquirer.ledger.table()).with_data(data),
-            Err(error) => Reply::refused(error.to_string()),
-        },
+        ["ledger"] => ledger(acquirer, |_| true),
+        ["ledger", "batch", batch] => ledger(acquirer, |entry| entry.batch == *batch),
         ["host", "status"] => status(acquirer),
+        ["host", "restart"] => {
+            acquirer.restart();
+            Reply::ok("the host has started anew; connections and working keys are gone, the ledger is not")
+        }
+        ["host", "script", script @ ..] => match Rule::parse_script(&script.join(" ")) {
+            Ok(rules) => {
+                rules.into_iter().for_each(|(target, rule)| acquirer.rules.add_once(target, rule));
+                Reply::ok(acquirer.rules.describe())
+            }
+            Err(problem) => Reply::refused(problem),
+        },
         ["host", "once", rule @ ..] => set(acquirer, rule, true),
         ["host", "rule", rule @ ..] | ["host", rule @ ..] => set(acquirer, rule, false),
-        _ => {
-            Reply::refused("the acquirer takes: ledger; host status; host [once|rule] [0200|0400|0800] RULE")
-        }
+        _ => Reply::refused(HELP),
+    }
+}
+
+fn ledger(acquirer: &Acquirer, wanted: impl Fn(&Entry) -> bool) -> Reply {
+    let entries: Vec<&Entry> = acquirer.ledger.entries().iter().filter(|entry| wanted(entry)).collect();
+    match serde_json::to_value(&entries) {
+        Ok(data) => Reply::ok(ledger::table(&entries)).with_data(data),
+        Err(error) => Reply::refused(error.to_string()),
     }
 }
 
 fn set(acquirer: &mut Acquirer, words: &[&str], once: bool) -> Reply {
-    let (mti, words) = match words {
-        ["0200", rule @ ..] => (SALE, rule),
-        ["0400", rule @ ..] => (REVERSAL, rule),
-        ["0800", rule @ ..] => (SIGN_ON, rule),
-        rule => (SALE, rule),
-    };
-    match Rule::parse(words) {
-        Ok(rule) => {
-            add(acquirer, mti, rule, once);
+    match Rule::parse_for(words) {
+        Ok((target, rule)) => {
+            if once {
+                acquirer.rules.add_once(target, rule);
+            } else {
+                acquirer.rules.set(target, rule);
+            }
             Reply::ok(acquirer.rules.describe())
         }
         Err(problem) => Reply::refused(problem),
     }
-}
-
-fn add(acquirer: &mut Acquirer, mti: Mti, rule: Rule, once: bool) {
-    if once { acquirer.rules.add_once(mti, rule) } else { acquirer.rules.set(mti, rule) }
 }
 
 fn status(acquirer: &Acquirer) -> Reply {

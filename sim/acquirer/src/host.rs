@@ -8,20 +8,34 @@ use std::time::Duration;
 use iso8583::{Builder, Message, Mti, set_mac};
 use jiff::Zoned;
 use keys::TdesKey;
+use tokio::sync::watch;
 
 use crate::issuer::Issuer;
 use crate::ledger::{Entry, Key, Ledger, State};
 use crate::mangling::Mangling;
 use crate::request::{self, APPROVED, MALFUNCTION, Refusal, WorkingKeys};
-use crate::rules::{Part, Rule, Rules};
-use crate::{reversal, sale, sign_on};
+use crate::rules::{Part, Rule, Rules, targets};
+use crate::service::{Form, Service};
+use crate::{reversal, settlement, sign_on, transaction};
 
 /// Sign-on.
 pub(crate) const SIGN_ON: Mti = Mti(0x0800);
-/// Sale.
-pub(crate) const SALE: Mti = Mti(0x0200);
+/// Pre-authorisation, its increment and its cancellation.
+pub(crate) const AUTHORISATION: Mti = Mti(0x0100);
+/// Sale, completion, their voids, balance inquiry.
+pub(crate) const FINANCIAL: Mti = Mti(0x0200);
+/// Refund.
+pub(crate) const ADVICE: Mti = Mti(0x0220);
+/// Batch upload.
+pub(crate) const UPLOAD: Mti = Mti(0x0320);
 /// Reversal.
 pub(crate) const REVERSAL: Mti = Mti(0x0400);
+/// Settlement.
+pub(crate) const SETTLEMENT: Mti = Mti(0x0500);
+
+/// All that this host takes.
+pub(crate) const REQUESTS: [Mti; 7] =
+    [AUTHORISATION, FINANCIAL, ADVICE, UPLOAD, REVERSAL, SETTLEMENT, SIGN_ON];
 
 /// DE 32 of every answer: who this acquirer is.
 const INSTITUTION: &str = "00010344";
@@ -39,13 +53,17 @@ pub struct Acquirer {
     /// What it does on purpose.
     pub rules: Rules,
     pub(crate) sessions: HashMap<String, WorkingKeys>,
+    /// Answers that, by rule, come behind that to the next reversal.
+    held: Vec<Vec<u8>>,
+    /// Counts restarts.
+    restarts: watch::Sender<u64>,
 }
 
 /// What happens on the connection after a request.
 #[derive(Debug)]
 pub struct Reaction {
-    /// The message to send, if any.
-    pub answer: Option<Vec<u8>>,
+    /// The messages to send, in order.
+    pub answers: Vec<Vec<u8>>,
     /// How long to wait before.
     pub delay: Duration,
     /// What happens to it on the line.
@@ -63,6 +81,10 @@ pub(crate) struct Answer {
     pub(crate) reason: String,
     pub(crate) approval: Option<String>,
     pub(crate) rrn: Option<String>,
+    /// DE 48.
+    pub(crate) settlement: Option<String>,
+    /// DE 54.
+    pub(crate) balance: Option<String>,
     /// DE 55.
     pub(crate) chip: Option<Vec<u8>>,
     /// DE 62.
@@ -72,7 +94,8 @@ pub(crate) struct Answer {
 impl Answer {
     pub(crate) fn new(code: &str, reason: impl Into<String>) -> Answer {
         let (code, reason) = (code.to_owned(), reason.into());
-        Answer { code, reason, approval: None, rrn: None, chip: None, keys: None }
+        let (approval, rrn, settlement, balance, chip, keys) = Default::default();
+        Answer { code, reason, approval, rrn, settlement, balance, chip, keys }
     }
 }
 
@@ -80,8 +103,29 @@ impl Acquirer {
     /// An acquirer that speaks the dialect of `profile` and shares `tmk` with its terminals.
     #[must_use]
     pub fn new(profile: iso8583::Host, tmk: TdesKey, issuer: Issuer, ledger: Ledger) -> Acquirer {
-        let (rules, sessions) = (Rules::default(), HashMap::new());
-        Acquirer { profile: Arc::new(profile), tmk, issuer, ledger, rules, sessions }
+        Acquirer {
+            profile: Arc::new(profile),
+            tmk,
+            issuer,
+            ledger,
+            rules: Rules::default(),
+            sessions: HashMap::new(),
+            held: Vec::new(),
+            restarts: watch::Sender::default(),
+        }
+    }
+
+    /// Forgets what a restart forgets: connections, working keys, answers that were not sent. The ledger stays.
+    pub fn restart(&mut self) {
+        self.sessions.clear();
+        self.held.clear();
+        self.restarts.send_modify(|count| *count += 1);
+    }
+
+    /// For who has to notice a restart.
+    #[must_use]
+    pub fn restarts(&self) -> watch::Receiver<u64> {
+        self.restarts.subscribe()
     }
 
     /// The dialect that it speaks.
@@ -98,28 +142,54 @@ impl Acquirer {
         let profile = Arc::clone(&self.profile);
         let message = profile.codec.parse(bytes).map_err(|error| error.to_string())?;
         let mti = message.mti();
-        if ![SIGN_ON, SALE, REVERSAL].contains(&mti) {
-            return Err(format!("MTI {mti}: this host takes 0200, 0400 and 0800"));
+        if !REQUESTS.contains(&mti) {
+            let taken = REQUESTS.map(|mti| mti.to_string()).join(", ");
+            return Err(format!("MTI {mti}: this host takes {taken}"));
         }
-        let rule = self.rules.take(&mti);
-        if rule == Rule::DropBefore {
-            return Ok(Reaction::close(format!("{mti}: connection closed before booking, by rule")));
+        let rule = self.rules.take(&targets(mti));
+        if rule == Rule::DropBefore || rule == Rule::RestartBefore {
+            return Ok(self.hang_up(&rule, format!("{mti}: connection closed before booking, by rule")));
         }
         let outcome = match mti {
             SIGN_ON => sign_on::sign_on(self, &message, &rule),
-            SALE => sale::sale(self, &message, &rule, now),
-            _ => reversal::reversal(self, &message, &rule),
+            REVERSAL => reversal::reversal(self, &message, &rule),
+            SETTLEMENT => settlement::settle(self, &message, &rule),
+            UPLOAD => settlement::upload(self, &message, &rule),
+            _ => transaction::transaction(self, &message, &rule, now),
         };
         let answer = outcome.unwrap_or_else(|refusal| self.refuse(&message, refusal));
         let note = format!("{mti} STAN {}: {} {}", echo(&message, 11), answer.code, answer.reason);
-        if rule == Rule::DropAfter {
-            return Ok(Reaction::close(format!("{note}; connection closed instead of an answer, by rule")));
+        if rule == Rule::DropAfter || rule == Rule::RestartAfter {
+            return Ok(
+                self.hang_up(&rule, format!("{note}; connection closed instead of an answer, by rule"))
+            );
         }
         let packed = self.pack(&message, &answer, &rule, now).map_err(|error| error.to_string())?;
-        let answer = if rule == Rule::Silent { None } else { Some(packed) };
+        let mut answers = match rule {
+            Rule::Silent => Vec::new(),
+            Rule::AfterReversal => {
+                self.held.push(packed);
+                Vec::new()
+            }
+            Rule::Stray => {
+                let stray = self.pack(&message, &answer, &Rule::Wrong(Part::Stan), now);
+                vec![stray.map_err(|error| error.to_string())?, packed]
+            }
+            _ => vec![packed],
+        };
+        if mti == REVERSAL && !answers.is_empty() {
+            answers.append(&mut self.held);
+        }
         let delay = if let Rule::Late(delay) = rule { delay } else { Duration::ZERO };
         let mangling = if let Rule::Mangled(mangling) = rule { Some(mangling) } else { None };
-        Ok(Reaction { answer, delay, mangling, close: false, note })
+        Ok(Reaction { answers, delay, mangling, close: false, note })
+    }
+
+    fn hang_up(&mut self, rule: &Rule, note: String) -> Reaction {
+        if matches!(rule, Rule::RestartBefore | Rule::RestartAfter) {
+            self.restart();
+        }
+        Reaction { answers: Vec::new(), delay: Duration::ZERO, mangling: None, close: true, note }
     }
 
     /// The working keys of the terminal that sent `message`.
@@ -129,16 +199,22 @@ impl Acquirer {
 
     /// Books `entry`, or refuses the request if the ledger's file cannot be written.
     pub(crate) fn book(&mut self, entry: Entry) -> Result<(), Refusal> {
+        self.book_all(vec![entry])
+    }
+
+    /// Books all `entries`, or refuses the request.
+    pub(crate) fn book_all(&mut self, entries: Vec<Entry>) -> Result<(), Refusal> {
         let failed =
             |error: io::Error| Refusal::new(MALFUNCTION, format!("the ledger cannot be written: {error}"));
-        self.ledger.record(entry).map_err(failed)
+        self.ledger.record(entries).map_err(failed)
     }
 
     /// Notes a refused message in the ledger, without using its STAN up.
     fn refuse(&mut self, message: &Message<'_>, refusal: Refusal) -> Answer {
         let batch = echo(message, 60).get(2..8).unwrap_or_default().to_owned();
         let key = Key { terminal: echo(message, 41), batch, stan: echo(message, 11) };
-        let entry = new_entry(message, key, State::Refused, &refusal);
+        let mut entry = new_entry(message, key, State::Refused, &refusal);
+        entry.service = Form::of_request(message).map_or(Service::Unknown, |form| form.service);
         // The request is refused either way, so the failure only goes to the log.
         match self.book(entry) {
             Ok(()) => Answer::new(&refusal.code, refusal.reason),
@@ -170,6 +246,12 @@ impl Acquirer {
         builder.text(12, &time).text(13, &date).text(32, INSTITUTION).text(37, &rrn).text(39, &answer.code);
         if let Some(approval) = &answer.approval {
             builder.text(38, approval);
+        }
+        if let Some(settlement) = &answer.settlement {
+            builder.text(48, settlement);
+        }
+        if let Some(balance) = &answer.balance {
+            builder.text(54, balance);
         }
         if let Some(chip) = &answer.chip {
             builder.bytes(55, chip);
@@ -210,12 +292,6 @@ impl Acquirer {
     }
 }
 
-impl Reaction {
-    fn close(note: String) -> Reaction {
-        Reaction { answer: None, delay: Duration::ZERO, mangling: None, close: true, note }
-    }
-}
-
 /// An entry for `message`; what it lacks stays empty.
 pub(crate) fn new_entry(message: &Message<'_>, key: Key, state: State, refusal: &Refusal) -> Entry {
     Entry {
@@ -224,16 +300,21 @@ pub(crate) fn new_entry(message: &Message<'_>, key: Key, state: State, refusal: 
         batch: key.batch,
         stan: key.stan,
         mti: message.mti().to_string(),
+        service: Service::Unknown,
+        original: None,
         amount: request::amount(message).unwrap_or(0),
         currency: echo(message, 49),
         masked_pan: String::new(),
         approval: None,
         rrn: None,
+        date: None,
         state,
         code: refusal.code.clone(),
         reason: refusal.reason.clone(),
         card: None,
         atc: None,
+        uploaded: false,
+        settled: false,
     }
 }
 
@@ -248,5 +329,5 @@ fn echo(message: &Message<'_>, number: u8) -> String {
 
 /// The type of an answer to something else.
 fn other_answer(request: Mti) -> Mti {
-    if request == SALE { REVERSAL.answer() } else { SALE.answer() }
+    if request == FINANCIAL { REVERSAL.answer() } else { FINANCIAL.answer() }
 }

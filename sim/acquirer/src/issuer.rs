@@ -6,7 +6,7 @@ use keys::{TdesKey, Track2, emv};
 use sim_cards::Profile;
 
 use crate::chip::ChipData;
-use crate::request::{DO_NOT_HONOUR, EXPIRED, FORMAT, INVALID, Refusal, UNKNOWN_CARD, WRONG_PIN};
+use crate::request::{self, DO_NOT_HONOUR, EXPIRED, FORMAT, INVALID, Refusal, UNKNOWN_CARD, WRONG_PIN};
 
 /// Tag 9F27: the card asks for an online decision.
 const ARQC: u8 = 0x80;
@@ -19,6 +19,19 @@ const CVM_FAILED: u8 = 0x01;
 #[derive(Debug)]
 pub struct Issuer {
     cards: Vec<Profile>,
+}
+
+/// What message and chip have to say alike.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    /// DE 4, nothing in a balance inquiry.
+    pub(crate) amount: u64,
+    /// DE 49.
+    pub(crate) currency: &'a str,
+    /// The first two digits of DE 3.
+    pub(crate) kind: &'a str,
+    /// The host's day.
+    pub(crate) today: Date,
 }
 
 /// A cryptogram that was right.
@@ -35,8 +48,13 @@ impl Issuer {
         Issuer { cards }
     }
 
-    /// The card of this track, valid on the day `today`.
-    pub(crate) fn card(&self, track: &Track2, psn: &str, today: Date) -> Result<&Profile, Refusal> {
+    /// The card of this track; if a day is given, one that is valid on it.
+    pub(crate) fn card(
+        &self,
+        track: &Track2,
+        psn: &str,
+        valid_on: Option<Date>,
+    ) -> Result<&Profile, Refusal> {
         if !track.pan().luhn_valid() {
             return Err(Refusal::new(UNKNOWN_CARD, "the check digit of the PAN is wrong"));
         }
@@ -49,25 +67,21 @@ impl Issuer {
             return Err(Refusal::new(UNKNOWN_CARD, "the expiry date of the track is not the card's"));
         }
         // Valid through the last day of its month. The virtual cards live in this century.
-        let now = format!("{:02}{:02}", today.year().rem_euclid(100), today.month());
-        if track.expiry() < now.as_str() {
+        let month = |day: Date| format!("{:02}{:02}", day.year().rem_euclid(100), day.month());
+        if valid_on.is_some_and(|day| track.expiry() < month(day).as_str()) {
             return Err(Refusal::new(EXPIRED, format!("the card expired in {}", track.expiry())));
         }
         Ok(card)
     }
 
     /// Checks that the chip speaks of the transaction of the message.
-    pub(crate) fn check_terms(
-        chip: &ChipData<'_>,
-        amount: u64,
-        currency: &str,
-        today: Date,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn check_terms(chip: &ChipData<'_>, terms: &Terms<'_>) -> Result<(), Refusal> {
+        let Terms { amount, currency, kind, today } = *terms;
         let digits = |bytes: &[u8]| hex::encode(bytes);
         let expected = [
             (0x9F02, digits(&chip.get::<6>(0x9F02)?), format!("{amount:012}")),
             (0x5F2A, digits(&chip.get::<2>(0x5F2A)?), format!("0{currency}")),
-            (0x9C, digits(&chip.get::<1>(0x9C)?), "00".to_owned()),
+            (0x9C, digits(&chip.get::<1>(0x9C)?), kind.to_owned()),
         ];
         if let Some((tag, got, expected)) = expected.iter().find(|(_, got, expected)| got != expected) {
             let reason = format!("DE 55: tag {tag:X}: expected {expected} as in the message, got {got}");
@@ -108,10 +122,7 @@ impl Issuer {
         let used = method & 0x3F == ONLINE_PIN && result != CVM_FAILED;
         match (used, block) {
             (false, None) => Ok(None),
-            (true, Some(block)) => {
-                let block = block.first_chunk::<8>().copied();
-                block.map(Some).ok_or_else(|| Refusal::new(FORMAT, "DE 52: too short"))
-            }
+            (true, Some(block)) => request::pin_block(block).map(Some),
             (true, None) => Err(Refusal::new(FORMAT, "DE 52: missing, but tag 9F34 says online PIN")),
             (false, Some(_)) => Err(Refusal::new(FORMAT, "DE 52: present, but tag 9F34 says no online PIN")),
         }

@@ -1,16 +1,18 @@
 //! What the acquirer has booked: the truth that a terminal's journal is compared with.
 //!
 //! The file has one entry on each line, as JSON; a later line with the same terminal, batch and STAN replaces
-//! the earlier one. A line is on disk before its answer is sent. A last line that was cut off by a crash was
-//! never answered, and is dropped.
+//! the earlier one. A line is written before its answer is sent: it outlives this process, and is not forced to the disk,
+//! since nobody cuts this host's power. A last line that was cut off by a crash was never answered, and is dropped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write as _};
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sim_control::lines::Lines;
+
+use crate::service::Service;
 
 /// What became of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,10 @@ pub struct Entry {
     pub stan: String,
     /// The message type that made the entry.
     pub mti: String,
+    /// What was asked for.
+    pub service: Service,
+    /// The transaction that it builds on.
+    pub original: Option<Original>,
     /// In minor units.
     pub amount: u64,
     /// DE 49.
@@ -49,6 +55,8 @@ pub struct Entry {
     pub approval: Option<String>,
     /// DE 37.
     pub rrn: Option<String>,
+    /// DE 13 of the answer: MMDD.
+    pub date: Option<String>,
     /// What became of it.
     pub state: State,
     /// DE 39 of the answer.
@@ -59,6 +67,19 @@ pub struct Entry {
     pub card: Option<String>,
     /// That card's application transaction counter.
     pub atc: Option<u16>,
+    /// Whether the terminal has uploaded it.
+    pub uploaded: bool,
+    /// Whether its batch is closed.
+    pub settled: bool,
+}
+
+/// What names an original of the same terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Original {
+    /// DE 60.2 of the original.
+    pub batch: String,
+    /// DE 11 of the original.
+    pub stan: String,
 }
 
 /// What identifies a transaction: terminal, batch and STAN.
@@ -84,15 +105,31 @@ impl Entry {
     pub fn key(&self) -> Key {
         Key { terminal: self.terminal.clone(), batch: self.batch.clone(), stan: self.stan.clone() }
     }
+
+    /// What identifies the transaction that it builds on.
+    #[must_use]
+    pub fn original_key(&self) -> Option<Key> {
+        let Original { batch, stan } = self.original.clone()?;
+        Some(Key { terminal: self.terminal.clone(), batch, stan })
+    }
 }
 
 /// The ledger, in memory and in its file.
 #[derive(Debug)]
 pub struct Ledger {
     file: Lines,
-    entries: Vec<Entry>,
-    booked: HashMap<Key, usize>,
     lines: u64,
+    entries: Vec<Entry>,
+    /// Where in `entries` what is; refused messages are nowhere.
+    booked: HashMap<Key, usize>,
+    /// The transactions that name one as their original.
+    successors: HashMap<Key, Vec<usize>>,
+    /// The transactions of a terminal's batch.
+    batches: HashMap<(String, String), Vec<usize>>,
+    /// The transaction counters that each card has used.
+    counters: HashSet<(String, u16)>,
+    /// What each card's owner owes.
+    owed: HashMap<String, i64>,
 }
 
 impl Ledger {
@@ -102,20 +139,29 @@ impl Ledger {
     /// What the file system says, and `InvalidData` for a whole line that is no entry.
     pub fn open(path: &Path) -> io::Result<Ledger> {
         let (file, entries) = Lines::open(path)?;
-        let mut ledger = Ledger { file, entries: Vec::new(), booked: HashMap::new(), lines: 0 };
+        let mut ledger = Ledger {
+            file,
+            lines: 0,
+            entries: Vec::new(),
+            booked: HashMap::new(),
+            successors: HashMap::new(),
+            batches: HashMap::new(),
+            counters: HashSet::new(),
+            owed: HashMap::new(),
+        };
         for entry in entries {
             ledger.keep(entry);
         }
         Ok(ledger)
     }
 
-    /// Books `entry`: on disk when this returns.
+    /// Books all `entries` or none: written when this returns.
     ///
     /// # Errors
-    /// What the file system says; the entry is not booked then.
-    pub fn record(&mut self, entry: Entry) -> io::Result<()> {
-        self.file.append(&entry)?;
-        self.keep(entry);
+    /// What the file system says; nothing is booked then.
+    pub fn record(&mut self, entries: Vec<Entry>) -> io::Result<()> {
+        self.file.append(&entries)?;
+        entries.into_iter().for_each(|entry| self.keep(entry));
         Ok(())
     }
 
@@ -125,14 +171,41 @@ impl Ledger {
             self.entries.push(entry);
             return;
         }
-        let known = self.booked.get(&entry.key()).and_then(|index| self.entries.get_mut(*index));
-        match known {
-            Some(known) => *known = entry,
-            None => {
-                self.booked.insert(entry.key(), self.entries.len());
-                self.entries.push(entry);
-            }
+        let root = self.root(&entry);
+        let before = self.exposure(&root);
+        self.place(entry);
+        let change = self.exposure(&root).saturating_sub(before);
+        if let Some(card) = self.find(&root).and_then(|root| root.card.clone()) {
+            let owed = self.owed.entry(card).or_default();
+            *owed = owed.saturating_add(change);
         }
+    }
+
+    /// Puts a booked entry where it is found again.
+    fn place(&mut self, entry: Entry) {
+        let key = entry.key();
+        if let Some(counter) = entry.card.clone().zip(entry.atc) {
+            self.counters.insert(counter);
+        }
+        if let Some(known) = self.booked.get(&key).and_then(|index| self.entries.get_mut(*index)) {
+            *known = entry;
+            return;
+        }
+        let index = self.entries.len();
+        self.batches.entry((key.terminal.clone(), key.batch.clone())).or_default().push(index);
+        if let Some(original) = entry.original_key() {
+            self.successors.entry(original).or_default().push(index);
+        }
+        self.booked.insert(key, index);
+        self.entries.push(entry);
+    }
+
+    /// The first transaction of those that build on each other, up to `entry`.
+    fn root(&self, entry: &Entry) -> Key {
+        // A completion's void is two steps from its pre-authorisation, and nothing is further.
+        let first = entry.original_key().and_then(|key| self.find(&key));
+        let second = first.and_then(Entry::original_key).and_then(|key| self.find(&key));
+        second.or(first).unwrap_or(entry).key()
     }
 
     /// The booked entry of that transaction; a refused message is none.
@@ -153,45 +226,81 @@ impl Ledger {
         self.lines + 1
     }
 
-    /// What the card's owner has spent, in minor units.
+    /// The booked transactions that name `key` as their original, oldest first.
+    pub fn successors(&self, key: &Key) -> impl Iterator<Item = &Entry> {
+        let places = self.successors.get(key).map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(|index| self.entries.get(*index))
+    }
+
+    /// The booked transactions of a terminal's batch, oldest first.
+    pub fn batch(&self, terminal: &str, batch: &str) -> impl Iterator<Item = &Entry> {
+        let places =
+            self.batches.get(&(terminal.to_owned(), batch.to_owned())).map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(|index| self.entries.get(*index))
+    }
+
+    /// Whether the batch is closed.
     #[must_use]
-    pub fn spent(&self, card: &str) -> u64 {
-        let approved = self.entries.iter().filter(|entry| entry.state == State::Approved);
-        let of_card = approved.filter(|entry| entry.card.as_deref() == Some(card));
-        of_card.fold(0, |sum, entry| sum.saturating_add(entry.amount))
+    pub fn is_closed(&self, terminal: &str, batch: &str) -> bool {
+        // All of a batch are closed at once.
+        self.batch(terminal, batch).next().is_some_and(|entry| entry.settled)
+    }
+
+    /// What the card's owner owes or has reserved, in minor units; less than nothing after refunds that no sale was
+    /// named for.
+    #[must_use]
+    pub fn owed(&self, card: &str) -> i64 {
+        self.owed.get(card).copied().unwrap_or_default()
     }
 
     /// Whether the card has used this transaction counter already.
     #[must_use]
     pub fn has_seen(&self, card: &str, atc: u16) -> bool {
-        self.entries.iter().any(|entry| entry.card.as_deref() == Some(card) && entry.atc == Some(atc))
+        self.counters.contains(&(card.to_owned(), atc))
     }
+}
 
-    /// The entries as a table for a person.
-    #[must_use]
-    pub fn table(&self) -> String {
-        let mut table = format!(
-            "{:8}  {:6}  {:6}  {:4}  {:>12}  {:19}  {:8}  {:6}  {:4}  {}",
-            "terminal", "batch", "stan", "mti", "amount", "card", "state", "code38", "code", "reason"
+/// `entries` as a table for a person.
+#[must_use]
+pub fn table(entries: &[&Entry]) -> String {
+    let mut table = format!(
+        "{:8}  {:6}  {:6}  {:4}  {:23}  {:13}  {:>12}  {:19}  {:8}  {:6}  {:4}  {:7}  {}",
+        "terminal",
+        "batch",
+        "stan",
+        "mti",
+        "service",
+        "original",
+        "amount",
+        "card",
+        "state",
+        "code38",
+        "code",
+        "settled",
+        "reason"
+    );
+    for entry in entries {
+        // The state as the data have it, in lower case.
+        let state = format!("{:?}", entry.state).to_lowercase();
+        let approval = entry.approval.as_deref().unwrap_or("-");
+        let service = entry.service.to_string();
+        let original = entry.original.as_ref();
+        let original = original.map_or("-".to_owned(), |one| format!("{}/{}", one.batch, one.stan));
+        let settled = if entry.settled { "yes" } else { "no" };
+        // Writing to a String does not fail.
+        let _ = write!(
+            table,
+            "\n{:8}  {:6}  {:6}  {:4}  {service:23}  {original:13}  {:>12}  {:19}  {state:8}  {approval:6}  {:4}  \
+             {settled:7}  {}",
+            entry.terminal,
+            entry.batch,
+            entry.stan,
+            entry.mti,
+            entry.amount,
+            entry.masked_pan,
+            entry.code,
+            entry.reason
         );
-        for entry in &self.entries {
-            // The state as the data have it, in lower case.
-            let state = format!("{:?}", entry.state).to_lowercase();
-            let approval = entry.approval.as_deref().unwrap_or("-");
-            // Writing to a String does not fail.
-            let _ = write!(
-                table,
-                "\n{:8}  {:6}  {:6}  {:4}  {:>12}  {:19}  {state:8}  {approval:6}  {:4}  {}",
-                entry.terminal,
-                entry.batch,
-                entry.stan,
-                entry.mti,
-                entry.amount,
-                entry.masked_pan,
-                entry.code,
-                entry.reason
-            );
-        }
-        table
     }
+    table
 }

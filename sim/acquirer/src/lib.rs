@@ -4,23 +4,29 @@
 //! answer code that a real host would give and a reason on stderr and in the ledger. It is also malicious on
 //! request: [`rules`] make it late, silent, wrong or gone at the moments when money can be lost.
 //!
-//! [`host`] decides, [`sale`], [`reversal`] and [`sign_on`] one message each; [`ledger`] is what the tests
-//! compare with the terminal's journal. [`server`] owns the sockets.
+//! [`host`] hands each message to one of [`transaction`], [`reversal`], [`settlement`] and [`sign_on`]; [`ledger`] is
+//! what the tests compare with the terminal's journal, and [`history`] what follows from it. [`server`] owns the
+//! sockets.
 
 pub mod args;
+mod card_request;
 pub mod chip;
 pub mod commands;
+pub mod history;
 pub mod host;
 pub mod issuer;
 pub mod ledger;
 pub mod mangling;
+mod originals;
 pub mod pki;
 mod request;
 pub mod reversal;
 pub mod rules;
-pub mod sale;
 pub mod server;
+pub mod service;
+pub mod settlement;
 pub mod sign_on;
+pub mod transaction;
 
 /// The host profile that this acquirer speaks, the same file that the terminal reads.
 pub const HOST_PROFILE: &str = include_str!("../../../config/hosts/unionpay-direct.toml");

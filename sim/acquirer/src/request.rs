@@ -10,6 +10,7 @@ pub(crate) const APPROVED: &str = "00";
 pub(crate) const UNKNOWN_MERCHANT: &str = "03";
 pub(crate) const DO_NOT_HONOUR: &str = "05";
 pub(crate) const INVALID: &str = "12";
+pub(crate) const INVALID_AMOUNT: &str = "13";
 pub(crate) const UNKNOWN_CARD: &str = "14";
 pub(crate) const NO_ORIGINAL: &str = "25";
 pub(crate) const FORMAT: &str = "30";
@@ -18,6 +19,7 @@ pub(crate) const EXPIRED: &str = "54";
 pub(crate) const WRONG_PIN: &str = "55";
 pub(crate) const WRONG_AMOUNT: &str = "64";
 pub(crate) const DUPLICATE: &str = "94";
+pub(crate) const UNRECONCILED: &str = "95";
 pub(crate) const MALFUNCTION: &str = "96";
 pub(crate) const UNKNOWN_TERMINAL: &str = "97";
 pub(crate) const WRONG_MAC: &str = "A0";
@@ -123,6 +125,11 @@ pub(crate) fn text(message: &Message<'_>, number: u8) -> Result<String, Refusal>
 /// DE 4, in minor units.
 pub(crate) fn amount(message: &Message<'_>) -> Result<u64, Refusal> {
     message.require(4).and_then(|value| value.to_u64()).map_err(format_error)
+}
+
+/// DE 52.
+pub(crate) fn pin_block(content: &[u8]) -> Result<[u8; 8], Refusal> {
+    content.first_chunk().copied().ok_or_else(|| Refusal::new(FORMAT, "DE 52: too short"))
 }
 
 pub(crate) fn format_error(error: iso8583::Error) -> Refusal {

@@ -1,6 +1,6 @@
-//! Reversal, 0400/0410: undoes the sale with the same terminal, batch and STAN.
+//! Reversal, 0400/0410: undoes the transaction with the same terminal, batch and STAN.
 //!
-//! It can be repeated as often as needed: the answer is the same each time. A sale that the host does not know is
+//! It can be repeated as often as needed: the answer is the same each time. One that the host does not know is
 //! answered 25 and forbidden, so that it can't be booked if it arrives later; terminals take 25 for done.
 
 use iso8583::Message;
@@ -10,7 +10,7 @@ use crate::host::{Acquirer, Answer, new_entry};
 use crate::ledger::{Entry, Key, State};
 use crate::request::{self, APPROVED, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
 use crate::rules::Rule;
-use crate::sale::{MESSAGE_TYPE, NO_NETWORK_CODE};
+use crate::service::Form;
 
 const MANDATORY: [u8; 13] = [3, 4, 11, 22, 23, 25, 39, 41, 42, 49, 60, 61, 64];
 /// Approval code and chip data, as far as the terminal has them.
@@ -21,38 +21,52 @@ pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) 
     request::check_elements(message, &MANDATORY, &OPTIONAL)?;
     request::check_terminal(message)?;
     request::check_mac(message, host.keys(message))?;
+    let form = Form::of_reversal(message)?;
+    let batch = form.check(message)?;
     let reason = check_form(host, message)?;
-    let key = original(message)?;
+    let key = original(message, &batch)?;
     if let Rule::Decline(code) = rule {
         return Err(Refusal::new(code, "declined by rule"));
     }
-    let unknown =
-        Refusal::new(NO_ORIGINAL, format!("no such sale, forbidden from now on; reversal reason {reason}"));
-    let Some(sale) = host.ledger.find(&key).cloned() else {
-        let entry = new_entry(message, key, State::Reversed, &unknown);
+    let unknown = Refusal::new(
+        NO_ORIGINAL,
+        format!("no such transaction, forbidden from now on; reversal reason {reason}"),
+    );
+    let Some(known) = host.ledger.find(&key).cloned() else {
+        let mut entry = new_entry(message, key, State::Reversed, &unknown);
+        entry.service = form.service;
         host.book(entry)?;
         return Ok(Answer::new(NO_ORIGINAL, unknown.reason));
     };
-    check_same(message, &sale)?;
-    match sale.state {
+    check_same(message, form, &known)?;
+    match known.state {
         State::Approved => {
+            check_undoable(host, &known)?;
             let reason = format!("reversed by the terminal, reason {reason}");
             let answer = Answer::new(APPROVED, reason.clone());
-            host.book(Entry { state: State::Reversed, reason, ..sale })?;
+            host.book(Entry { state: State::Reversed, reason, ..known })?;
             Ok(answer)
         }
-        // The code that the first reversal got: 25 if the sale never arrived.
-        State::Reversed => Ok(Answer::new(&sale.code, "reversed already")),
-        State::Declined | State::Refused => Ok(Answer::new(NO_ORIGINAL, "the sale was not approved")),
+        // The code that the first reversal got: 25 if the request never arrived.
+        State::Reversed => Ok(Answer::new(&known.code, "reversed already")),
+        State::Declined | State::Refused => Ok(Answer::new(NO_ORIGINAL, "it was not approved")),
+    }
+}
+
+/// A terminal reverses before it does anything else: what is settled, or was built on, is not in doubt.
+fn check_undoable(host: &Acquirer, known: &Entry) -> Result<(), Refusal> {
+    if known.settled {
+        return Err(Refusal::new(INVALID, "the batch of the transaction is closed"));
+    }
+    match host.ledger.successors(&known.key()).find(|one| one.state == State::Approved) {
+        Some(one) => Err(Refusal::new(INVALID, format!("a {} was approved for it", one.service))),
+        None => Ok(()),
     }
 }
 
 /// Checks the form and returns the reason for the reversal.
 fn check_form(host: &Acquirer, message: &Message<'_>) -> Result<String, Refusal> {
-    request::check_is(message, 3, "000000", INVALID)?;
-    request::check_is(message, 25, "00", INVALID)?;
     request::check_is(message, 49, CURRENCY, INVALID)?;
-    request::batch(message, MESSAGE_TYPE, NO_NETWORK_CODE)?;
     if let Some(chip) = message.get(55) {
         let fault = tlv::Reader::new(chip.bytes()).find_map(Result::err);
         if let Some(error) = fault {
@@ -67,25 +81,35 @@ fn check_form(host: &Acquirer, message: &Message<'_>) -> Result<String, Refusal>
     Err(Refusal::new(FORMAT, format!("DE 39: {reason} is no reason for a reversal")))
 }
 
-/// What DE 61 names: batch and STAN of the sale; the STAN is also that of the reversal.
-fn original(message: &Message<'_>) -> Result<Key, Refusal> {
+/// What DE 61 names: batch and STAN of the request; the STAN is also that of the reversal.
+fn original(message: &Message<'_>, in_batch: &str) -> Result<Key, Refusal> {
     let named = request::text(message, 61)?;
-    let wrong = || Refusal::new(FORMAT, "DE 61: expected 12 digits, the batch and the STAN of the sale");
+    let wrong = || Refusal::new(FORMAT, "DE 61: expected 12 digits, the batch and the STAN of the request");
     let (batch, stan) = named.split_at_checked(6).filter(|(_, stan)| stan.len() == 6).ok_or_else(wrong)?;
     request::check_is(message, 11, stan, FORMAT)?;
+    if batch != in_batch {
+        return Err(Refusal::new(
+            FORMAT,
+            format!("DE 61: expected batch {in_batch} as in DE 60, got {batch}"),
+        ));
+    }
     Ok(Key { terminal: request::text(message, 41)?, batch: batch.to_owned(), stan: stan.to_owned() })
 }
 
-/// Checks that the reversal speaks of that very sale.
-fn check_same(message: &Message<'_>, sale: &Entry) -> Result<(), Refusal> {
+/// Checks that the reversal speaks of that very request.
+fn check_same(message: &Message<'_>, form: &Form, known: &Entry) -> Result<(), Refusal> {
+    if !form.is_that_of(known.service) {
+        let reason = format!("DE 60: a {} is booked there, not a {}", known.service, form.service);
+        return Err(Refusal::new(INVALID, reason));
+    }
     let amount = request::amount(message)?;
-    if amount != sale.amount {
-        let reason = format!("DE 4: expected {} as in the sale, got {amount}", sale.amount);
+    if amount != known.amount {
+        let reason = format!("DE 4: expected {} as in the request, got {amount}", known.amount);
         return Err(Refusal::new(WRONG_AMOUNT, reason));
     }
-    match (message.get(38), &sale.approval) {
+    match (message.get(38), &known.approval) {
         (Some(got), Some(approval)) if !got.is(approval) => {
-            Err(Refusal::new(INVALID, "DE 38: not the approval code of the sale"))
+            Err(Refusal::new(INVALID, "DE 38: not the approval code of the request"))
         }
         _ => Ok(()),
     }

@@ -1,13 +1,15 @@
 //! What the host does on purpose: rules that a tester sets while it runs.
 //!
-//! A rule belongs to a message type, 0200 if none is named, and stands until another replaces it or is used
-//! `once`. A rule never makes a wrong message right: strict checks come first.
+//! A rule belongs to a message type, or to any request with a card if none is named, and stands until another replaces
+//! it or is used `once`. A rule never makes a wrong message right: strict checks come first.
 
+use std::fmt;
 use std::time::Duration;
 
 use iso8583::Mti;
 use sim_control::rules::parse_time;
 
+use crate::host::{ADVICE, AUTHORISATION, FINANCIAL, REQUESTS};
 use crate::mangling::Mangling;
 
 /// How to treat a message.
@@ -30,6 +32,16 @@ pub enum Rule {
     DropBefore,
     /// Book, then close the connection without an answer.
     DropAfter,
+    /// Start anew before booking.
+    RestartBefore,
+    /// Book, then start anew without an answer.
+    RestartAfter,
+    /// Book, and answer right behind the answer to the next reversal.
+    AfterReversal,
+    /// Book, and answer for another STAN first.
+    Stray,
+    /// Find that the totals of a settlement differ, whatever they are.
+    Unbalanced,
 }
 
 /// What is wrong with an answer.
@@ -47,8 +59,32 @@ pub enum Part {
     Mti,
 }
 
-/// The rules in force, by message type.
-pub type Rules = sim_control::rules::Rules<Mti, Rule>;
+/// What a rule is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Target {
+    /// Any request of a cardholder: 0100, 0200, 0220.
+    Card,
+    /// Messages of one type.
+    Of(Mti),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Card => f.write_str("any with a card"),
+            Target::Of(mti) => mti.fmt(f),
+        }
+    }
+}
+
+/// The rules in force.
+pub type Rules = sim_control::rules::Rules<Target, Rule>;
+
+/// What rules a message of type `mti` falls under: those for its type, then those for any.
+pub(crate) fn targets(mti: Mti) -> Vec<Target> {
+    let any = [AUTHORISATION, FINANCIAL, ADVICE].contains(&mti).then_some(Target::Card);
+    [Some(Target::Of(mti)), any].into_iter().flatten().collect()
+}
 
 impl Rule {
     /// Reads a rule as it is typed.
@@ -75,11 +111,37 @@ impl Rule {
             ["repeat"] => Ok(Rule::Mangled(Mangling::Repeated)),
             ["drop", "before"] => Ok(Rule::DropBefore),
             ["drop", "after"] => Ok(Rule::DropAfter),
-            _ => Err("a rule is approve, decline CODE, silent, late 40s, \
-                      wrong mac|stan|amount|mti|terminal|truncated|oversized|garbage, repeat, \
-                      or drop before|after"
+            ["restart", "before"] => Ok(Rule::RestartBefore),
+            ["restart", "after"] => Ok(Rule::RestartAfter),
+            ["after", "reversal"] => Ok(Rule::AfterReversal),
+            ["stray"] => Ok(Rule::Stray),
+            ["unbalanced"] => Ok(Rule::Unbalanced),
+            _ => Err("a rule is approve, decline CODE, silent, late 40s, after reversal, \
+                      wrong mac|stan|amount|mti|terminal|truncated|oversized|garbage, repeat, stray, \
+                      drop before|after, restart before|after, or for 0500 unbalanced"
                 .to_owned()),
         }
+    }
+
+    /// Reads a rule as it is typed, behind the message type that it is for, if any.
+    ///
+    /// # Errors
+    /// What may be written instead.
+    pub fn parse_for(words: &[&str]) -> Result<(Target, Rule), String> {
+        let named = REQUESTS.into_iter().find(|mti| words.first() == Some(&mti.to_string().as_str()));
+        match (named, words) {
+            (Some(mti), [_, rule @ ..]) => Ok((Target::Of(mti), Rule::parse(rule)?)),
+            (_, rule) => Ok((Target::Card, Rule::parse(rule)?)),
+        }
+    }
+
+    /// Reads rules with semicolons between them.
+    ///
+    /// # Errors
+    /// What may be written instead of the first that is wrong.
+    pub fn parse_script(text: &str) -> Result<Vec<(Target, Rule)>, String> {
+        let rules = text.split(';').map(|rule| rule.split_whitespace().collect::<Vec<_>>());
+        rules.filter(|words| !words.is_empty()).map(|words| Rule::parse_for(&words)).collect()
     }
 }
 
@@ -90,6 +152,35 @@ fn is_code(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rules_for_once_are_used_in_order_before_the_standing_ones_and_named_types_before_any() {
+        let mut rules = Rules::default();
+        assert_eq!(rules.take(&targets(FINANCIAL)), Rule::Approve);
+        rules.set(Target::Card, Rule::Silent);
+        rules.set(Target::Of(ADVICE), Rule::Stray);
+        rules.add_once(Target::Card, Rule::DropBefore);
+        rules.add_once(Target::Card, Rule::DropAfter);
+        rules.add_once(Target::Of(FINANCIAL), Rule::RestartAfter);
+        assert_eq!(rules.take(&targets(Mti(0x0400))), Rule::Approve);
+        let taken: Vec<Rule> = (0..4).map(|_| rules.take(&targets(FINANCIAL))).collect();
+        assert_eq!(taken, [Rule::RestartAfter, Rule::DropBefore, Rule::DropAfter, Rule::Silent]);
+        assert_eq!((rules.take(&targets(ADVICE)), rules.take(&targets(AUTHORISATION))), (Rule::Stray, Rule::Silent));
+    }
+
+    #[test]
+    fn a_script_is_rules_with_semicolons_between_them() {
+        let script = Rule::parse_script("silent; 0400 drop before;0500 unbalanced;").unwrap();
+        let expected = [
+            (Target::Card, Rule::Silent),
+            (Target::Of(Mti(0x0400)), Rule::DropBefore),
+            (Target::Of(Mti(0x0500)), Rule::Unbalanced),
+        ];
+        assert_eq!(script, expected);
+        for wrong in ["silent; 0300 silent", "0400", "silent 0400"] {
+            assert!(Rule::parse_script(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_rule_that_is_not_one_says_what_to_write() {

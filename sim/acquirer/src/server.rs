@@ -67,11 +67,15 @@ async fn connection(
     let tls = time::timeout(HANDSHAKE, acceptor.accept(stream)).await??;
     let (mut source, sink) = tokio::io::split(tls);
     let sink: Sink = Arc::new(Mutex::new(sink));
+    let mut restarts = acquirer.lock().await.restarts();
     let framing = acquirer.lock().await.profile().framing.clone();
     let mut decoder = Decoder::new(framing, End::Host);
     let mut buffer = [0; 1024];
     loop {
-        let count = source.read(&mut buffer).await?;
+        let count = tokio::select! {
+            read = source.read(&mut buffer) => read?,
+            _ = restarts.changed() => return sink.lock().await.shutdown().await,
+        };
         if count == 0 {
             let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended within a frame");
             return if decoder.is_between_frames() { Ok(()) } else { Err(cut) };
@@ -106,13 +110,13 @@ async fn react(acquirer: &Mutex<Acquirer>, frame: &Frame, log: Log) -> io::Resul
     Ok(reaction)
 }
 
-/// Sends the answer, a late one beside whatever else happens on the connection.
+/// Sends the answers, late ones beside whatever else happens on the connection.
 async fn send(acquirer: &Mutex<Acquirer>, sink: &Sink, reaction: Reaction) -> io::Result<()> {
-    let Some(answer) = reaction.answer else { return Ok(()) };
     let framing = acquirer.lock().await.profile().framing.clone();
-    let mut bytes = framing.encode(End::Host, &answer).map_err(refused)?;
-    if let Some(mangling) = reaction.mangling {
-        bytes = mangling.apply(&bytes, &framing);
+    let mut bytes = Vec::new();
+    for answer in &reaction.answers {
+        let frame = framing.encode(End::Host, answer).map_err(refused)?;
+        bytes.extend(reaction.mangling.map_or(frame.clone(), |mangling| mangling.apply(&frame, &framing)));
     }
     if reaction.delay.is_zero() {
         return put(sink, &bytes).await;

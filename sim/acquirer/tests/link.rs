@@ -5,6 +5,7 @@
     reason = "helpers of tests may stop at the first surprise"
 )]
 
+mod services;
 mod terminal;
 
 use std::sync::Arc;
@@ -51,7 +52,7 @@ async fn each_wrong_thing_gets_its_own_code_and_reason() {
         (Sale::of("insufficient", 5, 101), "51", "100 that are available"),
         (Sale { terminal: "87654321", ..good(6) }, "97", "not registered"),
         (Sale { merchant: "898100000000000", ..good(7) }, "03", "does not own"),
-        (Sale { amount: 0, ..good(8) }, "12", "zero"),
+        (Sale { amount: 0, ..good(8) }, "13", "zero"),
         (unknown, "14", "no card"),
         (Sale { wrong_method: true, ..good(10) }, "30", "online PIN"),
         (Sale { wrong_method: true, ..good(11) }.with_pin("123456"), "30", "no online PIN"),
@@ -214,7 +215,7 @@ async fn a_dropped_connection_is_booked_or_not_as_the_rule_says() {
     assert!(terminal.sell(&Sale::of("unionpay-credit", 1, 100)).await.is_none());
     assert_eq!(bank.ledger().await[0].state, State::Approved);
 
-    // Rules are for sales unless they name another message.
+    // Rules are for requests with a card unless they name another message.
     let mut terminal = Terminal::connect(&bank).await;
     terminal.keys = keys;
     bank.rule("once 0400 silent").await;
@@ -223,6 +224,51 @@ async fn a_dropped_connection_is_booked_or_not_as_the_rule_says() {
     // The one answer that comes is the second's: the first has none.
     assert_eq!(terminal.reverse(&sale, 100).await.unwrap().code(), "00");
     assert_eq!(terminal.sign_on().await.mti.0, 0x0810);
+}
+
+#[tokio::test]
+async fn an_answer_can_come_behind_another_one_or_behind_its_own_reversal() {
+    let bank = Bank::open().await;
+    let mut terminal = Terminal::signed_on(&bank).await;
+    let keys = terminal.keys.clone().unwrap();
+    let sale = |stan| Sale::of("unionpay-credit", stan, 100);
+    bank.rule("script stray; after reversal").await;
+    assert_eq!(terminal.sell(&sale(1)).await.unwrap().text(11), "000002");
+    assert_eq!(terminal.answer().await.unwrap().text(11), "000001");
+
+    terminal.send(&sale(2).pack(&keys)).await;
+    let reversed = terminal.reverse(&sale(2), 100).await.unwrap();
+    assert_eq!((reversed.mti.0, reversed.code()), (0x0410, "00"));
+    let late = terminal.answer().await.unwrap();
+    assert_eq!((late.mti.0, late.text(11), late.code()), (0x0210, "000002", "00"));
+    assert_eq!(bank.ledger().await[1].state, State::Reversed);
+    assert_eq!(terminal.reverse(&sale(1), 100).await.unwrap().code(), "00");
+    assert_eq!(terminal.sell(&sale(3)).await.unwrap().text(11), "000003", "it came once");
+}
+
+#[tokio::test]
+async fn a_host_that_restarts_forgets_connections_and_keys_and_not_what_it_has_booked() {
+    let bank = Bank::open().await;
+    let mut idle = Terminal::signed_on(&bank).await;
+    let sale = Sale::of("unionpay-credit", 1, 100);
+    assert_eq!(idle.sell(&sale).await.unwrap().code(), "00");
+    assert!(bank.command("host restart").await.ok);
+    assert!(idle.answer().await.is_none(), "it hangs up");
+    for (stan, rule, booked) in [(2, "once restart before", 1), (3, "once restart after", 2)] {
+        let mut terminal = Terminal::connect(&bank).await;
+        terminal.keys = idle.keys.clone();
+        assert_eq!(terminal.sell(&sale).await.unwrap().code(), "A0", "no keys are left");
+        terminal.sign_on().await;
+        bank.rule(rule).await;
+        assert!(
+            terminal.sell(&Sale { stan, atc: u16::try_from(stan).unwrap(), ..sale.clone() }).await.is_none()
+        );
+        let approved = bank.ledger().await.iter().filter(|entry| entry.state == State::Approved).count();
+        assert_eq!(approved, booked, "{rule}");
+    }
+    let batch = bank.command("ledger batch 000001").await.data;
+    assert_eq!(batch, bank.command("ledger").await.data);
+    assert_eq!(bank.command("ledger batch 000002").await.data, serde_json::json!([]));
 }
 
 #[tokio::test]
@@ -267,7 +313,7 @@ async fn a_ledger_whose_last_line_was_cut_off_opens_without_it() {
     std::fs::write(&path, [&whole[..], &whole[..whole.len() / 2]].concat()).unwrap();
     let ledger = Ledger::open(&path).unwrap();
     assert_eq!(ledger.entries().len(), 1);
-    assert_eq!(ledger.spent("unionpay-credit"), 100);
+    assert_eq!(ledger.owed("unionpay-credit"), 100);
     assert_eq!(std::fs::read(&path).unwrap(), whole);
     std::fs::write(&path, b"{}\n").unwrap();
     assert!(Ledger::open(&path).unwrap_err().to_string().contains("ledger:1"));

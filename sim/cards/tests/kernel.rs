@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use emv::{
-    Action, Config, Cvm, Decision, Event, HostAnswer, Kernel, Online, Outcome, PinResult, Reason, Transaction,
+    Action, Config, Cvm, Decision, Event, Flow, HostAnswer, Kernel, Online, Outcome, PinResult, Reason,
+    Transaction,
 };
 use keys::emv::CryptogramInput;
 use sim_cards::{Card, Profile, load_with_atc, seal_script};
@@ -34,6 +35,7 @@ fn config() -> Arc<Config> {
 
 fn transaction(amount: u64) -> Transaction {
     Transaction {
+        flow: Flow::Full,
         kind: 0x00,
         amount,
         other: 0,

@@ -1,7 +1,7 @@
 //! Records that outlive a part: a file with one JSON value on each line, only ever added to.
 //!
-//! A line is on disk before [`Lines::append`] returns. A last line that was cut off by a crash is dropped: nobody was told
-//! of it.
+//! A line is written before [`Lines::append`] returns: it outlives this process, and is not forced to the disk, since nobody
+//! cuts this part's power. A last line that was cut off by a crash is dropped: nobody was told of it.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -39,15 +39,18 @@ impl Lines {
         Ok((Lines { file }, values))
     }
 
-    /// Adds a line: on disk when this returns.
+    /// Adds a line for each of `values`, or none.
     ///
     /// # Errors
-    /// What the file system says; the line is not there then.
-    pub fn append<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let mut line = serde_json::to_vec(value)?;
-        line.push(b'\n');
+    /// What the file system says; nothing was added then.
+    pub fn append<T: Serialize>(&mut self, values: &[T]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for value in values {
+            serde_json::to_writer(&mut lines, value)?;
+            lines.push(b'\n');
+        }
         let before = self.file.stream_position()?;
-        if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.sync_data()) {
+        if let Err(error) = self.file.write_all(&lines) {
             // Half a line would make the next one unreadable.
             self.file.set_len(before)?;
             self.file.seek(SeekFrom::Start(before))?;

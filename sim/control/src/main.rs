@@ -46,21 +46,32 @@ simctl [--json] [--dir DIR] COMMAND
   printer reset         cut the printer's power for a moment
   printer jobs          what was printed, and what was not understood
 
-  host approve          answer sales truthfully (the start)
-  host decline CODE     answer sales with this response code
-  host silent           book sales, and never answer
-  host late 40s         book sales, and answer so much later
+  host approve          answer requests with a card truthfully (the start)
+  host decline CODE     answer them with this response code
+  host silent           book them, and never answer
+  host late 40s         book them, and answer so much later
+  host after reversal   book them, and answer right behind the answer to the next reversal
   host wrong mac|stan|amount|mti|terminal
-                        answer sales with this part wrong
+                        answer them with this part wrong
   host wrong truncated|oversized|garbage
-                        answer sales with half a frame, one too long, or no message in it
-  host repeat           answer sales twice
+                        answer them with half a frame, one too long, or no message in it
+  host repeat           answer them twice
+  host stray            answer for another trace number first
   host drop before|after
                         close the connection before or after booking
-  host once RULE…       any of these, for the next sale only
+  host restart before|after
+                        start anew before or after booking
+  host 0500 unbalanced  find that a settlement does not balance
+  host MTI RULE…        any of these, for messages of this type: 0100, 0200, 0220, 0320, 0400,
+                        0500, 0800
+  host once RULE…       any of these, for the next message only
+  host script RULE; RULE; …
+                        several of these, one after the other
+  host restart          start anew now: connections and working keys are gone, the ledger is not
   host status           the rules in force
 
   ledger                what the host has booked
+  ledger batch NUMBER   what it has booked in one batch
 
   qr user pays          customers pay with their wallets at once (the start)
   qr user declines      customers refuse

@@ -34,10 +34,11 @@ impl<K: Ord + Display, R: Clone + Default + Debug> Rules<K, R> {
         self.once.entry(kind).or_default().push_back(rule);
     }
 
-    /// The rule for a message of this kind that has arrived.
-    pub fn take(&mut self, kind: &K) -> R {
-        let once = self.once.get_mut(kind).and_then(VecDeque::pop_front);
-        once.or_else(|| self.standing.get(kind).cloned()).unwrap_or_default()
+    /// The rule for a message that has arrived and is of all these `kinds`: what holds once comes before what stands,
+    /// and the first kind before the others.
+    pub fn take(&mut self, kinds: &[K]) -> R {
+        let once = kinds.iter().find_map(|kind| self.once.get_mut(kind)?.pop_front());
+        once.or_else(|| kinds.iter().find_map(|kind| self.standing.get(kind).cloned())).unwrap_or_default()
     }
 
     /// The rules, for a person.
@@ -73,12 +74,12 @@ mod tests {
     #[test]
     fn rules_for_once_are_used_in_order_before_the_standing_one() {
         let mut rules: Rules<&str, u8> = Rules::default();
-        assert_eq!(rules.take(&"sale"), 0);
+        assert_eq!(rules.take(&["sale"]), 0);
         rules.set("sale", 3);
         rules.add_once("sale", 1);
         rules.add_once("sale", 2);
-        assert_eq!(rules.take(&"reversal"), 0);
-        let taken: Vec<u8> = (0..4).map(|_| rules.take(&"sale")).collect();
+        assert_eq!(rules.take(&["reversal"]), 0);
+        let taken: Vec<u8> = (0..4).map(|_| rules.take(&["sale"])).collect();
         assert_eq!(taken, [1, 2, 3, 3]);
     }
 

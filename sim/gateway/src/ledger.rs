@@ -111,7 +111,7 @@ impl Ledger {
     /// # Errors
     /// What the file system says; the entry is not booked then.
     pub fn record(&mut self, entry: Entry) -> io::Result<()> {
-        self.file.append(&entry)?;
+        self.file.append(std::slice::from_ref(&entry))?;
         self.keep(entry);
         Ok(())
     }

@@ -160,7 +160,7 @@ impl Server {
         };
         let mut gateway = self.gateway.lock().await;
         let operation = OPERATIONS.into_iter().find(|name| path.strip_prefix("/v1/") == Some(name));
-        let rule = operation.map_or(Rule::Truthful, |operation| gateway.rules.take(&operation));
+        let rule = operation.map_or(Rule::Truthful, |operation| gateway.rules.take(&[operation]));
         if rule == Rule::DropBefore {
             return Err(Dropped);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keys::{TdesKey, mac, track2};
+use keys::{Pan, TdesKey, mac, track2};
 use link::{Event, Refusal, Request, Response, Status};
 use sim_cards::Drawer;
 use zeroize::Zeroizing;
@@ -11,6 +11,11 @@ use crate::card_slot::CardSlot;
 use crate::key_slots::{KeySlots, Use};
 use crate::pin_pad::PinPad;
 use crate::{Refused, refused};
+
+/// The serial number: each virtual module is the same device.
+const SERIAL: &str = "SIM-00000001";
+/// The secret that each real module draws when it is made. Nothing virtual is secret.
+const DEVICE_SECRET: [u8; 16] = *b"no secret at all";
 
 /// The state of the virtual secure module. It outlives the line's sessions.
 pub struct Device {
@@ -28,7 +33,7 @@ impl Device {
     pub fn new(tmk: TdesKey, boot: u32, drawer: Drawer) -> Self {
         Self {
             boot,
-            keys: KeySlots::new(tmk),
+            keys: KeySlots::new(tmk, token_key()),
             tampered: false,
             slot: CardSlot::new(drawer),
             pad: PinPad::default(),
@@ -74,7 +79,7 @@ impl Device {
             card_present: self.slot.card().is_some(),
             kind: "virtual secure module (software keys)".to_owned(),
             firmware: env!("CARGO_PKG_VERSION").to_owned(),
-            serial: "SIM-00000001".to_owned(),
+            serial: SERIAL.to_owned(),
         }
     }
 
@@ -110,7 +115,7 @@ impl Device {
     /// Services and starts the module anew: with its master key and without working keys. A card stays in.
     pub(crate) fn reset(&mut self, tmk: TdesKey) {
         self.boot = self.boot.wrapping_add(1);
-        self.keys = KeySlots::new(tmk);
+        self.keys = KeySlots::new(tmk, token_key());
         self.tampered = false;
         self.slot.power_off();
         self.pad = PinPad::default();
@@ -161,8 +166,19 @@ impl Device {
                 let key = self.keys.key(&key, Use::Data)?;
                 seal(key, &track2).map(Response::Data)
             }
+            Request::CardToken { key, pan } => {
+                let key = self.keys.key(&key, Use::Token)?;
+                let pan = Pan::new(&pan).map_err(|error| (Refusal::Invalid, error.to_string()))?;
+                let token = mac::retail(key, pan.digits().as_bytes());
+                Ok(Response::Data(Zeroizing::new(token.to_vec())))
+            }
         }
     }
+}
+
+/// Derived, so that the secret itself serves this one use alone.
+fn token_key() -> TdesKey {
+    TdesKey::new(TdesKey::new(DEVICE_SECRET).wrap(&TdesKey::new(*b"card token key 1")))
 }
 
 fn only_slot(slot: u8) -> Result<(), Refused> {

@@ -16,6 +16,8 @@ pub(crate) enum Use {
     Mac,
     /// Seals card data.
     Data,
+    /// Makes card tokens.
+    Token,
 }
 
 #[derive(Debug)]
@@ -27,17 +29,18 @@ struct Slot {
 
 /// The key slots of the module.
 #[derive(Debug)]
-pub(crate) struct KeySlots([Slot; 4]);
+pub(crate) struct KeySlots([Slot; 5]);
 
 impl KeySlots {
-    /// The slots of a module into which only the master key has been loaded.
-    pub(crate) fn new(tmk: TdesKey) -> Self {
+    /// The slots of a module that has made its token key, and into which only the master key has been loaded.
+    pub(crate) fn new(tmk: TdesKey, token: TdesKey) -> Self {
         let empty = |name, usage| Slot { name, usage, key: None };
         Self([
             Slot { name: "tmk", usage: Use::Keys, key: Some(tmk) },
             empty("pik", Use::Pin),
             empty("mak", Use::Mac),
             empty("tdk", Use::Data),
+            Slot { name: "token", usage: Use::Token, key: Some(token) },
         ])
     }
 
@@ -70,11 +73,14 @@ impl KeySlots {
             );
         }
         match self.0.iter_mut().find(|slot| slot.name == name) {
-            Some(slot) if slot.usage != Use::Keys => {
+            Some(slot) if !matches!(slot.usage, Use::Keys | Use::Token) => {
                 slot.key = Some(key);
                 Ok(())
             }
-            _ => refused(Refusal::WrongUsage, "a master key is injected by hand, not over the line"),
+            _ => refused(
+                Refusal::WrongUsage,
+                "tmk is injected by hand and token made inside: neither is loaded",
+            ),
         }
     }
 
@@ -96,7 +102,8 @@ impl KeySlots {
     }
 
     fn slot(&self, name: &str) -> Result<&Slot, Refused> {
-        let unknown = || (Refusal::Invalid, "there are the key slots tmk, pik, mak and tdk".to_owned());
+        let unknown =
+            || (Refusal::Invalid, "there are the key slots tmk, pik, mak, tdk and token".to_owned());
         self.0.iter().find(|slot| slot.name == name).ok_or_else(unknown)
     }
 }
@@ -111,7 +118,7 @@ mod tests {
 
     fn slots() -> (TdesKey, KeySlots) {
         let tmk = TdesKey::new([0x11; 16]);
-        (tmk.clone(), KeySlots::new(tmk))
+        (tmk.clone(), KeySlots::new(tmk, TdesKey::new([0x33; 16])))
     }
 
     fn refusal<T: std::fmt::Debug>(result: Result<T, Refused>) -> Refusal {
@@ -136,6 +143,7 @@ mod tests {
         assert_eq!(refusal(slots.key("mak", Use::Data)), Refusal::WrongUsage);
         assert_eq!(refusal(slots.load("pik", "mak", &[0; 16], [0; 4])), Refusal::WrongUsage);
         assert_eq!(refusal(slots.load("tmk", "tmk", &tmk.wrap(&tmk), check)), Refusal::WrongUsage);
+        assert_eq!(refusal(slots.load("token", "tmk", &tmk.wrap(&tmk), check)), Refusal::WrongUsage);
         assert_eq!(refusal(slots.load("zmk", "tmk", &tmk.wrap(&tmk), check)), Refusal::Invalid);
     }
 }

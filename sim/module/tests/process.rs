@@ -267,6 +267,26 @@ async fn a_message_is_authenticated_and_a_track_is_sealed() {
 }
 
 #[tokio::test]
+async fn a_card_has_one_token_for_the_life_of_the_module() {
+    let process = Process::on_a_socket();
+    let mut line = process.connect().await;
+    let token = |key: &str, pan: &str| Request::CardToken { key: key.to_owned(), pan: pan.to_owned().into() };
+    let first = line.data(token("token", "6217001234567890")).await;
+    assert!((8..=32).contains(&first.len()));
+    assert_ne!(first, line.data(token("token", "6217001234567908")).await);
+    for (key, pan, refusal) in
+        [("tdk", "6217001234567890", Refusal::WrongUsage), ("token", "a card", Refusal::Invalid)]
+    {
+        assert_eq!(line.refusal(token(key, pan)).await, refusal);
+    }
+    // Another process is the same device.
+    drop(process);
+    let process = Process::on_a_socket();
+    let mut line = process.connect().await;
+    assert_eq!(line.data(token("token", "6217001234567890")).await, first);
+}
+
+#[tokio::test]
 async fn tampering_wipes_the_keys_until_the_module_is_reset() {
     let process = Process::on_a_socket();
     let mut line = process.connect().await;

@@ -1,7 +1,8 @@
 //! Whether the terminal's journal and the host's ledger tell the same story.
 //!
 //! Transactions are matched by batch and STAN (DE 60.2, DE 11). An approved one must be approved on the other side
-//! with the same amount, currency, card, DE 38 and DE 37. A reversed one is one that the host does not hold as
+//! with the same service, amount, currency, card, original, DE 38 and DE 37, so that the money which both sides have moved
+//! is the same sum, too. A reversed one is one that the host does not hold as
 //! approved, and whose reversal it has acknowledged. What is not final is a disagreement: compare when all is settled.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,10 @@ pub struct Entry {
 /// What must be the same on both sides of an approved transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Booking {
+    /// The service, in the words of the API.
+    pub service: String,
+    /// The transaction that it builds on.
+    pub original: Option<Number>,
     /// In minor units.
     pub amount: u64,
     /// ISO 4217, numeric.
@@ -75,6 +80,10 @@ impl fmt::Display for Disagreement {
     }
 }
 
+/// Services that move no money at the host: cash never reaches it, a settlement is about transactions, and a balance that
+/// was told and not heard is nobody's loss.
+const NO_MONEY: [&str; 3] = ["balance", "cash", "settlement"];
+
 /// Reads a transaction as `org.smartpos.Payment1` lists it.
 ///
 /// # Errors
@@ -85,6 +94,7 @@ pub fn from_journal(transaction: &Dictionary) -> Result<Entry> {
     let standing = match (text("state").as_str(), text("outcome").as_str(), text("reversal").as_str()) {
         ("", _, _) => return Err(lacks("state")),
         ("final", _, "pending") => Standing::Open("its reversal is not acknowledged".to_owned()),
+        ("final", ..) if NO_MONEY.contains(&text("type").as_str()) => Standing::Nothing,
         ("final", "approved", _) => Standing::Approved,
         ("final", "declined", _) => Standing::Declined,
         ("final", "reversed", _) => Standing::Reversed,
@@ -96,9 +106,13 @@ pub fn from_journal(transaction: &Dictionary) -> Result<Entry> {
         return Err(lacks("currency"));
     }
     let (known, numeric) = CURRENCY;
-    let number =
-        Some((text("batch"), text("stan"))).filter(|(batch, stan)| !batch.is_empty() && !stan.is_empty());
+    let named = |batch: &str, stan: &str| {
+        Some((text(batch), text(stan))).filter(|(batch, stan)| !batch.is_empty() && !stan.is_empty())
+    };
+    let number = named("batch", "stan");
     let booking = Booking {
+        service: text("type"),
+        original: named("original_batch", "original_stan"),
         amount: get(transaction, "amount").ok_or_else(|| lacks("amount"))?,
         currency: if letters == known { numeric.to_owned() } else { letters },
         masked_pan: text("masked_pan"),
@@ -128,6 +142,14 @@ struct LedgerLine {
     approval: Option<String>,
     rrn: Option<String>,
     state: LedgerState,
+    service: String,
+    original: Option<LedgerOriginal>,
+}
+
+#[derive(Deserialize)]
+struct LedgerOriginal {
+    batch: String,
+    stan: String,
 }
 
 #[derive(Deserialize)]
@@ -144,12 +166,15 @@ impl From<LedgerLine> for Entry {
         Entry {
             number: Some((line.batch, line.stan)),
             standing: match line.state {
+                _ if NO_MONEY.contains(&line.service.as_str()) => Standing::Nothing,
                 LedgerState::Approved => Standing::Approved,
                 LedgerState::Declined => Standing::Declined,
                 LedgerState::Reversed => Standing::Reversed,
                 LedgerState::Refused => Standing::Nothing,
             },
             booking: Booking {
+                service: line.service,
+                original: line.original.map(|original| (original.batch, original.stan)),
                 amount: line.amount,
                 currency: line.currency,
                 masked_pan: line.masked_pan,
@@ -220,7 +245,10 @@ fn differ(ours: &Entry, theirs: Option<&Entry>) -> Option<String> {
 
 fn differ_in_booking(ours: &Booking, theirs: &Booking) -> Option<String> {
     let amounts = (ours.amount.to_string(), theirs.amount.to_string());
+    let originals = (format!("{:?}", ours.original), format!("{:?}", theirs.original));
     [
+        ("service", &ours.service, &theirs.service),
+        ("original", &originals.0, &originals.1),
         ("amount", &amounts.0, &amounts.1),
         ("currency", &ours.currency, &theirs.currency),
         ("card", &ours.masked_pan, &theirs.masked_pan),
@@ -247,6 +275,8 @@ mod tests {
             number: Some(("000001".to_owned(), stan.to_owned())),
             standing,
             booking: Booking {
+                service: "sale".to_owned(),
+                original: None,
                 amount: 1234,
                 currency: "156".to_owned(),
                 masked_pan: "621700******0007".to_owned(),
@@ -300,7 +330,9 @@ mod tests {
     #[test]
     fn an_approval_that_differs_in_any_field_is_a_disagreement() {
         let ours = entry("1", Standing::Approved);
-        let wrong: [fn(&mut Booking); 5] = [
+        let wrong: [fn(&mut Booking); 7] = [
+            |booking| booking.service = "refund".to_owned(),
+            |booking| booking.original = Some(("000001".to_owned(), "000002".to_owned())),
             |booking| booking.amount = 1235,
             |booking| booking.currency = "840".to_owned(),
             |booking| booking.masked_pan.clear(),
@@ -311,6 +343,22 @@ mod tests {
             let mut theirs = ours.clone();
             change(&mut theirs.booking);
             assert_eq!(compare(std::slice::from_ref(&ours), &[theirs]).len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_moves_no_money_at_the_host_is_not_compared() {
+        for service in NO_MONEY {
+            let entry = Dictionary::from([
+                ("type".to_owned(), text(service)),
+                ("state".to_owned(), text("final")),
+                ("outcome".to_owned(), text("approved")),
+                ("amount".to_owned(), zbus::OwnedVariant::from(1234_u64)),
+                ("currency".to_owned(), text("CNY")),
+                ("batch".to_owned(), text("000001")),
+                ("stan".to_owned(), text("000009")),
+            ]);
+            assert_eq!(compare(&[from_journal(&entry).unwrap()], &[]), []);
         }
     }
 
@@ -339,10 +387,12 @@ mod tests {
         let data = serde_json::json!([{
             "terminal": "12345678", "merchant": "898100012345678", "batch": "000001", "stan": "000001", "mti": "0200",
             "amount": 1234, "currency": "156", "masked_pan": "621700******0007", "approval": "A00001",
-            "rrn": "000000000001", "state": "approved", "code": "00", "reason": ""
+            "rrn": "000000000001", "state": "approved", "code": "00", "reason": "", "service": "sale",
+            "original": { "batch": "000001", "stan": "000009" }, "settled": false
         }]);
         let mut expected = entry("000001", Standing::Approved);
         expected.number = Some(("000001".to_owned(), "000001".to_owned()));
+        expected.booking.original = Some(("000001".to_owned(), "000009".to_owned()));
         assert_eq!(from_ledger(&data).unwrap(), [expected]);
         assert!(from_ledger(&serde_json::json!([{ "stan": 1 }])).is_err());
     }

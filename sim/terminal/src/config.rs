@@ -42,7 +42,10 @@ pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) 
         "development": { "uid": uid, "app": APP },
         "apps": { APP: {
             "uid": 61001,
-            "permissions": ["payment.start", "payment.read", "printer.print", "device.status"],
+            "permissions": [
+                "payment.start", "payment.void", "payment.refund", "payment.preauthorise", "payment.settle",
+                "payment.read", "printer.print", "device.status",
+            ],
         } },
     });
     let device = |part| format!("unix:{}", layout.socket(part).display());

@@ -5,10 +5,12 @@ mod actor;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use keys::Pan;
 use link::{PinEntry, Request, Response};
 use secure_module::{
     CardSlot, Error, Event, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
@@ -25,6 +27,8 @@ const QUICK: Duration = Duration::from_secs(5);
 const POWER_ON: Duration = Duration::from_secs(10);
 /// A card may ask for more time as often as it likes.
 const TRANSMIT: Duration = Duration::from_secs(30);
+/// How long a token may be.
+const TOKEN_BYTES: RangeInclusive<usize> = 8..=32;
 /// How many calls wait for the line before callers wait to be let in.
 const CALLS: usize = 16;
 
@@ -179,6 +183,16 @@ impl SecureModule for LinkModule {
         let (key, track2) = (slot.name().to_owned(), Zeroizing::new(track2.to_vec()));
         let sealed = self.data(Request::SealTrack2 { key, track2 }, QUICK).await?;
         Ok(sealed.to_vec())
+    }
+
+    async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
+        let (key, pan) = (slot.name().to_owned(), Zeroizing::new(pan.digits().to_owned()));
+        let token = self.data(Request::CardToken { key, pan }, QUICK).await?;
+        if TOKEN_BYTES.contains(&token.len()) {
+            Ok(token.to_vec())
+        } else {
+            Err(Error::Protocol(format!("a token of {} bytes came", token.len())))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whole transactions between virtual cards and a module in the test's own hands.
 
 mod fake;
+mod identified;
 mod used_card;
 
 use std::collections::HashMap;
@@ -15,8 +16,8 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::*;
 use crate::interruption::{Command, HostAnswer, Line, watch};
-use crate::purchase::Purchase;
 use crate::supervisor::{self, ModuleHandle};
+use crate::terms::Terms;
 
 fn text<'a>(values: &'a Dictionary, key: &str) -> &'a str {
     values.get(key).map(|value| <&str>::try_from(value).unwrap()).unwrap_or_default()
@@ -44,18 +45,28 @@ fn emv_config() -> Arc<EmvConfig> {
     Arc::new(config.unwrap())
 }
 
-/// A transaction of 12.34 CNY that has begun.
+fn terms(options: Dictionary) -> Terms {
+    Terms::new(1234, "CNY", "261122120000", 7, options).unwrap()
+}
+
+/// A sale of 12.34 CNY that has begun.
 async fn begin(module: FakeModule) -> Bench {
+    begin_for(terms(Dictionary::new()), module).await
+}
+
+/// A transaction that has begun.
+async fn begin_for(terms: Terms, module: FakeModule) -> Bench {
     let module = Arc::new(module);
     let (handle, supervisor) = supervisor::new();
     let attached: Arc<dyn SecureModule> = module.clone();
     tokio::spawn(async move { supervisor.attend(attached).await });
     handle.watch().wait_for(|view| view.state() == "ready").await.unwrap();
-    begin_at(Arc::default(), module, handle, Config::default())
+    begin_at(terms, Arc::default(), module, handle, Config::default())
 }
 
 /// The same with a place, a module and a configuration that are there.
 fn begin_at(
+    terms: Terms,
     place: Arc<Mutex<Place>>,
     module: Arc<FakeModule>,
     handle: ModuleHandle,
@@ -63,10 +74,8 @@ fn begin_at(
 ) -> Bench {
     let (attached, session) = handle.ready().unwrap();
     let (watch, line, signals) = watch(handle.watch(), session);
-    let purchase = Purchase::new(1234, "CNY", "261122120000", 7).unwrap();
-    let kernel = Kernel::new(emv_config(), purchase.transaction([1, 2, 3, 4, 5, 6, 7, 8]));
-    let amount = purchase.amount();
-    let transaction = Transaction { config, module: attached, kernel, amount, watch };
+    let kernel = Kernel::new(emv_config(), terms.transaction([1, 2, 3, 4, 5, 6, 7, 8]));
+    let transaction = Transaction { config, module: attached, kernel, amount: terms.amount(), watch };
     tokio::spawn(transaction.run(Arc::clone(&place).try_lock_owned().unwrap()));
     Bench { module, handle, line, signals, place }
 }
@@ -122,7 +131,7 @@ impl Bench {
             (Arc::clone(&self.place), Arc::clone(&self.module), self.handle.clone());
         self.line.tell(Command::Cancel).await.unwrap();
         assert_eq!(self.end().await.outcome, "cancelled");
-        begin_at(place, module, handle, config)
+        begin_at(terms(Dictionary::new()), place, module, handle, config)
     }
 
     /// Waits for the end, and for all that is said after it.

@@ -1,16 +1,15 @@
-//! The messages of `docs/host-unionpay-direct.md`, made and read.
+//! The messages of `docs/host-unionpay-direct.md`, made and read. What differs from service to service is data: the
+//! profile's `[services]`.
 
 use iso8583::{Builder, Host, Message, Mti};
 
 use super::HostError;
 use crate::config::Merchant;
+use crate::services::Class;
 use crate::transaction::{Answer, Card, Transaction};
 
 /// The longest message that is sent, in bytes.
 const MAX_MESSAGE: usize = 2048;
-
-/// DE 3: purchase of goods and services.
-const SALE: &str = "000000";
 
 /// What the card gave for the host; its secrets are enciphered by the secure module.
 #[derive(Debug, Clone)]
@@ -20,19 +19,19 @@ pub(crate) struct OnlineCard {
     pub(crate) sealed_track2: Vec<u8>,
     /// DE 52, where the cardholder entered a PIN.
     pub(crate) pin_block: Option<Vec<u8>>,
-    /// DE 55.
+    /// DE 55; empty where the card was only identified.
     pub(crate) chip_data: Vec<u8>,
 }
 
-/// The host's answer to a sale.
+/// The host's answer to a request.
 #[derive(Debug, Clone)]
-pub(crate) struct SaleAnswer {
+pub(crate) struct HostAnswer {
     pub(crate) answer: Answer,
     /// DE 55: what the issuer has for the card.
     pub(crate) issuer_data: Vec<u8>,
 }
 
-impl SaleAnswer {
+impl HostAnswer {
     /// Whether the host approved (DE 39 is 00).
     pub(crate) fn approved(&self) -> bool {
         self.answer.code == "00"
@@ -49,12 +48,25 @@ pub(super) fn sign_on(host: &Host, merchant: &Merchant, stan: u32, batch: u32) -
     pack(&message)
 }
 
-/// 0200: a sale by chip. DE 64 is still empty.
-pub(super) fn sale(host: &Host, sale: &Transaction, card: &OnlineCard) -> Result<Vec<u8>, HostError> {
-    let batch = batch(sale);
-    let mut message = Builder::new(&host.codec, Mti(0x0200));
-    common(&mut message, sale);
-    message.bytes(35, &card.sealed_track2).bytes(55, &card.chip_data).text(60, &batch);
+/// The request of a transaction by card. DE 64 is still empty.
+pub(super) fn request(
+    host: &Host,
+    transaction: &Transaction,
+    card: &OnlineCard,
+) -> Result<Vec<u8>, HostError> {
+    let service = described(host, transaction)?;
+    let batch = batch(service, transaction);
+    let original = transaction.original.as_ref();
+    let named = original.map(|one| format!("{:06}{:06}{}", one.batch, one.stan, one.answer.date));
+    let mut message = Builder::new(&host.codec, service.mti);
+    common(&mut message, service, transaction);
+    message.bytes(35, &card.sealed_track2).text(60, &batch);
+    if !card.chip_data.is_empty() {
+        message.bytes(55, &card.chip_data);
+    }
+    if let (Some(original), Some(named)) = (original, &named) {
+        message.text(37, &original.answer.reference).text(38, &original.answer.approval).text(61, named);
+    }
     match &card.pin_block {
         Some(pin_block) => {
             // DE 53: PIN by ISO 9564 format 0 with the PAN, double-length key, track enciphered.
@@ -68,16 +80,17 @@ pub(super) fn sale(host: &Host, sale: &Transaction, card: &OnlineCard) -> Result
     pack(&message)
 }
 
-/// 0400: the reversal of a sale, with the sale's own trace number. DE 64 is still empty.
-pub(super) fn reversal(host: &Host, sale: &Transaction) -> Result<Vec<u8>, HostError> {
-    let batch = batch(sale);
-    let original = format!("{:06}{:06}", sale.batch, sale.stan);
-    let chip_data = hex::decode(&sale.chip_data).unwrap_or_default();
+/// 0400: the reversal of a transaction, with its own trace number. DE 64 is still empty.
+pub(super) fn reversal(host: &Host, transaction: &Transaction) -> Result<Vec<u8>, HostError> {
+    let service = described(host, transaction)?;
+    let batch = batch(service, transaction);
+    let named = format!("{:06}{:06}", transaction.batch, transaction.stan);
+    let chip_data = hex::decode(&transaction.chip_data).unwrap_or_default();
     let mut message = Builder::new(&host.codec, Mti(0x0400));
-    common(&mut message, sale);
-    message.text(39, &sale.reversal_reason).text(60, &batch).text(61, &original);
-    if !sale.answer.approval.is_empty() {
-        message.text(38, &sale.answer.approval);
+    common(&mut message, service, transaction);
+    message.text(39, &transaction.reversal_reason).text(60, &batch).text(61, &named);
+    if !transaction.answer.approval.is_empty() {
+        message.text(38, &transaction.answer.approval);
     }
     if !chip_data.is_empty() {
         message.bytes(55, &chip_data);
@@ -86,23 +99,40 @@ pub(super) fn reversal(host: &Host, sale: &Transaction) -> Result<Vec<u8>, HostE
     pack(&message)
 }
 
-/// What a sale and its reversal share.
-fn common<'m>(message: &mut Builder<'m>, sale: &'m Transaction) {
-    message.text(3, SALE).number(4, sale.request.amount).number(11, sale.stan.into());
-    message.text(22, &sale.card.entry_mode).text(25, "00");
-    if let Some(sequence) = sale.card.pan_sequence {
+/// What the profile says of the transaction's service.
+pub(super) fn described<'h>(
+    host: &'h Host,
+    transaction: &Transaction,
+) -> Result<&'h iso8583::Service, HostError> {
+    let word = transaction.service().as_str();
+    host.services.get(word).ok_or(HostError::NotOffered(word))
+}
+
+/// What a request and its reversal share.
+fn common<'m>(message: &mut Builder<'m>, service: &'m iso8583::Service, transaction: &'m Transaction) {
+    message.text(3, &service.processing_code).number(11, transaction.stan.into());
+    if has_amount(transaction) {
+        message.number(4, transaction.amount());
+    }
+    message.text(22, &transaction.card.entry_mode).text(25, &service.condition_code);
+    if let Some(sequence) = transaction.card.pan_sequence {
         message.number(23, sequence.into());
     }
-    let acceptor = &sale.acceptor;
+    let acceptor = &transaction.acceptor;
     message.text(41, &acceptor.terminal).text(42, &acceptor.merchant).text(49, &acceptor.currency);
 }
 
-/// DE 60 of a financial message: type, batch, no network management.
-fn batch(sale: &Transaction) -> String {
-    format!("22{:06}000", sale.batch)
+/// Whether DE 4 is there.
+fn has_amount(transaction: &Transaction) -> bool {
+    transaction.service().class() == Class::Money
 }
 
-fn pack(message: &Builder<'_>) -> Result<Vec<u8>, HostError> {
+/// DE 60 of a financial message: type, batch, no network management.
+fn batch(service: &iso8583::Service, transaction: &Transaction) -> String {
+    format!("{}{:06}000", service.message_type, transaction.batch)
+}
+
+pub(super) fn pack(message: &Builder<'_>) -> Result<Vec<u8>, HostError> {
     let mut buffer = [0; MAX_MESSAGE];
     let length = message.pack(&mut buffer).map_err(|error| HostError::Unreachable(error.to_string()))?;
     Ok(buffer.get(..length).unwrap_or_default().to_vec())
@@ -132,14 +162,19 @@ pub(super) fn check_echo(
     Ok(())
 }
 
-/// Whether `answer` is one to `sale` (0210), or to its reversal (0410).
-pub(super) fn check_sale_echo(answer: &Message<'_>, mti: Mti, sale: &Transaction) -> Result<(), HostError> {
-    let acceptor = &sale.acceptor;
-    check_echo(answer, mti, sale.stan, &acceptor.terminal, &acceptor.merchant)?;
-    if text(answer, 3)? != SALE {
+/// Whether `answer` is one to the request of `transaction`, or to its reversal.
+pub(super) fn check_card_echo(
+    host: &Host,
+    answer: &Message<'_>,
+    mti: Mti,
+    transaction: &Transaction,
+) -> Result<(), HostError> {
+    let acceptor = &transaction.acceptor;
+    check_echo(answer, mti, transaction.stan, &acceptor.terminal, &acceptor.merchant)?;
+    if text(answer, 3)? != described(host, transaction)?.processing_code {
         return Err(HostError::BadAnswer("DE 3 is not that of the request".to_string()));
     }
-    if number(answer, 4)? != sale.request.amount {
+    if has_amount(transaction) && number(answer, 4)? != transaction.amount() {
         return Err(HostError::BadAnswer("DE 4 is not that of the request".to_string()));
     }
     if text(answer, 49)? != acceptor.currency {
@@ -148,13 +183,39 @@ pub(super) fn check_sale_echo(answer: &Message<'_>, mti: Mti, sale: &Transaction
     Ok(())
 }
 
-/// Reads a 0210.
-pub(super) fn sale_answer(message: &Message<'_>) -> Result<SaleAnswer, HostError> {
+/// Reads the answer to a request.
+pub(super) fn answer(message: &Message<'_>) -> Result<HostAnswer, HostError> {
     let optional = |field| message.get(field).map(|value| value.text()).unwrap_or_default();
-    let code = text(message, 39)?;
-    let answer = Answer { code, approval: optional(38), reference: optional(37) };
+    let balance = match message.get(54) {
+        Some(value) => Some(available(&value.text())?),
+        None => None,
+    };
+    let answer = Answer {
+        code: text(message, 39)?,
+        approval: optional(38),
+        reference: optional(37),
+        date: optional(13),
+        balance,
+        balanced: None,
+    };
     let issuer_data = message.get(55).map(|value| value.bytes().to_vec()).unwrap_or_default();
-    Ok(SaleAnswer { answer, issuer_data })
+    Ok(HostAnswer { answer, issuer_data })
+}
+
+/// DE 54, ISO 8583: account type, amount type, currency, sign (`C` or `D`), twelve digits. The amount of type 02: available.
+fn available(content: &str) -> Result<i64, HostError> {
+    let wrong = || HostError::BadAnswer(format!("DE 54: `{content}` is no available balance"));
+    let (kind, rest) = content.split_at_checked(4).ok_or_else(wrong)?;
+    let (sign, digits) = rest.get(3..).and_then(|rest| rest.split_at_checked(1)).ok_or_else(wrong)?;
+    if !kind.ends_with("02") || digits.len() != 12 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let amount: i64 = digits.parse().map_err(|_| wrong())?;
+    match sign {
+        "C" => Ok(amount),
+        "D" => Ok(amount.saturating_neg()),
+        _ => Err(wrong()),
+    }
 }
 
 /// A working key as it came: its slot, the enciphered key, its check value.
@@ -183,4 +244,24 @@ fn number(message: &Message<'_>, field: u8) -> Result<u64, HostError> {
         .require(field)
         .and_then(|value| value.to_u64())
         .map_err(|error| HostError::BadAnswer(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_balance_has_a_sign_and_nothing_else_is_one() {
+        assert_eq!(available("1002156C000000012345").unwrap(), 12345);
+        assert_eq!(available("1002156D000000012345").unwrap(), -12345);
+        for wrong in [
+            "",
+            "1002156C00000001234",
+            "1001156C000000012345",
+            "1002156X000000012345",
+            "10021é6C000000012345",
+        ] {
+            assert!(available(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod link;
+mod settlement;
 mod tls;
 
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use client::card::CardPaymentProxy;
 use iso8583::Mti;
 
-pub(crate) use dialect::{OnlineCard, SaleAnswer};
+pub(crate) use dialect::{HostAnswer, OnlineCard};
 pub(crate) use link::Link;
 
 use crate::config::{Host as HostConfig, Merchant};
@@ -36,6 +37,9 @@ pub(crate) enum HostError {
     /// The host refused to sign the terminal on.
     #[error("the host refused the sign-on with code {0}")]
     SignOnRefused(String),
+    /// The host's profile does not have this service.
+    #[error("the acquirer does not offer `{0}`")]
+    NotOffered(&'static str),
     /// The secure module could not do its part.
     #[error("the secure card module: {0}")]
     Module(#[from] zbus::Error),
@@ -88,7 +92,7 @@ impl Host {
         })
     }
 
-    /// Under whose name sales go out.
+    /// Under whose name requests go out.
     pub(crate) fn acceptor(&self) -> Acceptor {
         Acceptor {
             terminal: self.merchant.terminal.clone(),
@@ -97,16 +101,21 @@ impl Host {
         }
     }
 
-    /// Whether the sale, and its reversal, can be said in the host's dialect. Asked before the reversal is armed: one that
+    /// What the host's dialect says of the transaction's service.
+    pub(crate) fn described(&self, transaction: &Transaction) -> Result<&iso8583::Service, HostError> {
+        dialect::described(&self.profile, transaction)
+    }
+
+    /// Whether the request, and its reversal, can be said in the host's dialect. Asked before the reversal is armed: one that
     /// could never be sent would hold up the terminal for ever.
-    pub(crate) fn check(&self, sale: &Transaction, card: &OnlineCard) -> Result<(), HostError> {
-        let mut trial = sale.clone();
+    pub(crate) fn check(&self, transaction: &Transaction, card: &OnlineCard) -> Result<(), HostError> {
+        let mut trial = transaction.clone();
         (trial.stan, trial.batch) = (1, 1);
         trial.acceptor = self.acceptor();
         trial.card = card.card.clone();
         trial.chip_data = hex::encode(&card.chip_data);
         trial.reversal_reason = self.no_answer_reason().to_string();
-        dialect::sale(&self.profile, &trial, card)?;
+        dialect::request(&self.profile, &trial, card)?;
         dialect::reversal(&self.profile, &trial)?;
         Ok(())
     }
@@ -175,37 +184,46 @@ impl Host {
         Ok(())
     }
 
-    /// Asks the host to authorize a sale. Anything but an `Ok` leaves its outcome unknown, once this was called.
-    pub(crate) async fn sale(
+    /// Asks the host for what `transaction` wants. Anything but an `Ok` leaves its outcome unknown, once this was called.
+    pub(crate) async fn ask(
         &mut self,
         link: &mut Link,
-        sale: &Transaction,
+        transaction: &Transaction,
         card: &OnlineCard,
-    ) -> Result<SaleAnswer, HostError> {
-        let request = dialect::sale(&self.profile, sale, card)?;
-        let request = self.authenticate(request).await?;
-        let answer = link.exchange(&request).await?;
+    ) -> Result<HostAnswer, HostError> {
+        let request = dialect::request(&self.profile, transaction, card)?;
+        let mti = dialect::described(&self.profile, transaction)?.mti.answer();
+        let answer = self.exchange(link, request).await?;
         let profile = Arc::clone(&self.profile);
         let message = parse(&profile, &answer)?;
         self.verify(&message).await?;
-        dialect::check_sale_echo(&message, Mti(0x0210), sale)?;
-        dialect::sale_answer(&message)
+        dialect::check_card_echo(&profile, &message, mti, transaction)?;
+        dialect::answer(&message)
     }
 
-    /// Tells the host that a sale does not stand; the code of its acknowledgement.
-    pub(crate) async fn reverse(&mut self, link: &mut Link, sale: &Transaction) -> Result<String, HostError> {
-        let request = dialect::reversal(&self.profile, sale)?;
-        let request = self.authenticate(request).await?;
-        let answer = link.exchange(&request).await?;
+    /// Tells the host that a transaction does not stand; the code of its acknowledgement.
+    pub(crate) async fn reverse(
+        &mut self,
+        link: &mut Link,
+        transaction: &Transaction,
+    ) -> Result<String, HostError> {
+        let request = dialect::reversal(&self.profile, transaction)?;
+        let answer = self.exchange(link, request).await?;
         let profile = Arc::clone(&self.profile);
         let message = parse(&profile, &answer)?;
         self.verify(&message).await?;
-        dialect::check_sale_echo(&message, Mti(0x0410), sale)?;
+        dialect::check_card_echo(&profile, &message, Mti(0x0410), transaction)?;
         let code = dialect::text(&message, 39)?;
         if self.profile.reversal.acknowledged.contains(&code) {
             return Ok(code);
         }
         Err(HostError::BadAnswer(format!("the reversal was answered with code {code}")))
+    }
+
+    /// Signs `request` and returns what comes back.
+    async fn exchange(&self, link: &mut Link, request: Vec<u8>) -> Result<Vec<u8>, HostError> {
+        let request = self.authenticate(request).await?;
+        link.exchange(&request).await
     }
 
     /// Replaces the empty DE 64 at the end of `message`.

@@ -1,7 +1,7 @@
 //! A tiny terminal, and an acquirer for it to talk to over real TLS on the loopback.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use iso8583::frame::{Decoder, End};
 use iso8583::{Builder, Mti, set_mac};
@@ -24,11 +24,13 @@ use tokio_rustls::client::TlsStream;
 pub(crate) const TERMINAL: &str = "12345678";
 pub(crate) const MERCHANT: &str = "898100012345678";
 
-pub(crate) fn dialect() -> iso8583::Host {
-    toml::from_str(HOST_PROFILE).unwrap()
+static DIALECT: LazyLock<iso8583::Host> = LazyLock::new(|| toml::from_str(HOST_PROFILE).unwrap());
+
+pub(crate) fn dialect() -> &'static iso8583::Host {
+    &DIALECT
 }
 
-fn tmk() -> TdesKey {
+pub(crate) fn tmk() -> TdesKey {
     TdesKey::new([0x31; 16])
 }
 
@@ -50,7 +52,7 @@ impl Bank {
         let tls = Arc::new(pki::server_config(dir.path()).unwrap());
         let ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
         let issuer = Issuer::new(sim_cards::profiles().collect());
-        let acquirer = Arc::new(Mutex::new(Acquirer::new(dialect(), tmk(), issuer, ledger)));
+        let acquirer = Arc::new(Mutex::new(Acquirer::new(dialect().clone(), tmk(), issuer, ledger)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(server::serve(listener, tls, Arc::clone(&acquirer), |_| {}));
@@ -92,10 +94,23 @@ pub(crate) struct Keys {
     pub(crate) tdk: TdesKey,
 }
 
+impl Keys {
+    /// Those of a sign-on's answer, if it has any.
+    pub(crate) fn read(message: &[u8]) -> Option<Keys> {
+        let message = dialect().codec.parse(message).unwrap();
+        let slots = dialect().sign_on.keys.split(message.get(62)?.bytes()).unwrap();
+        let [pik, mak, tdk] = [0, 1, 2].map(|index: usize| {
+            let key = tmk().unwrap_key(slots[index].key.try_into().unwrap());
+            assert!(keys::kcv::matches(&key, slots[index].check.try_into().unwrap()));
+            key
+        });
+        Some(Keys { pik, mak, tdk })
+    }
+}
+
 /// A connection, and the keys once it has signed on.
 pub(crate) struct Terminal {
     pub(crate) stream: TlsStream<TcpStream>,
-    dialect: iso8583::Host,
     decoder: Decoder,
     pub(crate) keys: Option<Keys>,
 }
@@ -109,6 +124,20 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    pub(crate) fn read(message: &[u8], keys: Option<&Keys>) -> Answer {
+        let message = dialect().codec.parse(message).unwrap();
+        let mac = message.mac_input(64).ok().zip(keys);
+        let mac_is_right = mac.is_some_and(|(input, keys)| {
+            keys::mac::unionpay(&keys.mak, input) == message.require(64).unwrap().bytes()
+        });
+        let text = |value: iso8583::Value<'_>| match value.number() {
+            55 => hex::encode(value.bytes()),
+            _ => value.text(),
+        };
+        let fields = message.fields().map(|value| (value.number(), text(value))).collect();
+        Answer { mti: message.mti(), fields, mac_is_right }
+    }
+
     pub(crate) fn code(&self) -> &str {
         self.text(39)
     }
@@ -137,9 +166,8 @@ impl Terminal {
         let connector = TlsConnector::from(Arc::new(client_config(bank.dir.path(), true)));
         let tcp = TcpStream::connect(bank.address).await.unwrap();
         let stream = connector.connect(pki::SERVER_NAME.try_into().unwrap(), tcp).await.unwrap();
-        let dialect = dialect();
-        let decoder = Decoder::new(dialect.framing.clone(), End::Terminal);
-        Terminal { stream, dialect, decoder, keys: None }
+        let decoder = Decoder::new(dialect().framing.clone(), End::Terminal);
+        Terminal { stream, decoder, keys: None }
     }
 
     pub(crate) async fn signed_on(bank: &Bank) -> Terminal {
@@ -149,22 +177,10 @@ impl Terminal {
     }
 
     pub(crate) async fn sign_on(&mut self) -> Answer {
-        let codec = self.dialect.codec.clone();
-        let mut request = Builder::new(&codec, Mti(0x0800));
-        request.number(11, 1).text(41, TERMINAL).text(42, MERCHANT).text(60, "00000001004");
-        self.send(&pack(&request)).await;
+        self.send(&sign_on()).await;
         let message = self.receive().await.unwrap();
-        let message = codec.parse(&message).unwrap();
-        let slots = message.get(62).map(|keys| self.dialect.sign_on.keys.split(keys.bytes()).unwrap());
-        if let Some(slots) = slots {
-            let [pik, mak, tdk] = [0, 1, 2].map(|index: usize| {
-                let key = tmk().unwrap_key(slots[index].key.try_into().unwrap());
-                assert!(keys::kcv::matches(&key, slots[index].check.try_into().unwrap()));
-                key
-            });
-            self.keys = Some(Keys { pik, mak, tdk });
-        }
-        self.read(&message)
+        self.keys = Keys::read(&message).or(self.keys.take());
+        Answer::read(&message, self.keys.as_ref())
     }
 
     pub(crate) async fn sell(&mut self, sale: &Sale) -> Option<Answer> {
@@ -185,12 +201,11 @@ impl Terminal {
 
     pub(crate) async fn answer(&mut self) -> Option<Answer> {
         let message = self.receive().await?;
-        let codec = self.dialect.codec.clone();
-        Some(self.read(&codec.parse(&message).unwrap()))
+        Some(Answer::read(&message, self.keys.as_ref()))
     }
 
     pub(crate) async fn send(&mut self, message: &[u8]) {
-        let frame = self.dialect.framing.encode(End::Terminal, message).unwrap();
+        let frame = dialect().framing.encode(End::Terminal, message).unwrap();
         self.stream.write_all(&frame).await.unwrap();
         self.stream.flush().await.unwrap();
     }
@@ -207,28 +222,44 @@ impl Terminal {
             }
         }
     }
-
-    fn read(&self, message: &iso8583::Message<'_>) -> Answer {
-        let mac = message.mac_input(64).ok().zip(self.keys.as_ref());
-        let mac_is_right = mac.is_some_and(|(input, keys)| {
-            keys::mac::unionpay(&keys.mak, input) == message.require(64).unwrap().bytes()
-        });
-        let text = |value: iso8583::Value<'_>| match value.number() {
-            55 => hex::encode(value.bytes()),
-            _ => value.text(),
-        };
-        let fields = message.fields().map(|value| (value.number(), text(value))).collect();
-        Answer { mti: message.mti(), fields, mac_is_right }
-    }
 }
 
 pub(crate) fn card(name: &str) -> Profile {
     sim_cards::profiles().find(|card| card.name == name).unwrap()
 }
 
-/// A sale with everything right; a test changes what it wants wrong.
+/// Service, MTI, DE 3, DE 25, DE 60.1, and whether it has chip data.
+type Form = (&'static str, u16, &'static str, &'static str, &'static str, bool);
+
+const FORMS: [Form; 9] = [
+    ("sale", 0x0200, "000000", "00", "22", true),
+    ("void", 0x0200, "200000", "00", "23", false),
+    ("refund", 0x0220, "200000", "00", "25", false),
+    ("preauthorisation", 0x0100, "030000", "06", "10", true),
+    ("increment", 0x0100, "030000", "06", "10", false),
+    ("preauthorisation-cancel", 0x0100, "200000", "06", "11", false),
+    ("completion", 0x0200, "000000", "06", "20", false),
+    ("completion-void", 0x0200, "200000", "06", "21", false),
+    ("balance", 0x0200, "310000", "00", "01", true),
+];
+
+/// What an approved transaction is named by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub(crate) batch: u64,
+    pub(crate) stan: u64,
+    /// DE 13, 37 and 38 of its answer.
+    pub(crate) date: String,
+    pub(crate) rrn: String,
+    pub(crate) approval: String,
+}
+
+/// A request with everything right, a sale unless another service is named; a test changes what it wants wrong.
 #[derive(Clone)]
 pub(crate) struct Sale {
+    pub(crate) service: &'static str,
+    pub(crate) original: Option<Named>,
+    pub(crate) batch: u64,
     pub(crate) card: Profile,
     pub(crate) stan: u64,
     pub(crate) amount: u64,
@@ -249,6 +280,9 @@ impl Sale {
         let card = card(name);
         let atc = u16::try_from(stan).unwrap();
         Sale {
+            service: "sale",
+            original: None,
+            batch: 1,
             card,
             stan,
             amount,
@@ -267,8 +301,18 @@ impl Sale {
         Sale { pin: Some(pin), ..self }
     }
 
+    /// Another service, that builds on `original`.
+    pub(crate) fn follow(service: &'static str, original: &Named, stan: u64, amount: u64) -> Sale {
+        let original = Some(original.clone());
+        Sale { service, original, ..Sale::of("unionpay-credit", stan, amount) }
+    }
+
+    fn form(&self) -> Form {
+        *FORMS.iter().find(|form| form.0 == self.service).unwrap()
+    }
+
     pub(crate) fn pack(&self, keys: &Keys) -> Vec<u8> {
-        let codec = dialect().codec;
+        let (_, mti, .., has_chip) = self.form();
         let [year, month, _] = self.card.expiry;
         let mut track = format!("{}D{year:02x}{month:02x}2010000000", self.card.pan.digits());
         if track.len() % 2 == 1 {
@@ -278,9 +322,18 @@ impl Sale {
         let chip = self.chip();
         let block =
             self.pin.map(|pin| keys::pin_block::encipher(&keys.pik, &Pin::new(pin).unwrap(), &self.card.pan));
-        let mut sale = Builder::new(&codec, Mti(0x0200));
-        self.common(&mut sale);
-        sale.bytes(35, &sealed).bytes(55, &chip);
+        let named = self.original.as_ref();
+        let named = named.map(|one| (one, format!("{:06}{:06}{}", one.batch, one.stan, one.date)));
+        let kind = self.kind();
+        let mut sale = Builder::new(&dialect().codec, Mti(mti));
+        self.common(&mut sale, &kind);
+        sale.bytes(35, &sealed);
+        if has_chip {
+            sale.bytes(55, &chip);
+        }
+        if let Some((one, original)) = &named {
+            sale.text(37, &one.rrn).text(38, &one.approval).text(61, original);
+        }
         sale.text(53, if block.is_some() { "2610000000000000" } else { "0610000000000000" });
         if let Some(block) = &block {
             sale.text(26, "12").bytes(52, block);
@@ -291,25 +344,35 @@ impl Sale {
     }
 
     pub(crate) fn pack_reversal(&self, keys: &Keys, amount: u64) -> Vec<u8> {
-        let codec = dialect().codec;
-        let original = format!("000001{:06}", self.stan);
-        let mut reversal = Builder::new(&codec, Mti(0x0400));
-        self.common(&mut reversal);
+        let original = format!("{:06}{:06}", self.batch, self.stan);
+        let kind = self.kind();
+        let mut reversal = Builder::new(&dialect().codec, Mti(0x0400));
+        self.common(&mut reversal, &kind);
         reversal.number(4, amount).text(39, "98").text(61, &original);
         let mut message = pack(&reversal);
         sign(&mut message, keys);
         message
     }
 
-    fn common(&self, message: &mut Builder<'_>) {
-        message.text(3, "000000").number(4, self.amount).number(11, self.stan);
-        message.text(22, if self.pin.is_some() { "051" } else { "052" }).number(23, self.psn).text(25, "00");
-        message.text(41, self.terminal).text(42, self.merchant).text(49, "156").text(60, "22000001000");
+    /// DE 60.
+    fn kind(&self) -> String {
+        format!("{}{:06}000", self.form().4, self.batch)
+    }
+
+    fn common<'m>(&'m self, message: &mut Builder<'m>, kind: &'m str) {
+        let (service, _, processing, condition, ..) = self.form();
+        if service != "balance" {
+            message.number(4, self.amount);
+        }
+        message.text(3, processing).number(11, self.stan).number(23, self.psn).text(25, condition);
+        message.text(22, if self.pin.is_some() { "051" } else { "052" });
+        message.text(41, self.terminal).text(42, self.merchant).text(49, "156").text(60, kind);
         message.bytes(64, &[0; 8]);
     }
 
     fn chip(&self) -> Vec<u8> {
         let bcd = |text: String| hex::decode(text).unwrap();
+        let transaction_type = bcd(self.form().2.to_owned())[0];
         let input = CryptogramInput {
             amount_authorised: bcd(format!("{:012}", self.chip_amount.unwrap_or(self.amount)))
                 .try_into()
@@ -319,7 +382,7 @@ impl Sale {
             tvr: [0, 0, 0x04, 0x80, 0],
             currency: [0x01, 0x56],
             date: bcd(Zoned::now().strftime("%y%m%d").to_string()).try_into().unwrap(),
-            transaction_type: 0,
+            transaction_type,
             unpredictable_number: [1, 2, 3, 4],
             aip: self.card.aip(),
             atc: self.atc.to_be_bytes(),
@@ -339,7 +402,7 @@ impl Sale {
             (0x9F36, &input.atc),
             (0x95, &input.tvr),
             (0x9A, &input.date),
-            (0x9C, &[0]),
+            (0x9C, &[transaction_type]),
             (0x9F02, &input.amount_authorised),
             (0x5F2A, &input.currency),
             (0x82, &input.aip),
@@ -359,6 +422,13 @@ impl Sale {
         }
         chip
     }
+}
+
+/// A request for working keys.
+pub(crate) fn sign_on() -> Vec<u8> {
+    let mut request = Builder::new(&dialect().codec, Mti(0x0800));
+    request.number(11, 1).text(41, TERMINAL).text(42, MERCHANT).text(60, "00000001004");
+    pack(&request)
 }
 
 pub(crate) fn pack(builder: &Builder<'_>) -> Vec<u8> {

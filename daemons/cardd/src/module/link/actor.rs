@@ -178,6 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
         match self.host.request(request, limit, now) {
             Ok(()) => self.waiter = Some(waiter),
             Err(link::Error::NotReady) => self.answer(waiter, Err(Error::Timeout)),
+            Err(link::Error::NotAgreed) => self.answer(waiter, Err(Error::NotSupported)),
             Err(error) => self.answer(waiter, Err(Error::Invalid(error.to_string()))),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use keys::TdesKey;
+use keys::{Pan, TdesKey};
 use secure_module::{
     CardSlot, Error, Event, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
 };
@@ -31,6 +31,10 @@ pub(super) struct FakeModule {
     pub(super) gone_at: AtomicU32,
     /// Whether the PAN in track 2 is changed on its way from the card.
     pub(super) swaps_track: bool,
+    /// Whether it makes card tokens.
+    pub(super) makes_tokens: bool,
+    /// Whether track 2 comes under a private tag.
+    pub(super) hides_track: bool,
     apdus: AtomicU32,
     reports: mpsc::UnboundedSender<Event>,
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
@@ -56,6 +60,8 @@ impl FakeModule {
             pin_cancelled: AtomicBool::new(false),
             gone_at: AtomicU32::new(u32::MAX),
             swaps_track: false,
+            makes_tokens: true,
+            hides_track: false,
             apdus: AtomicU32::new(0),
             reports,
             events: tokio::sync::Mutex::new(events),
@@ -92,14 +98,10 @@ impl FakeModule {
     }
 }
 
-/// Changes the last digit of the PAN before a field separator.
-fn swap_track(response: &mut [u8], pan: &[u8]) {
+/// Where track 2 begins: at the PAN that a field separator follows.
+fn find_track(response: &[u8], pan: &[u8]) -> Option<usize> {
     let length = pan.len();
-    let track =
-        response.windows(length + 1).position(|bytes| bytes.starts_with(pan) && bytes[length] >> 4 == 0x0D);
-    if let Some(place) = track {
-        response[place + length - 1] ^= 0x01;
-    }
+    response.windows(length + 1).position(|bytes| bytes.starts_with(pan) && bytes[length] >> 4 == 0x0D)
 }
 
 #[async_trait]
@@ -157,8 +159,11 @@ impl SecureModule for FakeModule {
             self.report(Event::CardRemoved(CardSlot::Contact));
             return Err(Error::CardMute);
         };
-        if self.swaps_track {
-            swap_track(&mut response, &hex_bytes(card.profile().pan.digits()));
+        let pan = hex_bytes(card.profile().pan.digits());
+        if let Some(track) = find_track(&response, &pan) {
+            // The last digit of the PAN; the tag before a length of one byte.
+            response[track + pan.len() - 1] ^= u8::from(self.swaps_track);
+            response[track - 2] |= if self.hides_track { 0x80 } else { 0 };
         }
         Ok(response.into())
     }
@@ -190,6 +195,14 @@ impl SecureModule for FakeModule {
     async fn seal_track2(&self, slot: &KeySlot, track2: &[u8]) -> Result<Vec<u8>> {
         assert_eq!(slot, &KeySlot::TDK);
         keys::track2::seal(&tdk(), [9; 8], track2).map_err(|error| Error::Invalid(error.to_string()))
+    }
+
+    async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
+        assert_eq!(slot, &KeySlot::TOKEN);
+        if !self.makes_tokens {
+            return Err(Error::NotSupported);
+        }
+        Ok(keys::mac::retail(&tdk(), pan.digits().as_bytes()).to_vec())
     }
 }
 

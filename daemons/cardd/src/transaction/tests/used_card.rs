@@ -28,7 +28,10 @@ async fn a_used_card_that_was_taken_out_and_put_in_again_between_two_transaction
     handle.watch().wait_for(|view| view.card.is_none()).await.unwrap();
     module.insert("unionpay-credit");
     handle.watch().wait_for(|view| view.card.is_some()).await.unwrap();
-    assert_eq!(begin_at(place, module, handle, Config::default()).step().await, "reading");
+    assert_eq!(
+        begin_at(terms(Dictionary::new()), place, module, handle, Config::default()).step().await,
+        "reading"
+    );
 }
 
 #[tokio::test]

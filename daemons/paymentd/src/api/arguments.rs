@@ -1,0 +1,163 @@
+//! What callers say, checked before anything is done with it, and what they are told of the totals.
+
+use std::collections::HashMap;
+
+use service::guard::{Caller, Identity};
+use service::options::{Dictionary, Options};
+use service::request::Key;
+use service::{Error, Result};
+use zbus::Variant;
+
+use crate::journal::{Filter, ServiceSum};
+use crate::services::{Service, Side};
+use crate::transaction::{Outcome, Request, State, Sum};
+
+/// The largest amount, in minor units: DE 4 has 12 digits.
+const MAX_AMOUNT: u64 = 999_999_999_999;
+/// Characters of the merchant's own order number.
+const MAX_ORDER: usize = 32;
+/// Characters of DE 63, the operator.
+const MAX_OPERATOR: usize = 3;
+
+/// The arguments of a method that starts a transaction.
+pub(super) struct Call<'a> {
+    pub(super) service: Service,
+    /// The amount and its currency, where the service has one of its own.
+    pub(super) money: Option<(u64, &'a str)>,
+    /// The original's key; empty where there is none.
+    pub(super) original: &'a str,
+    pub(super) key: &'a str,
+    pub(super) options: Dictionary,
+}
+
+/// What `caller` asks for on a terminal that takes `currency`.
+pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result<Request> {
+    let Call { service, money, original, key, options } = call;
+    let mut options = Options::new("options", options);
+    let order: String = options.take("order")?.unwrap_or_default();
+    let operator: String = options.take("operator")?.unwrap_or_default();
+    let print = options.take("print")?.unwrap_or(service != Service::Balance);
+    let tip: u64 = match service {
+        Service::Sale => options.take("tip")?.unwrap_or_default(),
+        _ => 0,
+    };
+    options.finish()?;
+    let amount = match money {
+        Some((amount, given)) => {
+            check_amount(amount)?;
+            check_currency(given, currency)?;
+            amount
+        }
+        None => 0,
+    };
+    if tip > amount {
+        return Err(Error::invalid(
+            "options.tip",
+            format!("{tip} is more than the amount, which it is part of"),
+        ));
+    }
+    if order.chars().count() > MAX_ORDER || order.chars().any(char::is_control) {
+        return Err(Error::invalid("options.order", "give up to 32 printable characters"));
+    }
+    if operator.len() > MAX_OPERATOR || !operator.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err(Error::invalid("options.operator", "give up to 3 letters or digits"));
+    }
+    Ok(Request {
+        service,
+        owner: caller.identity.to_string(),
+        key: key.parse()?,
+        amount,
+        currency: currency.to_string(),
+        tip,
+        original: original_key(service, original)?,
+        order,
+        operator,
+        print,
+    })
+}
+
+fn check_amount(amount: u64) -> Result<()> {
+    if (1..=MAX_AMOUNT).contains(&amount) {
+        return Ok(());
+    }
+    Err(Error::invalid("amount", format!("{amount} is not from 1 to {MAX_AMOUNT} minor units")))
+}
+
+fn check_currency(given: &str, taken: &str) -> Result<()> {
+    if given.len() != 3 || !given.bytes().all(|letter| letter.is_ascii_uppercase()) {
+        return Err(Error::invalid("currency", "give three capital letters of ISO 4217, such as CNY"));
+    }
+    if given != taken {
+        return Err(Error::invalid("currency", format!("this terminal takes {taken}, not {given}")));
+    }
+    Ok(())
+}
+
+/// A refund may be without an original; the other services that have one may not.
+fn original_key(service: Service, original: &str) -> Result<Option<Key>> {
+    let may_lack = !matches!(
+        service,
+        Service::Void | Service::Increment | Service::Completion | Service::PreauthorisationCancel
+    );
+    if original.is_empty() && may_lack {
+        return Ok(None);
+    }
+    let key = original.parse().map_err(|_| {
+        Error::invalid("original", "give the key that the original transaction was started with")
+    })?;
+    Ok(Some(key))
+}
+
+/// Which transactions `caller` wants to see.
+pub(super) fn filter(caller: &Caller, values: Dictionary) -> Result<Filter> {
+    let mut values = Options::new("filter", values);
+    let filter = Filter {
+        owner: (caller.identity != Identity::Operator).then(|| caller.identity.to_string()),
+        service: values.take("type")?,
+        state: values.take("state")?,
+        outcome: values.take("outcome")?,
+        since: values.take("since")?,
+        until: values.take("until")?,
+    };
+    values.finish()?;
+    let words = [
+        ("type", &filter.service, Service::ALL.map(Service::as_str).to_vec()),
+        ("state", &filter.state, State::ALL.iter().map(|state| state.as_str()).collect()),
+        ("outcome", &filter.outcome, Outcome::ALL.iter().map(|outcome| outcome.as_str()).collect()),
+    ];
+    for (name, given, known) in words {
+        if let Some(word) = given.as_deref().filter(|word| !known.contains(word)) {
+            let known = known.join(", ");
+            return Err(Error::invalid(
+                &format!("filter.{name}"),
+                format!("there is no `{word}`; known are {known}"),
+            ));
+        }
+    }
+    Ok(filter)
+}
+
+/// The totals of the open batch, for the bus.
+pub(super) fn totals(batch: u32, currency: &str, sums: &[ServiceSum]) -> Result<Dictionary> {
+    let side = |side: Side| {
+        let of_side =
+            sums.iter().filter(|one| Service::of(&one.service).and_then(Service::side) == Some(side));
+        of_side.fold(Sum::default(), |all, one| Sum {
+            count: all.count.saturating_add(one.sum.count),
+            amount: all.amount.saturating_add(one.sum.amount),
+        })
+    };
+    let (debit, credit) = (side(Side::Debit), side(Side::Credit));
+    let services: HashMap<&str, (u32, u64)> =
+        sums.iter().map(|one| (one.service.as_str(), (one.sum.count, one.sum.amount))).collect();
+    let values: [(&str, Variant<'_>); 7] = [
+        ("batch", format!("{batch:06}").into()),
+        ("currency", currency.into()),
+        ("debit_count", debit.count.into()),
+        ("debit_amount", debit.amount.into()),
+        ("credit_count", credit.count.into()),
+        ("credit_amount", credit.amount.into()),
+        ("services", services.into()),
+    ];
+    values.into_iter().map(|(key, value)| Ok((key.to_string(), value.try_into_owned()?))).collect()
+}

@@ -1,0 +1,127 @@
+//! `org.smartpos.Transaction1`: one transaction, on one bus.
+
+use service::bus::Buses;
+use service::grants::Permission;
+use service::guard::{Caller, Guard, Identity};
+use service::options::Dictionary;
+use service::{Error, Result};
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::{fdo, interface};
+
+use crate::desk::Ticket;
+
+/// One transaction, on one bus.
+pub(crate) struct TransactionObject {
+    pub(crate) guard: Guard,
+    pub(crate) ticket: Ticket,
+}
+
+/// One transaction. Only its owner and the operator see it.
+#[interface(name = "org.smartpos.Transaction1")]
+impl TransactionObject {
+    /// Asks to call the transaction off; `Completed` tells whether that came in time.
+    ///
+    /// Errors: NotPermitted, WrongState when it has ended already.
+    async fn cancel(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        let permission = self.ticket.transaction().service().permission();
+        let admitted = self.guard.admit(&header, permission).await?;
+        self.check_owner(&admitted.caller)?;
+        if self.ticket.is_final() {
+            return Err(Error::WrongState("the transaction has ended; GetResult tells how".to_string()));
+        }
+        self.ticket.cancel("called off by the app");
+        Ok(())
+    }
+
+    /// All that is known of the transaction.
+    ///
+    /// `type` s (the service: `sale`, `void`, `completion-void`, `refund`, `preauthorisation`, `increment`,
+    /// `preauthorisation-cancel`, `completion`, `balance`, `cash`, `settlement`), `key` s, `owner` s, `amount` t,
+    /// `currency` s, `state` s, `host` s, `created` x; and as they become known `outcome` s (`approved`, `declined`,
+    /// `cancelled`, `failed`, `reversed`), `finished` x, `reason` s, `reversal` s (`pending`, `acknowledged`), `stan` s,
+    /// `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code` s,
+    /// `approval` s, `reference` s, `tip` t, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
+    /// `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u, `debit_amount` t,
+    /// `credit_count` u, `credit_amount` t, `balanced` b, `uploaded` u.
+    ///
+    /// `host` is what the host holds: `none` (it was never asked), `unknown`, `approved`, `declined`, `reversed`. It is
+    /// `unknown` from the moment the request may have left until the answer came or the reversal was acknowledged; a
+    /// timeout is never a decline.
+    ///
+    /// Errors: NotPermitted.
+    async fn get_result(&self, #[zbus(header)] header: Header<'_>) -> Result<Dictionary> {
+        let admitted = self.guard.admit(&header, Permission::PaymentRead).await?;
+        self.check_owner(&admitted.caller)?;
+        Ok(self.ticket.transaction().to_dictionary())
+    }
+
+    /// `created`, `authorizing` (the host may know of it), `answered` (the host approved) or `final`.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn state(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
+        self.check_reader(header).await?;
+        Ok(self.ticket.transaction().state.as_str().to_string())
+    }
+
+    /// What the transaction waits for: `insert-card`, `pin`, `host` …
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn progress(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
+        self.check_reader(header).await?;
+        Ok(self.ticket.current_progress())
+    }
+
+    /// Whether `Cancel` can still stop it.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn cancellable(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<bool> {
+        self.check_reader(header).await?;
+        Ok(self.ticket.cancellable())
+    }
+
+    /// Sent to those who started or fetched it, at each step.
+    #[zbus(signal)]
+    pub(crate) async fn state_changed(
+        emitter: &SignalEmitter<'_>,
+        state: &str,
+        progress: &str,
+        details: Dictionary,
+    ) -> zbus::Result<()>;
+
+    /// Sent to those who started or fetched it, once, when it is final.
+    #[zbus(signal)]
+    pub(crate) async fn completed(
+        emitter: &SignalEmitter<'_>,
+        outcome: &str,
+        result: Dictionary,
+    ) -> zbus::Result<()>;
+}
+
+impl TransactionObject {
+    fn check_owner(&self, caller: &Caller) -> Result<()> {
+        let owner = self.ticket.transaction().request.owner;
+        if caller.identity == Identity::Operator || caller.identity.to_string() == owner {
+            return Ok(());
+        }
+        Err(Error::NotPermitted("this transaction belongs to somebody else".to_string()))
+    }
+
+    async fn check_reader(&self, header: Option<Header<'_>>) -> fdo::Result<()> {
+        let Some(header) = header else { return Ok(()) };
+        let admitted = self.guard.admit(&header, Permission::PaymentRead).await?;
+        Ok(self.check_owner(&admitted.caller)?)
+    }
+}
+
+/// Serves `ticket` on the bus that `caller` is on.
+pub(crate) async fn serve(ticket: &Ticket, buses: &Buses, guard: &Guard, caller: &Caller) -> Result<()> {
+    let object = TransactionObject { guard: guard.clone(), ticket: ticket.clone() };
+    buses.get(caller.bus).object_server().at(ticket.path().clone(), object).await?;
+    Ok(())
+}
+
+/// Takes `ticket` off both buses; it is served again when it is asked for.
+pub(crate) async fn withdraw(ticket: &Ticket, buses: &Buses) {
+    for connection in [&buses.system, &buses.app] {
+        // Not being served there is what is wanted.
+        let _ = connection.object_server().remove::<TransactionObject, _>(ticket.path().clone()).await;
+    }
+}

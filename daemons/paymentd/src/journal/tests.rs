@@ -1,0 +1,232 @@
+//! The journal on a disk of its own.
+
+use super::*;
+use crate::services::Service;
+use crate::transaction::{Answer, Reversal, Sum};
+
+static NO_LIMITS: LimitsByService = LimitsByService::new();
+const TERMS: Terms<'_> = Terms { completion_percent: 115, limits: &NO_LIMITS };
+
+fn request(key: &str) -> Request {
+    Request {
+        service: Service::Sale,
+        owner: "com.example.shop".to_string(),
+        key: key.parse().unwrap(),
+        amount: 1234,
+        currency: "CNY".to_string(),
+        tip: 0,
+        original: None,
+        order: String::new(),
+        operator: String::new(),
+        print: true,
+    }
+}
+
+/// What builds on another one: `amount` 0 is all that the original holds.
+fn following(key: &str, service: Service, amount: u64) -> Request {
+    Request { service, amount, original: Some("original".parse().unwrap()), ..request(key) }
+}
+
+/// Takes the transaction to its end, approved.
+async fn approve(journal: &Journal, transaction: &mut Transaction) {
+    journal.authorize(transaction, Acceptor::default(), Card::default(), String::new(), 2).await.unwrap();
+    let answer = Answer { code: "00".to_string(), ..Answer::default() };
+    journal.record(transaction, &Event::Answered { answer }, 3).await.unwrap();
+    journal.record(transaction, &Event::finished(Outcome::Approved, ""), 4).await.unwrap();
+}
+
+async fn approved(journal: &Journal, request: Request, original: Option<i64>) -> Transaction {
+    let mut transaction = journal.create(request, original, &TERMS, 1).await.unwrap();
+    approve(journal, &mut transaction).await;
+    transaction
+}
+
+/// Closes the open batch, which the host found balanced.
+async fn settle(journal: &Journal, key: &str) -> Transaction {
+    let request = Request { service: Service::Settlement, amount: 0, ..request(key) };
+    let mut settlement = journal.create(request, None, &TERMS, 5).await.unwrap();
+    journal.authorize_settlement(&mut settlement, Acceptor::default(), 6).await.unwrap();
+    let answer = Answer { code: "00".to_string(), balanced: Some(true), ..Answer::default() };
+    journal.record(&mut settlement, &Event::Answered { answer }, 7).await.unwrap();
+    journal.record(&mut settlement, &Event::finished(Outcome::Approved, ""), 8).await.unwrap();
+    settlement
+}
+
+fn refusal(result: Result<Transaction>) -> String {
+    match result {
+        Err(JournalError::Refused(error)) => error.to_string(),
+        other => panic!("a refusal was expected: {other:?}"),
+    }
+}
+
+async fn journal() -> (tempfile::TempDir, Journal) {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&folder.path().join("journal.sqlite")).await.unwrap();
+    (folder, journal)
+}
+
+#[tokio::test]
+async fn a_journal_that_is_open_is_refused_to_everybody_else() {
+    let (folder, _journal) = journal().await;
+    let second = Journal::open(&folder.path().join("journal.sqlite")).await;
+    assert!(matches!(second, Err(JournalError::InUse)), "{second:?}");
+}
+
+#[tokio::test]
+async fn an_event_that_does_not_fit_changes_nothing() {
+    let (_folder, journal) = journal().await;
+    let mut sale = journal.create(request("order-1"), None, &TERMS, 1).await.unwrap();
+    let before = sale.clone();
+    let answered = Event::Answered { answer: Answer::default() };
+    assert!(matches!(journal.record(&mut sale, &answered, 2).await, Err(JournalError::Event(_))));
+    assert_eq!(sale, before);
+    let found = journal.find(Some("com.example.shop"), &before.request.key).await.unwrap();
+    assert_eq!(found, Some(before));
+    let events: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM events").fetch_one(&journal.writer).await.unwrap();
+    assert_eq!(events, 1);
+}
+
+#[tokio::test]
+async fn two_sales_never_share_an_owner_and_a_key() {
+    let (_folder, journal) = journal().await;
+    journal.create(request("order-1"), None, &TERMS, 1).await.unwrap();
+    assert!(journal.create(request("order-1"), None, &TERMS, 2).await.is_err());
+}
+
+#[tokio::test]
+async fn a_journal_of_a_newer_version_is_left_alone() {
+    let (folder, journal) = journal().await;
+    sqlx::raw_sql("PRAGMA user_version = 99").execute(&journal.writer).await.unwrap();
+    journal.close().await;
+    drop(journal);
+    let opened = Journal::open(&folder.path().join("journal.sqlite")).await;
+    assert!(matches!(opened, Err(JournalError::Newer(99))), "{opened:?}");
+}
+
+#[tokio::test]
+async fn looking_up_a_key_and_listing_read_an_index_and_not_the_table() {
+    let (_folder, journal) = journal().await;
+    for query in [
+        "SELECT id, body FROM transactions WHERE owner = 'a' AND key = 'b'",
+        "SELECT id, body FROM transactions WHERE key = 'b' ORDER BY id DESC LIMIT 1",
+        concat!(list!(), " AND owner = ?8 ORDER BY id DESC LIMIT ?6"),
+        "SELECT id, body FROM transactions WHERE state <> 'final' OR reversal = 'pending' OR receipt = 'owed' ORDER BY id",
+        "SELECT service FROM transactions WHERE original = 1 AND (state <> 'final' OR outcome = 'approved')",
+        "SELECT sum(amount) FROM transactions WHERE service = 'sale' AND created >= 1",
+        "SELECT sum(amount) FROM transactions WHERE token = 'a' AND created >= 1",
+        "SELECT sum(amount) FROM transactions WHERE batch = 1 AND outcome = 'approved'",
+    ] {
+        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
+        let steps = plan.fetch_all(&journal.writer).await.unwrap();
+        for step in steps {
+            let detail: String = step.get("detail");
+            assert!(!detail.starts_with("SCAN") || detail.contains("INDEX"), "{query}: {detail}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_voids_of_one_sale_only_one_can_begin_and_a_reversed_one_lets_it_stand_again() {
+    let (_folder, journal) = journal().await;
+    let sale = approved(&journal, request("original"), None).await;
+    let void = |key: &str| journal.create(following(key, Service::Void, 0), Some(sale.id), &TERMS, 9);
+    let (first, second) = futures_util::future::join(void("void-1"), void("void-2")).await;
+    let mut first = first.expect("the writer takes them in order");
+    assert!(refusal(second).contains("under way"));
+    assert_eq!(first.amount(), 1234);
+    journal.authorize(&mut first, Acceptor::default(), Card::default(), String::new(), 10).await.unwrap();
+    let end = first.recover("98").unwrap();
+    journal.record(&mut first, &end, 11).await.unwrap();
+    assert_eq!(first.reversal, Some(Reversal::Pending));
+    let mut third = void("void-3").await.expect("what was reversed undid nothing");
+    approve(&journal, &mut third).await;
+    assert!(refusal(void("void-4").await).contains("voided already"));
+}
+
+#[tokio::test]
+async fn refunds_in_parts_never_exceed_the_sale_also_after_settlement_and_voids_end_with_the_batch() {
+    let (_folder, journal) = journal().await;
+    let sale = approved(&journal, request("original"), None).await;
+    let later = approved(&journal, request("later"), None).await;
+    let refund = |key: &str, amount| following(key, Service::Refund, amount);
+    approved(&journal, refund("part-1", 1000), Some(sale.id)).await;
+    let void = journal.create(following("void", Service::Void, 0), Some(sale.id), &TERMS, 9).await;
+    assert!(refusal(void).contains("refunded already"));
+    settle(&journal, "settlement").await;
+    let over = journal.create(refund("part-2", 235), Some(sale.id), &TERMS, 9).await;
+    assert!(refusal(over).contains("only 234"));
+    approved(&journal, refund("part-3", 234), Some(sale.id)).await;
+    let void = journal.create(following("late", Service::Void, 0), Some(later.id), &TERMS, 9).await;
+    assert!(refusal(void).contains("StartRefund"), "it says what to do instead");
+}
+
+#[tokio::test]
+async fn a_reservation_is_completed_once_up_to_its_percentage_and_then_no_longer_cancelled() {
+    let (_folder, journal) = journal().await;
+    let reserve = Request { service: Service::Preauthorisation, amount: 1000, ..request("original") };
+    let reservation = approved(&journal, reserve, None).await;
+    let of = |key: &str, service, amount| {
+        journal.create(following(key, service, amount), Some(reservation.id), &TERMS, 9)
+    };
+    approve(&journal, &mut of("more", Service::Increment, 200).await.unwrap()).await;
+    assert!(refusal(of("too-much", Service::Completion, 1381).await).contains("1380"));
+    assert!(refusal(of("refund", Service::Refund, 1).await).contains("preauthorisation"));
+    assert!(refusal(of("void", Service::Void, 0).await).contains("StartCancellation"));
+    let mut completion = of("completion", Service::Completion, 1380).await.unwrap();
+    assert!(refusal(of("twice", Service::Completion, 1).await).contains("under way"));
+    approve(&journal, &mut completion).await;
+    for service in [Service::Completion, Service::Increment, Service::PreauthorisationCancel] {
+        assert!(refusal(of("after", service, 1).await).contains("completed already"), "{service:?}");
+    }
+    let void =
+        Request { original: Some("completion".parse().unwrap()), ..following("undo", Service::Void, 0) };
+    let void = approved(&journal, void, Some(completion.id)).await;
+    assert_eq!((void.service(), void.amount()), (Service::CompletionVoid, 1380));
+    let cancel =
+        approved(&journal, following("cancel", Service::PreauthorisationCancel, 0), Some(reservation.id));
+    assert_eq!(cancel.await.amount(), 1200, "with its increment");
+    assert!(refusal(of("gone", Service::Increment, 1).await).contains("cancelled already"));
+}
+
+#[tokio::test]
+async fn a_settlement_counts_what_stands_and_opens_the_next_batch() {
+    let (_folder, journal) = journal().await;
+    let sale = approved(&journal, request("original"), None).await;
+    let voided = approved(&journal, request("voided"), None).await;
+    approved(&journal, following("void", Service::Void, 0), Some(voided.id)).await;
+    approved(&journal, following("back", Service::Refund, 34), Some(sale.id)).await;
+    let cash = Request { service: Service::Cash, ..request("cash") };
+    let cash = journal.create(cash, None, &TERMS, 5).await.unwrap();
+    assert_eq!((cash.outcome, cash.batch, cash.stan), (Some(Outcome::Approved), 1, 0));
+    let settlement = settle(&journal, "settlement").await;
+    let expected = Totals { debit: Sum { count: 1, amount: 1234 }, credit: Sum { count: 1, amount: 34 } };
+    assert_eq!((settlement.totals, settlement.batch), (Some(expected), 1));
+    let entries = journal.batch_entries(1, 0, 8).await.unwrap();
+    let entries: Vec<(u32, u64)> = entries.iter().map(|entry| (entry.stan, entry.amount)).collect();
+    assert_eq!(entries, [(sale.stan, 1234), (4, 34)]);
+    let (batch, sums) = journal.open_totals().await.unwrap();
+    assert_eq!((batch, sums), (2, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and_owner() {
+    let (_folder, journal) = journal().await;
+    let limits = crate::limits::Limits { app_day: Some(2000), ..Default::default() };
+    let limits = LimitsByService::from([(Service::Sale, limits)]);
+    let terms = Terms { completion_percent: 100, limits: &limits };
+    let mut first = journal.create(request("first"), None, &terms, 1).await.unwrap();
+    let over = journal.create(request("second"), None, &terms, 2).await;
+    assert!(refusal(over).contains("766 are left"));
+    let other = Request { owner: "com.example.other".to_string(), ..request("second") };
+    journal.create(other, None, &terms, 2).await.expect("each app has its own");
+    let reserve = Request { service: Service::Preauthorisation, ..request("hold") };
+    journal.create(reserve, None, &terms, 2).await.expect("each service has its own");
+    journal.record(&mut first, &Event::finished(Outcome::Failed, ""), 3).await.unwrap();
+    let mut second =
+        journal.create(request("second"), None, &terms, 4).await.expect("what failed is not counted");
+    let card = Card { token: "0011223344556677".to_string(), ..Card::default() };
+    journal.authorize(&mut second, Acceptor::default(), card.clone(), String::new(), 5).await.unwrap();
+    assert_eq!(journal.card_day(Service::Sale, &card.token, 6).await.unwrap(), 1234);
+    assert_eq!(journal.card_day(Service::Sale, "another", 6).await.unwrap(), 0);
+}

@@ -1,0 +1,130 @@
+//! What the terminal's owner allows of a service: `[limits.SERVICE]` of `paymentd.toml`.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use service::{Error, Result};
+
+use crate::services::Service;
+
+/// An hour, in milliseconds.
+const HOUR: i64 = 3_600_000;
+
+/// Each service's limits; one that is not here has none.
+pub(crate) type LimitsByService = BTreeMap<Service, Limits>;
+
+/// The limits of one service. Sums count what was approved or is under way, also where it was voided later. Days are those
+/// of the local calendar.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    /// The most of one transaction, in minor units.
+    pub(crate) transaction: Option<u64>,
+    /// The most of a day, in minor units.
+    pub(crate) day: Option<u64>,
+    /// The most of a day for one app, in minor units.
+    pub(crate) app_day: Option<u64>,
+    /// The most of a day for one card, in minor units.
+    pub(crate) card_day: Option<u64>,
+    /// The most transactions of the last hour.
+    pub(crate) per_hour: Option<u32>,
+}
+
+/// What was done before, since the day and the hour began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// In minor units.
+    pub(crate) day: u64,
+    /// Of the same app, in minor units.
+    pub(crate) app_day: u64,
+    /// Transactions.
+    pub(crate) hour: u32,
+}
+
+impl Limits {
+    /// Whether `amount` minor units more are within all limits that can be told before a card is read.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] with the limit and what is left of it.
+    pub(crate) fn check(&self, service: Service, amount: u64, done: Done) -> Result<()> {
+        let sums = [
+            ("transaction", self.transaction, 0),
+            ("day", self.day, done.day),
+            ("app_day", self.app_day, done.app_day),
+        ];
+        for (name, limit, done) in sums {
+            check_sum(service, name, limit, done, amount)?;
+        }
+        match self.per_hour {
+            Some(most) if done.hour >= most => {
+                let problem =
+                    format!("limits.{}.per_hour: {most} in an hour; try again later", service.as_str());
+                Err(Error::LimitExceeded(problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `amount` minor units more are within the limit for a card that had `done` today.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`], likewise.
+    pub(crate) fn check_card(&self, service: Service, amount: u64, done: u64) -> Result<()> {
+        check_sum(service, "card_day", self.card_day, done, amount)
+    }
+}
+
+fn check_sum(service: Service, name: &str, limit: Option<u64>, done: u64, amount: u64) -> Result<()> {
+    let Some(limit) = limit else { return Ok(()) };
+    let left = limit.saturating_sub(done);
+    if amount <= left {
+        return Ok(());
+    }
+    let service = service.as_str();
+    Err(Error::LimitExceeded(format!("limits.{service}.{name}: of {limit} minor units {left} are left")))
+}
+
+/// When the local day of `now` began; both in milliseconds since 1970.
+pub(crate) fn day_of(now: i64) -> i64 {
+    let time = Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH);
+    let day = time.to_zoned(TimeZone::system()).start_of_day();
+    day.map_or(now, |day| day.timestamp().as_millisecond())
+}
+
+/// An hour before `now`, in milliseconds since 1970.
+pub(crate) fn hour_before(now: i64) -> i64 {
+    now.saturating_sub(HOUR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_reached_exactly_and_named_when_it_is_passed() {
+        let limits = Limits {
+            transaction: Some(100),
+            day: Some(250),
+            app_day: Some(150),
+            card_day: Some(120),
+            per_hour: Some(3),
+        };
+        let done = |day, app_day, hour| Done { day, app_day, hour };
+        limits.check(Service::Sale, 100, done(150, 50, 2)).unwrap();
+        limits.check_card(Service::Sale, 100, 20).unwrap();
+        for (amount, done, named) in [
+            (101, done(0, 0, 0), "sale.transaction"),
+            (100, done(151, 0, 0), "sale.day: of 250 minor units 99 are left"),
+            (100, done(0, 51, 0), "sale.app_day"),
+            (1, done(0, 0, 3), "sale.per_hour"),
+            (1, done(u64::MAX, 0, 0), "sale.day: of 250 minor units 0 are left"),
+        ] {
+            let refused = limits.check(Service::Sale, amount, done).unwrap_err().to_string();
+            assert!(refused.contains(named), "{refused}");
+        }
+        assert!(limits.check_card(Service::Sale, 100, 21).is_err());
+        Limits::default().check(Service::Sale, u64::MAX, done(1, 1, 1)).unwrap();
+    }
+}

@@ -1,0 +1,158 @@
+//! Which transaction may build on which: what UnionPay's terminal conventions say of originals, asked before anything is
+//! begun, inside of the journal's own transaction, so that two requests at once can't both be told yes.
+
+use service::{Error, Result};
+
+use crate::services::Service;
+use crate::transaction::{Original, Outcome, State, Transaction};
+
+/// A transaction that builds on an original: what of it matters to the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Successor {
+    pub(crate) service: Service,
+    /// In minor units.
+    pub(crate) amount: u64,
+    /// Whether it stands. One that has not ended yet is taken to stand: it may.
+    pub(crate) open: bool,
+}
+
+/// An original with all that built on it so far, failures left out.
+#[derive(Debug)]
+pub(crate) struct History<'a> {
+    pub(crate) original: &'a Transaction,
+    pub(crate) successors: &'a [Successor],
+    /// Whether its batch is closed.
+    pub(crate) settled: bool,
+}
+
+impl History<'_> {
+    /// Whether `service` for `amount` may build on it; then, what the new transaction has to know of it.
+    ///
+    /// `percent` is the most that may be completed, in percent of what is reserved.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] with the original's state and what to do instead, [`Error::InvalidArgument`] for an amount.
+    pub(crate) fn admit(&self, service: Service, amount: u64, percent: u16) -> Result<Original> {
+        self.check_stands()?;
+        match service {
+            Service::Void | Service::CompletionVoid => self.check_void()?,
+            Service::Refund => self.check_refund(amount)?,
+            Service::Increment => self.check_reservation("incremented")?,
+            Service::PreauthorisationCancel => self.check_reservation("cancelled")?,
+            Service::Completion => self.check_completion(amount, percent)?,
+            _ => return Err(self.wrong_kind(service.as_str())),
+        }
+        Ok(Original {
+            id: self.original.id,
+            service: self.original.service(),
+            amount: self.held(),
+            batch: self.original.batch,
+            stan: self.original.stan,
+            answer: self.original.answer.clone(),
+            masked_pan: self.original.card.masked_pan.clone(),
+            token: self.original.card.token.clone(),
+        })
+    }
+
+    /// Its own amount, and of a pre-authorisation that of its increments, too.
+    fn held(&self) -> u64 {
+        let increments = self.sum_of(Service::Increment);
+        self.original.amount().saturating_add(increments)
+    }
+
+    fn sum_of(&self, service: Service) -> u64 {
+        let amounts = self.successors.iter().filter(|one| one.service == service).map(|one| one.amount);
+        amounts.fold(0, u64::saturating_add)
+    }
+
+    fn has(&self, service: Service) -> bool {
+        self.successors.iter().any(|one| one.service == service)
+    }
+
+    /// It was approved, nothing has undone it, and nothing is under way that might.
+    fn check_stands(&self) -> Result<()> {
+        let key = &self.original.request.key;
+        let wrong = |problem: String| Err(Error::WrongState(format!("`{key}` {problem}")));
+        if self.original.state != State::Final {
+            return wrong(format!("is {} still; wait for its end", self.original.state.as_str()));
+        }
+        if self.original.outcome != Some(Outcome::Approved) {
+            let outcome = self.original.outcome.map(Outcome::as_str).unwrap_or_default();
+            return wrong(format!("was {outcome}: there is nothing to build on"));
+        }
+        if let Some(open) = self.successors.iter().find(|one| one.open) {
+            return wrong(format!("has a {} under way; wait for its end", open.service.as_str()));
+        }
+        match self.successors.iter().find(|one| one.service.undoes()) {
+            Some(_) if self.original.service() == Service::Preauthorisation => {
+                wrong("was cancelled already".to_string())
+            }
+            Some(_) => wrong("was voided already".to_string()),
+            None => Ok(()),
+        }
+    }
+
+    fn check_void(&self) -> Result<()> {
+        let key = &self.original.request.key;
+        match self.original.service() {
+            Service::Sale | Service::Completion => {}
+            Service::Preauthorisation => {
+                let problem = "is a preauthorisation: cancel it with StartCancellation";
+                return Err(Error::WrongState(format!("`{key}` {problem}")));
+            }
+            _ => return Err(self.wrong_kind("voided")),
+        }
+        if self.has(Service::Refund) {
+            return Err(Error::WrongState(format!("`{key}` was refunded already, in part or whole")));
+        }
+        if self.settled {
+            return Err(Error::WrongState(format!("`{key}` is settled: refund it with StartRefund")));
+        }
+        Ok(())
+    }
+
+    fn check_refund(&self, amount: u64) -> Result<()> {
+        if !matches!(self.original.service(), Service::Sale | Service::Completion) {
+            return Err(self.wrong_kind("refunded"));
+        }
+        let left = self.original.amount().saturating_sub(self.sum_of(Service::Refund));
+        if amount > left {
+            return Err(Error::invalid(
+                "amount",
+                format!("of the original only {left} minor units are left"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_reservation(&self, verb: &str) -> Result<()> {
+        if self.original.service() != Service::Preauthorisation {
+            return Err(self.wrong_kind(verb));
+        }
+        if self.has(Service::Completion) {
+            let key = &self.original.request.key;
+            return Err(Error::WrongState(format!(
+                "`{key}` was completed already: void its completion first"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_completion(&self, amount: u64, percent: u16) -> Result<()> {
+        self.check_reservation("completed")?;
+        let most =
+            u128::from(self.held()).saturating_mul(percent.into()).checked_div(100).unwrap_or_default();
+        if u128::from(amount) > most {
+            return Err(Error::invalid(
+                "amount",
+                format!("of this reservation at most {most} can be completed"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn wrong_kind(&self, verb: &str) -> Error {
+        let (key, kind) = (&self.original.request.key, self.original.service().as_str());
+        Error::WrongState(format!("`{key}` is a {kind}, which can't be {verb}"))
+    }
+}

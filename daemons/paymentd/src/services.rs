@@ -1,0 +1,191 @@
+//! The services of `org.smartpos.Payment1`, in the words of nexo Retailer and of UnionPay's terminal conventions.
+
+use serde::{Deserialize, Serialize};
+use service::grants::Permission;
+use service::{Error, Result};
+
+/// What a transaction does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Service {
+    /// Takes money.
+    #[default]
+    Sale,
+    /// Undoes a sale of the open batch.
+    Void,
+    /// Undoes a completion of the open batch.
+    CompletionVoid,
+    /// Gives money back.
+    Refund,
+    /// Reserves money.
+    Preauthorisation,
+    /// Reserves more for a pre-authorisation.
+    Increment,
+    /// Gives a reservation up.
+    PreauthorisationCancel,
+    /// Takes money that was reserved.
+    Completion,
+    /// Asks what the card has.
+    Balance,
+    /// Records money that was taken in cash.
+    Cash,
+    /// Closes the batch.
+    Settlement,
+}
+
+/// Which machine of `transaction.rs` a service runs through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Money moves, or is held: what is in doubt is reversed.
+    Money,
+    /// No money moves: what is in doubt has failed.
+    Inquiry,
+    /// The host never hears of it.
+    Record,
+    /// Asked again until the host answers.
+    Settlement,
+}
+
+/// On which side of the batch's sums a service counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The merchant gets it.
+    Debit,
+    /// The merchant gives it.
+    Credit,
+}
+
+impl Service {
+    pub(crate) const ALL: [Service; 11] = [
+        Service::Sale,
+        Service::Void,
+        Service::CompletionVoid,
+        Service::Refund,
+        Service::Preauthorisation,
+        Service::Increment,
+        Service::PreauthorisationCancel,
+        Service::Completion,
+        Service::Balance,
+        Service::Cash,
+        Service::Settlement,
+    ];
+
+    /// The word of the API, the journal and the host profiles.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Service::Sale => "sale",
+            Service::Void => "void",
+            Service::CompletionVoid => "completion-void",
+            Service::Refund => "refund",
+            Service::Preauthorisation => "preauthorisation",
+            Service::Increment => "increment",
+            Service::PreauthorisationCancel => "preauthorisation-cancel",
+            Service::Completion => "completion",
+            Service::Balance => "balance",
+            Service::Cash => "cash",
+            Service::Settlement => "settlement",
+        }
+    }
+
+    /// The service with this word.
+    pub(crate) fn of(word: &str) -> Option<Service> {
+        Service::ALL.into_iter().find(|service| service.as_str() == word)
+    }
+
+    pub(crate) fn class(self) -> Class {
+        match self {
+            Service::Balance => Class::Inquiry,
+            Service::Cash => Class::Record,
+            Service::Settlement => Class::Settlement,
+            _ => Class::Money,
+        }
+    }
+
+    /// `None` for what moves no money by card, and for voids: a void and what it undoes count nowhere.
+    pub(crate) fn side(self) -> Option<Side> {
+        match self {
+            Service::Sale | Service::Completion => Some(Side::Debit),
+            Service::Refund => Some(Side::Credit),
+            _ => None,
+        }
+    }
+
+    /// Whether an approved one undoes the whole of its original.
+    pub(crate) fn undoes(self) -> bool {
+        matches!(self, Service::Void | Service::CompletionVoid | Service::PreauthorisationCancel)
+    }
+
+    /// What its caller must have been granted.
+    pub(crate) fn permission(self) -> Permission {
+        match self {
+            Service::Sale | Service::Balance | Service::Cash => Permission::PaymentStart,
+            Service::Void | Service::CompletionVoid => Permission::PaymentVoid,
+            Service::Refund => Permission::PaymentRefund,
+            Service::Preauthorisation
+            | Service::Increment
+            | Service::PreauthorisationCancel
+            | Service::Completion => Permission::PaymentPreauthorise,
+            Service::Settlement => Permission::PaymentSettle,
+        }
+    }
+}
+
+/// What the acquirer offers, of what the terminal could do.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Offers {
+    online: Vec<Service>,
+    settlement: bool,
+    /// The most that may be completed, in percent of what is reserved.
+    pub(crate) completion_percent: u16,
+}
+
+impl Offers {
+    pub(crate) fn of(host: &iso8583::Host) -> Offers {
+        let online = Service::ALL.into_iter().filter(|service| host.services.contains_key(service.as_str()));
+        let completion = host.services.get(Service::Completion.as_str());
+        Offers {
+            online: online.collect(),
+            settlement: host.settlement.is_some(),
+            completion_percent: completion.map_or(100, |completion| completion.percent),
+        }
+    }
+
+    /// # Errors
+    /// [`Error::NotSupported`] for what it does not offer.
+    pub(crate) fn check(&self, service: Service) -> Result<()> {
+        let offered = match service.class() {
+            Class::Money | Class::Inquiry => self.online.contains(&service),
+            Class::Settlement => self.settlement,
+            Class::Record => true,
+        };
+        if offered {
+            return Ok(());
+        }
+        Err(Error::NotSupported(format!("this terminal's acquirer does not offer `{}`", service.as_str())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_service_has_the_word_that_the_journal_writes() {
+        for service in Service::ALL {
+            let written = serde_json::to_value(service).unwrap();
+            assert_eq!(written, service.as_str());
+        }
+    }
+
+    #[test]
+    fn the_shipped_host_offers_each_service_that_goes_to_a_host() {
+        let text = include_str!("../../../config/hosts/unionpay-direct.toml");
+        let host: iso8583::Host = toml::from_str(text).unwrap();
+        let offered: Vec<&str> = host.services.keys().map(String::as_str).collect();
+        let online = |service: &Service| matches!(service.class(), Class::Money | Class::Inquiry);
+        let mut expected: Vec<&str> =
+            Service::ALL.iter().filter(|service| online(service)).map(|service| service.as_str()).collect();
+        expected.sort_unstable();
+        assert_eq!(offered, expected);
+    }
+}

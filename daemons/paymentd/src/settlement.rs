@@ -1,0 +1,119 @@
+//! Closing the batch, step by step: its totals are durable before the host is told of them, the host's verdict before the
+//! upload, and the end opens the next batch. From the first message on nothing else goes online, and each is sent again
+//! until it is answered, also after a restart: the host answers the same batch the same way.
+
+use crate::desk::Ticket;
+use crate::host::{HostError, Link};
+use crate::journal::JournalError;
+use crate::teller::Teller;
+use crate::transaction::{Answer, Event, Outcome, State};
+
+/// Closes the batch, or goes on with that; `None` where the daemon stops before it is done.
+pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Option<Event>, JournalError> {
+    if ticket.transaction().state == State::Created {
+        if let Err(end) = begin(teller, ticket).await {
+            return Ok(Some(end));
+        }
+        teller.authorize_settlement(ticket).await?;
+    }
+    if ticket.transaction().state == State::Authorizing {
+        ticket.progress("host", Default::default()).await;
+        let Some(answer) = until_answered(teller, async |teller, link| {
+            teller.host_mut().reconcile(link, &ticket.transaction()).await
+        })
+        .await?
+        else {
+            return Ok(None);
+        };
+        if let Some(end) = refused(&answer) {
+            return Ok(Some(end));
+        }
+        teller.record(ticket, &Event::Answered { answer }).await?;
+    }
+    if ticket.transaction().answer.balanced == Some(true) {
+        return Ok(Some(Event::finished(Outcome::Approved, "")));
+    }
+    ticket.progress("upload", Default::default()).await;
+    upload(teller, ticket).await
+}
+
+/// Reversals that are owed come first: what they undo is not for the sums.
+async fn begin(teller: &mut Teller, ticket: &Ticket) -> Result<(), Event> {
+    ticket.progress("preparing", Default::default()).await;
+    let failed = |error: HostError| Event::finished(Outcome::Failed, error.to_string());
+    teller.host().settlement().map_err(failed)?;
+    tokio::select! {
+        ready = teller.prepare() => ready.map_err(failed),
+        () = ticket.cancelled() => Err(Event::finished(Outcome::Cancelled, ticket.why_cancelled())),
+    }
+}
+
+/// The host did not reconcile: the batch stays open.
+fn refused(answer: &Answer) -> Option<Event> {
+    let reason = match answer.balanced {
+        Some(_) => return None,
+        None if answer.code == "00" => {
+            "the host could not reconcile the batch; settle again later".to_string()
+        }
+        None => format!("the host refused the settlement with code {}; the batch stays open", answer.code),
+    };
+    let (outcome, answer) = (Outcome::Declined, Some(answer.clone()));
+    Some(Event::Finished { outcome, reason, card: None, answer, reversal: None })
+}
+
+/// Sends what the host has not taken yet, group by group.
+async fn upload(teller: &mut Teller, ticket: &Ticket) -> Result<Option<Event>, JournalError> {
+    let batch = ticket.transaction().batch;
+    // Without this the batch could not have been closed at the host: the profile was changed under us.
+    let group = teller.host().settlement().map_or(1, |settlement| settlement.group).clamp(1, 99);
+    loop {
+        let sent = ticket.transaction().uploaded.unwrap_or_default();
+        let entries = teller.journal().batch_entries(batch, sent, group).await?;
+        let last = entries.len() < usize::from(group);
+        let Some(code) = until_answered(teller, async |teller, link| {
+            teller.host_mut().upload(link, &ticket.transaction(), &entries, last).await
+        })
+        .await?
+        else {
+            return Ok(None);
+        };
+        if code != "00" {
+            let reason = format!("the host refused the upload with code {code}; the batch stays open");
+            return Ok(Some(Event::finished(Outcome::Declined, reason)));
+        }
+        let transactions = sent.saturating_add(u32::try_from(entries.len()).unwrap_or(u32::MAX));
+        teller.record(ticket, &Event::Uploaded { transactions }).await?;
+        if last {
+            let reason = "the host's sums were others; the batch was uploaded";
+            return Ok(Some(Event::finished(Outcome::Approved, reason)));
+        }
+    }
+}
+
+/// Asks again, with growing pauses, until the host answers; `None` when the daemon is to stop.
+async fn until_answered<T>(
+    teller: &mut Teller,
+    ask: impl AsyncFn(&mut Teller, &mut Link) -> Result<T, HostError>,
+) -> Result<Option<T>, JournalError> {
+    let mut attempt = 0_usize;
+    loop {
+        let asked = match connected(teller).await {
+            Ok(mut link) => ask(teller, &mut link).await,
+            Err(error) => Err(error),
+        };
+        match asked {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(HostError::Journal(error)) => return Err(error),
+            Err(error) => log::warn!("the settlement is still to be answered: {error}"),
+        }
+        attempt = attempt.saturating_add(1);
+        if !teller.pause(teller.host().reversal_delay(attempt)).await {
+            return Ok(None);
+        }
+    }
+}
+
+async fn connected(teller: &mut Teller) -> Result<Link, HostError> {
+    teller.prepare().await?;
+    teller.host().connect().await
+}

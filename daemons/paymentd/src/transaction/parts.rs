@@ -1,0 +1,126 @@
+//! What a transaction is made of: what was asked for, of which original, with which card, and what the host answered.
+
+use serde::{Deserialize, Serialize};
+use service::request::Key;
+
+use crate::services::Service;
+
+/// What was asked for, as the caller said it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Request {
+    #[serde(default)]
+    pub(crate) service: Service,
+    /// Who asked, as the guard names them.
+    pub(crate) owner: String,
+    /// The caller's idempotency key.
+    pub(crate) key: Key,
+    /// In minor units of the currency; 0 where the service takes it from its original, or has none.
+    pub(crate) amount: u64,
+    /// ISO 4217, three letters.
+    pub(crate) currency: String,
+    /// The part of `amount` that is a tip.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) tip: u64,
+    /// The key of the transaction that this one builds on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) original: Option<Key>,
+    /// The merchant's own number, for the receipt.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) order: String,
+    /// Who stands at the till.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) operator: String,
+    /// Whether a receipt is printed.
+    pub(crate) print: bool,
+}
+
+/// For serde, which passes a reference.
+fn is_zero(amount: &u64) -> bool {
+    *amount == 0
+}
+
+/// What a transaction has to know of the one that it builds on, as it stood when this one was begun.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Original {
+    /// Its number in the journal.
+    pub(crate) id: i64,
+    pub(crate) service: Service,
+    /// What it holds: its own amount, and of a pre-authorisation that of its increments, too.
+    pub(crate) amount: u64,
+    pub(crate) batch: u32,
+    pub(crate) stan: u32,
+    /// What the host answered.
+    pub(crate) answer: Answer,
+    /// Its card.
+    pub(crate) masked_pan: String,
+    pub(crate) token: String,
+}
+
+/// Under whose name the host was asked. A reversal goes out under the same one, whatever the configuration says by then.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Acceptor {
+    /// DE 41.
+    pub(crate) terminal: String,
+    /// DE 42.
+    pub(crate) merchant: String,
+    /// DE 49: ISO 4217, three digits.
+    pub(crate) currency: String,
+}
+
+/// What is known of the card; nothing of it is secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Card {
+    pub(crate) masked_pan: String,
+    /// The PAN under a key of the secure module: the same card has the same token. Not for callers.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) token: String,
+    pub(crate) pan_sequence: Option<u8>,
+    /// DE 22.
+    pub(crate) entry_mode: String,
+    pub(crate) aid: String,
+    pub(crate) label: String,
+    /// `online-pin`, `signature`, `none` …
+    pub(crate) cvm: String,
+    pub(crate) tvr: String,
+    pub(crate) tsi: String,
+    /// The application cryptogram that the card gave last.
+    pub(crate) cryptogram: String,
+}
+
+/// What the host answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Answer {
+    /// DE 39.
+    pub(crate) code: String,
+    /// DE 38.
+    pub(crate) approval: String,
+    /// DE 37.
+    pub(crate) reference: String,
+    /// DE 13, MMDD: what comes after it names it by this, too.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) date: String,
+    /// What the card has, in minor units (DE 54).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) balance: Option<i64>,
+    /// Whether the host's sums of the batch are ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) balanced: Option<bool>,
+}
+
+/// One side of a batch's sums.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sum {
+    pub(crate) count: u32,
+    /// In minor units.
+    pub(crate) amount: u64,
+}
+
+/// What a batch comes to: transactions that stand and are not voided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Totals {
+    pub(crate) debit: Sum,
+    pub(crate) credit: Sum,
+}

@@ -1,0 +1,118 @@
+//! The machine, over all of its states and steps.
+
+use super::*;
+
+fn request(service: Service) -> Request {
+    Request {
+        service,
+        owner: "dev.example.shop".to_string(),
+        key: "order-1".parse().unwrap(),
+        amount: 1234,
+        currency: "CNY".to_string(),
+        tip: 0,
+        original: None,
+        order: String::new(),
+        operator: String::new(),
+        print: true,
+    }
+}
+
+fn begun(service: Service) -> Transaction {
+    Transaction::new(request(service), None, 1)
+}
+
+fn finished(outcome: Outcome) -> Event {
+    let reversal = (outcome == Outcome::Reversed).then(|| "98".to_string());
+    Event::Finished { outcome, reason: String::new(), card: None, answer: None, reversal }
+}
+
+fn authorized() -> Event {
+    Event::Authorized {
+        stan: 1,
+        batch: 1,
+        acceptor: Acceptor::default(),
+        card: Card::default(),
+        chip_data: String::new(),
+        totals: None,
+    }
+}
+
+#[test]
+fn money_that_the_host_may_have_booked_never_ends_without_it() {
+    for outcome in [Outcome::Failed, Outcome::Cancelled, Outcome::Approved] {
+        let mut sale = begun(Service::Sale);
+        sale.apply(&authorized(), 2).unwrap();
+        assert!(sale.apply(&finished(outcome), 3).is_err(), "{outcome:?}");
+        assert_eq!(sale.state, State::Authorizing);
+    }
+}
+
+#[test]
+fn what_the_host_never_saw_is_neither_approved_nor_reversed() {
+    for outcome in [Outcome::Approved, Outcome::Reversed] {
+        assert!(begun(Service::Void).apply(&finished(outcome), 2).is_err(), "{outcome:?}");
+    }
+    begun(Service::Cash).apply(&finished(Outcome::Approved), 2).unwrap();
+}
+
+#[test]
+fn only_money_is_reversed() {
+    for service in Service::ALL.into_iter().filter(|service| service.class() != Class::Money) {
+        for state in State::ALL {
+            assert_eq!(next(service.class(), state, Step::Finished(Outcome::Reversed)), None, "{service:?}");
+        }
+    }
+}
+
+#[test]
+fn after_the_end_nothing_ends_it_again() {
+    for class in [Class::Money, Class::Inquiry, Class::Record, Class::Settlement] {
+        for outcome in Outcome::ALL {
+            assert_eq!(next(class, State::Final, Step::Finished(outcome)), None, "{class:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_open_after_a_restart_can_end_as_it_is_recovered() {
+    for service in Service::ALL {
+        let mut transaction = begun(service);
+        let early = transaction.clone().apply(&transaction.recover("98").unwrap(), 2);
+        early.unwrap();
+        if transaction.apply(&authorized(), 2).is_err() {
+            continue;
+        }
+        let end = transaction.recover("98");
+        match service.class() {
+            Class::Settlement => assert_eq!(end, None, "it goes on"),
+            class => {
+                transaction.apply(&end.unwrap(), 3).unwrap();
+                let reversed = transaction.reversal == Some(Reversal::Pending);
+                assert_eq!(reversed, class == Class::Money, "{service:?}");
+                assert_eq!(transaction.recover("98"), None);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_host_holds_is_unknown_until_it_answers_or_acknowledges() {
+    let mut sale = begun(Service::Sale);
+    let host = |sale: &Transaction| {
+        client::get::<&str>(&sale.to_dictionary(), "host").unwrap_or_default().to_string()
+    };
+    assert_eq!(host(&sale), "none");
+    sale.apply(&authorized(), 2).unwrap();
+    assert_eq!(host(&sale), "unknown");
+    sale.apply(&finished(Outcome::Reversed), 3).unwrap();
+    assert_eq!(host(&sale), "unknown");
+    sale.apply(&Event::ReversalAcknowledged { code: "00".to_string() }, 4).unwrap();
+    assert_eq!(host(&sale), "reversed");
+}
+
+#[test]
+fn a_transaction_of_the_first_schema_is_a_sale() {
+    let old = r#"{"request":{"owner":"a.b","key":"k","amount":5,"currency":"CNY","print":true},"created":1,"state":"created"}"#;
+    let transaction: Transaction = serde_json::from_str(old).unwrap();
+    assert_eq!((transaction.service(), transaction.amount()), (Service::Sale, 5));
+}

@@ -1,0 +1,115 @@
+//! What every request with a card brings, read and checked for form.
+
+use iso8583::Message;
+use keys::Track2;
+use keys::emv::CryptogramInput;
+
+use crate::CURRENCY;
+use crate::chip::ChipData;
+use crate::issuer::{Issuer, Terms};
+use crate::ledger::Key;
+use crate::request::{self, FORMAT, INVALID, INVALID_AMOUNT, Refusal, WorkingKeys};
+use crate::service::{Form, Service};
+
+/// In each of them.
+const MANDATORY: [u8; 12] = [3, 11, 22, 23, 25, 35, 41, 42, 49, 53, 60, 64];
+const AMOUNT: u8 = 4;
+const CHIP_DATA: u8 = 55;
+/// Where an original is named.
+const ORIGINAL: [u8; 3] = [37, 38, 61];
+/// PIN capture code and PIN block: both or none.
+const PIN: [u8; 2] = [26, 52];
+
+/// A card request, right in its form.
+pub(crate) struct CardRequest<'a> {
+    pub(crate) message: &'a Message<'a>,
+    pub(crate) service: Service,
+    /// Whether it names an original.
+    pub(crate) follows: bool,
+    pub(crate) key: Key,
+    /// DE 4; nothing in a balance inquiry.
+    pub(crate) amount: u64,
+    pub(crate) keys: WorkingKeys,
+}
+
+/// What the card gave.
+pub(crate) struct CardData {
+    pub(crate) track: Track2,
+    /// DE 23.
+    pub(crate) psn: String,
+    pub(crate) pin_block: Option<[u8; 8]>,
+    /// What the card signed, and its cryptogram, where it was asked to decide.
+    pub(crate) cryptogram: Option<(CryptogramInput, [u8; 8])>,
+}
+
+impl<'a> CardRequest<'a> {
+    /// Checks `message`; `keys` are those of its terminal, if it has signed on.
+    ///
+    /// # Errors
+    /// What is wrong with its elements, its terminal, its MAC or its form.
+    pub(crate) fn read(
+        message: &'a Message<'a>,
+        keys: Option<&WorkingKeys>,
+    ) -> Result<CardRequest<'a>, Refusal> {
+        let form = Form::of_request(message)?;
+        let service = form.service;
+        let mut mandatory = MANDATORY.to_vec();
+        mandatory.extend(service.has_amount().then_some(AMOUNT));
+        mandatory.extend(service.has_chip_data().then_some(CHIP_DATA));
+        mandatory.extend(ORIGINAL.iter().filter(|_| form.original));
+        request::check_elements(message, &mandatory, &PIN)?;
+        request::check_terminal(message)?;
+        let keys = request::check_mac(message, keys)?.clone();
+        let batch = form.check(message)?;
+        check_values(message)?;
+        let amount = if service.has_amount() { request::amount(message)? } else { 0 };
+        if service.has_amount() && amount == 0 {
+            return Err(Refusal::new(INVALID_AMOUNT, "DE 4: the amount is zero"));
+        }
+        let key = Key { terminal: request::text(message, 41)?, batch, stan: request::text(message, 11)? };
+        Ok(CardRequest { message, service, follows: form.original, key, amount, keys })
+    }
+
+    /// Opens what the terminal has sealed, and reads what the chip says; `now` is the host's day.
+    ///
+    /// # Errors
+    /// Code 30 or 12 for card data that are malformed, or speak of another transaction.
+    pub(crate) fn card_data(&self, today: jiff::civil::Date) -> Result<CardData, Refusal> {
+        let message = self.message;
+        let sealed = message.require(35).map_err(request::format_error)?;
+        let track = keys::track2::open(&self.keys.tdk, sealed.bytes())
+            .map_err(|error| Refusal::new(FORMAT, format!("DE 35: {error}")))?;
+        let psn = request::text(message, 23)?;
+        let block = message.get(52).map(|value| value.bytes());
+        if !self.service.has_chip_data() {
+            let pin_block = block.map(request::pin_block).transpose()?;
+            return Ok(CardData { track, psn, pin_block, cryptogram: None });
+        }
+        let chip = ChipData::parse(message.require(CHIP_DATA).map_err(request::format_error)?.bytes())?;
+        let processing = request::text(message, 3)?;
+        let kind = processing.get(..2).unwrap_or_default();
+        Issuer::check_terms(&chip, &Terms { amount: self.amount, currency: CURRENCY, kind, today })?;
+        let pin_block = Issuer::pin_block(&chip, block)?;
+        let cryptogram = Some((chip.cryptogram_input()?, chip.get(0x9F26)?));
+        Ok(CardData { track, psn, pin_block, cryptogram })
+    }
+}
+
+/// Checks the elements that say how the card was read and the message protected.
+fn check_values(message: &Message<'_>) -> Result<(), Refusal> {
+    request::check_is(message, 49, CURRENCY, INVALID)?;
+    let [capture, block] = PIN.map(|number| message.get(number).is_some());
+    if capture != block {
+        return Err(Refusal::new(FORMAT, "DE 26 and DE 52: both or none"));
+    }
+    // 05: chip, 07: contactless chip. 1: with PIN, 2: without.
+    let entry = request::text(message, 22)?;
+    let expected = if block { ["051", "071"] } else { ["052", "072"] };
+    if !expected.contains(&entry.as_str()) {
+        let [a, b] = expected;
+        return Err(Refusal::new(FORMAT, format!("DE 22: expected {a} or {b}, got {entry}")));
+    }
+    // PIN block with PAN (2) or none (0); double-length keys (6); track encrypted (1).
+    let security = if block { "2610000000000000" } else { "0610000000000000" };
+    request::check_is(message, 53, security, FORMAT)
+}

@@ -1,0 +1,136 @@
+//! Which transaction may build on which. The terminal's own rules are in its payment daemon; these are the host's, made
+//! from UnionPay's conventions without a look at those.
+
+use iso8583::Message;
+
+use crate::ledger::{Entry, Key, Ledger, Original, State};
+use crate::request::{self, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
+use crate::service::Service;
+
+/// How much more than what is held may be taken, in percent of it.
+const MOST_COMPLETED: u64 = 115;
+
+/// A request that builds on an original.
+pub(crate) struct Successor<'a> {
+    pub(crate) service: Service,
+    /// In minor units.
+    pub(crate) amount: u64,
+    /// DE 60.2.
+    pub(crate) batch: &'a str,
+    /// The name of the card that was read.
+    pub(crate) card: &'a str,
+}
+
+/// The transaction that `message` names by DE 61, 37 and 38; DE 61 is batch, STAN and DE 13 of its answer.
+///
+/// # Errors
+/// Code 25 if there is none, or if the elements speak of different ones.
+pub(crate) fn find<'l>(ledger: &'l Ledger, message: &Message<'_>) -> Result<&'l Entry, Refusal> {
+    let content = request::text(message, 61)?;
+    let wrong = || Refusal::new(FORMAT, "DE 61: expected 16 digits: batch, STAN and MMDD of the original");
+    let (batch, rest) = content.split_at_checked(6).ok_or_else(wrong)?;
+    let (stan, date) = rest.split_at_checked(6).filter(|(_, date)| date.len() == 4).ok_or_else(wrong)?;
+    let terminal = request::text(message, 41)?;
+    let key = Key { terminal, batch: batch.to_owned(), stan: stan.to_owned() };
+    let no = |what: String| Refusal::new(NO_ORIGINAL, what);
+    let original =
+        ledger.find(&key).ok_or_else(|| no(format!("DE 61: no transaction of {key} is booked")))?;
+    if original.date.as_deref() != Some(date) {
+        return Err(no("DE 61: the date is not that of the original's answer".to_owned()));
+    }
+    for (number, known) in [(37, &original.rrn), (38, &original.approval)] {
+        if known.as_deref() != Some(request::text(message, number)?.as_str()) {
+            return Err(no(format!("DE {number}: not that of the original")));
+        }
+    }
+    if request::text(message, 42)? != original.merchant {
+        return Err(no("DE 42: the original is another merchant's".to_owned()));
+    }
+    Ok(original)
+}
+
+impl Successor<'_> {
+    /// Checks that it may build on `original`.
+    ///
+    /// # Errors
+    /// Code 25 if that was never approved or is another card's, 12 if its state does not allow it, 64 for an amount
+    /// that does not fit.
+    pub(crate) fn check(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
+        if original.state != State::Approved {
+            return Err(Refusal::new(NO_ORIGINAL, "the original was not approved, or is reversed"));
+        }
+        if original.card.as_deref() != Some(self.card) {
+            return Err(Refusal::new(NO_ORIGINAL, "the original was made with another card"));
+        }
+        self.check_kind(original)?;
+        if !ledger.stands(original) {
+            return Err(Refusal::new(INVALID, "the original was voided or cancelled already"));
+        }
+        match self.service {
+            Service::Void | Service::CompletionVoid => self.check_void(ledger, original),
+            Service::Refund => self.check_refund(ledger, original),
+            _ => self.check_reservation(ledger, original),
+        }
+    }
+
+    fn check_kind(&self, original: &Entry) -> Result<(), Refusal> {
+        let fits: &[Service] = match self.service {
+            Service::Void => &[Service::Sale],
+            Service::CompletionVoid => &[Service::Completion],
+            Service::Refund => &[Service::Sale, Service::Completion],
+            _ => &[Service::Preauthorisation],
+        };
+        if fits.contains(&original.service) {
+            return Ok(());
+        }
+        Err(Refusal::new(INVALID, format!("a {} can't have a {}", original.service, self.service)))
+    }
+
+    fn check_void(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
+        if original.settled || original.batch != self.batch {
+            return Err(Refusal::new(INVALID, "the original is of another batch: refund it"));
+        }
+        if ledger.refunded(original) > 0 {
+            return Err(Refusal::new(INVALID, "the original was refunded, in part or whole"));
+        }
+        self.check_amount(original.amount)
+    }
+
+    fn check_refund(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
+        let left = original.amount.saturating_sub(ledger.refunded(original));
+        self.check_limit(left, "are left of the original")
+    }
+
+    fn check_reservation(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
+        if ledger.standing(&original.key(), Service::Completion).next().is_some() {
+            return Err(Refusal::new(INVALID, "the original was completed already"));
+        }
+        let held = ledger.held(original);
+        match self.service {
+            Service::Completion => {
+                self.check_limit(held.saturating_mul(MOST_COMPLETED) / 100, "may be completed")
+            }
+            Service::PreauthorisationCancel => self.check_amount(held),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_amount(&self, expected: u64) -> Result<(), Refusal> {
+        if self.amount == expected {
+            return Ok(());
+        }
+        Err(Refusal::new(WRONG_AMOUNT, format!("DE 4: expected all of {expected}, got {}", self.amount)))
+    }
+
+    fn check_limit(&self, most: u64, what: &str) -> Result<(), Refusal> {
+        if self.amount <= most {
+            return Ok(());
+        }
+        Err(Refusal::new(WRONG_AMOUNT, format!("DE 4: {most} {what}, got {}", self.amount)))
+    }
+}
+
+/// How the ledger names it.
+pub(crate) fn name(original: &Entry) -> Original {
+    Original { batch: original.batch.clone(), stan: original.stan.clone() }
+}
