@@ -19,12 +19,17 @@ pub(crate) enum Depth {
 /// Formats, lints, builds, tests, documents, checks the Yocto layers; with [`Depth::All`] also what takes long.
 pub(crate) fn test(depth: Depth) -> Result {
     packages::for_tests()?;
+    let faults: &[&str] = match depth {
+        Depth::Fast => &["faults", "--sample", "100"],
+        Depth::All => &["faults"],
+    };
     let mut steps = vec![
         Step::new("format", cargo(&["fmt", "--all", "--check"])?),
         Step::new("clippy", clippy()?),
         // Tests start the daemons, which `cargo test` alone does not build.
         Step::new("build", cargo(&["build", "--workspace"])?),
         Step::new("test", cargo(&["test", "--workspace"])?),
+        Step::new("faults", xtask(faults)?),
         Step::new("documentation", documentation()?),
         Step::new("yocto", xtask(&["yocto", "--check"])?),
     ];

@@ -22,6 +22,9 @@ cargo xtask COMMAND
   up              build, start a virtual terminal and leave it running
   down            stop it
   test [--fast]   what every change has to pass; --fast leaves out what takes minutes
+  faults [--seed N] [--case NAME]
+                  for each service, each step of its run and all that can go wrong there: do terminal and
+                  host agree afterwards? --help tells the rest
   lint            format, clippy, documentation, dependencies
   bench           measure speed and size of the release build
   image           build for ARM and make a disk image of it (as root); --arch armv7: build the 32-bit
@@ -33,7 +36,7 @@ cargo xtask COMMAND
                   together; check --oe DIR: parse them in a build environment
   help            this text
 
-demo, up, test, bench, image and qemu install the Debian packages that they miss, and say so.
+demo, up, test, faults, bench, image and qemu install the Debian packages that they miss, and say so.
 ";
 
 /// An error is a sentence for the person at the keyboard: what failed, and what to do.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         }
         ["test"] => checks::test(checks::Depth::All),
         ["test", "--fast"] => checks::test(checks::Depth::Fast),
+        ["faults", rest @ ..] => terminal::faults(rest),
         ["lint"] => checks::lint(),
         [command @ ("demo" | "up" | "down"), rest @ ..] => terminal::run(command, rest),
         ["image", rest @ ..] => image::image(rest),

@@ -27,6 +27,7 @@ const TESTS: &[Package] = &[
     Package { name: "python3", purpose: "the client in Python" },
     Package { name: "python3-dbus", purpose: "the client in Python" },
     Package { name: "python3-gi", purpose: "the main loop of the client in Python" },
+    Package { name: "strace", purpose: "faults at system calls of a daemon" },
     Package { name: "systemd", purpose: "busctl, the D-Bus client that a developer types" },
 ];
 

@@ -25,6 +25,13 @@ pub(crate) fn qemu(arguments: &[&str]) -> Result {
     become_program("debug", "smartpos-qemu", arguments)
 }
 
+/// The fault matrix.
+pub(crate) fn faults(arguments: &[&str]) -> Result {
+    packages::for_tests()?;
+    run_cargo(&["build", "--workspace"])?;
+    become_program("debug", "smartpos-faults", arguments)
+}
+
 /// Measures the release build.
 pub(crate) fn bench(arguments: &[&str]) -> Result {
     packages::for_terminal()?;

@@ -1,0 +1,205 @@
+//! One case: a service, a fault, and what has to hold afterwards.
+//!
+//! The terminal is asked for a service; the fault strikes; the terminal is started again where it ended, and left to
+//! settle. Then the same request with the same key must give one transaction with one outcome, the one that was told
+//! before if any was, and the terminal's journal and the host's ledger must agree.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use sim_terminal::Part;
+use smartpos_tests::{Bench, Shop};
+use tokio::time::{interval, timeout};
+
+use crate::power::Disk;
+use crate::service::Service;
+use crate::tracer::{Injection, Point, Trace, Tracer};
+
+/// Nothing of a case takes longer, also on a busy machine.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nothing: this run shows where faults can strike.
+    None,
+    /// The daemon is killed; the kernel keeps what it wrote.
+    Kill(Point),
+    /// The power goes; the number varies what the disk keeps of what was not synced.
+    Power(Point, u64),
+    /// The disk is full from here on, until the terminal has been asked.
+    Full(Point),
+    /// The disk fails once.
+    Broken(Point),
+    /// The host, or the line to it, misbehaves; each rule is for one message.
+    Host(String),
+}
+
+/// A service and a fault. Its text names it, for `--case`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Case {
+    pub(crate) service: Service,
+    pub(crate) fault: Fault,
+}
+
+/// What a case that holds came to.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// The final outcome of the transaction.
+    pub(crate) outcome: String,
+    /// Whether the fault struck: a run may end before it gets to the point.
+    pub(crate) struck: bool,
+    /// What the daemon did, for the run that shows where faults can strike.
+    pub(crate) points: Vec<Point>,
+}
+
+impl Fault {
+    /// The group of the fault, for the table.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Fault::None => "none",
+            Fault::Kill(_) => "kill",
+            Fault::Power(..) => "power",
+            Fault::Full(_) => "full",
+            Fault::Broken(_) => "broken",
+            Fault::Host(_) => "host",
+        }
+    }
+
+    fn injection(&self) -> Option<(&Point, Injection)> {
+        match self {
+            Fault::None | Fault::Host(_) => None,
+            Fault::Kill(point) | Fault::Power(point, _) => Some((point, Injection::Kill)),
+            Fault::Full(point) => Some((point, Injection::NoSpace)),
+            Fault::Broken(point) => Some((point, Injection::Broken)),
+        }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (service, fault) = (self.service, self.fault.name());
+        match &self.fault {
+            Fault::None => write!(f, "{service}/{fault}"),
+            Fault::Kill(point) | Fault::Full(point) | Fault::Broken(point) => {
+                write!(f, "{service}/{fault}/{point}")
+            }
+            Fault::Power(point, seed) => write!(f, "{service}/{fault}/{point}/{seed}"),
+            Fault::Host(rules) => {
+                write!(f, "{service}/{fault}/{}", rules.replace(' ', "-").replace(";-", "+"))
+            }
+        }
+    }
+}
+
+/// Runs `case` on a terminal that is at rest.
+pub(crate) async fn run(
+    bench: &mut Bench,
+    shop: &Shop,
+    case: &Case,
+    key: &str,
+    seed: u64,
+) -> Result<Report, String> {
+    let service = case.service;
+    service.prepare(shop, key).await?;
+    if let Fault::Host(rules) = &case.fault {
+        for rule in rules.split("; ") {
+            bench.sim(&format!("host once {rule}")).await;
+        }
+    }
+    let (told, trace) = strike(bench, shop, case, key, seed).await?;
+    bench.sim("host approve").await;
+    revive(bench, shop).await?;
+    let outcome = within("the end of the transaction", service.ask(shop, key)).await??;
+    if let Some(told) = told.filter(|told| *told != outcome) {
+        return Err(format!("the app was told `{told}`, and afterwards it is `{outcome}`"));
+    }
+    settle(shop).await?;
+    let disagreements = bench.terminal.disagreements().await.map_err(|error| error.to_string())?;
+    if let Some(first) = disagreements.first() {
+        return Err(format!("terminal and host disagree: {first}"));
+    }
+    let (struck, points) = match &trace {
+        Some(trace) => (trace.was_struck(), trace.points()),
+        None => (true, Vec::new()),
+    };
+    Ok(Report { outcome, struck, points })
+}
+
+/// Asks for the service while the fault is armed. Returns the outcome, if the app was told one, and what the daemon did.
+async fn strike(
+    bench: &mut Bench,
+    shop: &Shop,
+    case: &Case,
+    key: &str,
+    seed: u64,
+) -> Result<(Option<String>, Option<Trace>), String> {
+    let injection = case.fault.injection();
+    if injection.is_none() && case.fault != Fault::None {
+        let told = within("the end of the transaction", case.service.ask(shop, key)).await?;
+        return Ok((told.ok(), None));
+    }
+    let process = bench.terminal.pid(Part::Paymentd).ok_or("paymentd does not run")?;
+    let mut tracer = Tracer::attach(process, &bench.folder().join("strace.log"), injection).await?;
+    // After strace is there: what the daemon writes from now on, it sees.
+    let disk = match case.fault {
+        Fault::Power(..) => Some(Disk::remember(&bench.terminal.layout().state(Part::Paymentd))?),
+        _ => None,
+    };
+    let told = tokio::select! {
+        told = within("the end of the transaction", case.service.ask(shop, key)) => told?.ok(),
+        // strace ends with the daemon.
+        () = tracer.ended() => None,
+    };
+    let trace = tracer.detach().await?;
+    if let (Some(disk), Fault::Power(_, variant), true) = (disk, &case.fault, trace.was_struck()) {
+        bench.terminal.kill(Part::Paymentd).await.map_err(|error| error.to_string())?;
+        disk.cut(&trace, seed.wrapping_add(*variant))?;
+    }
+    Ok((told, Some(trace)))
+}
+
+/// Starts paymentd again where it has ended, as its service manager would, and waits until it is at rest.
+async fn revive(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
+    let ended = async {
+        let mut ticks = interval(Duration::from_millis(10));
+        // A daemon that gives up says so in its last moments.
+        while bench.terminal.pid(Part::Paymentd).is_some_and(runs) && shop.payment.state().await.is_err() {
+            ticks.tick().await;
+        }
+    };
+    within("paymentd to answer or to end", ended).await?;
+    if !bench.terminal.pid(Part::Paymentd).is_some_and(runs) {
+        // It has ended: this only takes note of it.
+        let _ = bench.terminal.kill(Part::Paymentd).await;
+        let started = within("paymentd to start again", bench.terminal.restart(Part::Paymentd)).await?;
+        started.map_err(|error| error.to_string())?;
+    }
+    settle(shop).await
+}
+
+/// Waits until no transaction runs and the host has acknowledged all reversals.
+async fn settle(shop: &Shop) -> Result<(), String> {
+    within("the terminal to settle", async {
+        let mut ticks = interval(Duration::from_millis(10));
+        while !shop.payment.state().await.is_ok_and(|state| state == "ready") {
+            ticks.tick().await;
+        }
+    })
+    .await
+}
+
+/// Whether a process is there and not only waiting to be buried.
+fn runs(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    status
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.split_whitespace().next())
+        .is_some_and(|state| state != "Z")
+}
+
+pub(crate) async fn within<T>(what: &str, work: impl Future<Output = T>) -> Result<T, String> {
+    timeout(LIMIT, work).await.map_err(|_| format!("waited for {what} for {} s", LIMIT.as_secs()))
+}

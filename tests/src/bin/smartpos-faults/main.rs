@@ -1,0 +1,152 @@
+//! `cargo xtask faults`: whatever dies and whenever, terminal and host agree afterwards.
+//!
+//! Runs the production daemons on private buses with the virtual terminal. Each case is named, and `--case` with the
+//! same `--seed` runs it again.
+
+#![allow(clippy::print_stderr, reason = "a command-line tool says what went wrong on stderr")]
+
+mod case;
+mod dice;
+mod matrix;
+mod power;
+mod service;
+mod tracer;
+mod work;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::case::{Case, Fault};
+use crate::dice::Dice;
+use crate::service::Service;
+use crate::work::Done;
+
+const HELP: &str = "\
+smartpos-faults [OPTIONS]
+
+  --seed N        what chance decides: which cases of a sample, what a power cut spares (default: the process id)
+  --case NAME     only cases whose name begins so, such as sale/power or sale/kill/fsync-3
+  --sample N      only N cases, chosen by the seed
+  --jobs N        terminals side by side (default 2)
+";
+
+/// What is to be run.
+struct Options {
+    seed: u64,
+    case: String,
+    sample: Option<usize>,
+    jobs: usize,
+}
+
+fn main() -> ExitCode {
+    let options = match options(std::env::args().skip(1)) {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprint!("{error}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    println!("seed {}", options.seed);
+    let begin = Instant::now();
+    match all(&options) {
+        Ok(done) if done.is_empty() => {
+            eprintln!("no case has a name that begins with `{}`", options.case);
+            ExitCode::from(2)
+        }
+        Ok(done) => {
+            print!("{}", table(&done));
+            let failed: Vec<&Done> = done.iter().filter(|done| done.result.is_err()).collect();
+            println!(
+                "{} cases in {:.0} s, {} failed",
+                done.len(),
+                begin.elapsed().as_secs_f64(),
+                failed.len()
+            );
+            for Done { case, result } in &failed {
+                let problem = result.as_ref().err().map(String::as_str).unwrap_or_default();
+                println!(
+                    "\nFAILED {case}\n  {problem}\n  cargo xtask faults --seed {} --case {case}",
+                    options.seed
+                );
+            }
+            if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
+    let mut options = Options { seed: std::process::id().into(), case: String::new(), sample: None, jobs: 2 };
+    while let Some(word) = words.next() {
+        if word == "--help" {
+            return Ok(None);
+        }
+        let value = words.next().ok_or_else(|| format!("`{word}` needs a value"))?;
+        let number = || value.parse::<u64>().map_err(|_| format!("{word}: `{value}` is not a number"));
+        match word.as_str() {
+            "--seed" => options.seed = number()?,
+            "--case" => options.case = value,
+            "--sample" => options.sample = Some(usize::try_from(number()?).unwrap_or(usize::MAX)),
+            "--jobs" => options.jobs = usize::try_from(number()?).unwrap_or(1).clamp(1, 64),
+            _ => return Err(format!("`{word}` is not an option")),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// First a faultless run of each service, which shows where faults can strike; then the cases.
+fn all(options: &Options) -> Result<Vec<Done>, String> {
+    let named =
+        |service: &Service| options.case.is_empty() || options.case.split('/').next() == Some(service.name());
+    let faultless: Vec<Case> =
+        Service::ALL.into_iter().filter(named).map(|service| Case { service, fault: Fault::None }).collect();
+    let mut cases = Vec::new();
+    for Done { case, result } in work::run(faultless, options.seed, options.jobs) {
+        let report = result.map_err(|error| format!("{case}, without any fault: {error}"))?;
+        cases.extend(matrix::cases(case.service, &report.points));
+    }
+    cases.retain(|case| {
+        let name = case.to_string();
+        name.strip_prefix(&options.case).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            || options.case.is_empty()
+    });
+    if let Some(sample) = options.sample {
+        let mut dice = Dice(options.seed);
+        while cases.len() > sample {
+            let index = dice.below(u64::try_from(cases.len()).unwrap_or(u64::MAX));
+            cases.swap_remove(usize::try_from(index).unwrap_or_default());
+        }
+    }
+    Ok(work::run(cases, options.seed, options.jobs))
+}
+
+/// How many cases of each service and fault came to which outcome.
+fn table(done: &[Done]) -> String {
+    let mut rows: BTreeMap<(Service, &str), BTreeMap<String, usize>> = BTreeMap::new();
+    for Done { case, result } in done {
+        let row = rows.entry((case.service, case.fault.name())).or_default();
+        let (outcome, struck) = match result {
+            Ok(report) => (report.outcome.clone(), report.struck),
+            Err(_) => ("FAILED".to_owned(), true),
+        };
+        *row.entry(outcome).or_default() += 1;
+        *row.entry("cases".to_owned()).or_default() += 1;
+        if !struck {
+            *row.entry("not reached".to_owned()).or_default() += 1;
+        }
+    }
+    let mut text = String::new();
+    for ((service, fault), row) in rows {
+        let cells: Vec<String> = row.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        text.push_str(&format!("{:24} {:8} {}\n", service.name(), fault, cells.join(", ")));
+    }
+    text
+}

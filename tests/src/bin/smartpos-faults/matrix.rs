@@ -1,0 +1,50 @@
+//! All cases: for each service, each point that its run passes × what can go wrong there, and each thing that a host or
+//! the line to it can do to each of its messages.
+
+use crate::case::{Case, Fault};
+use crate::service::Service;
+use crate::tracer::Point;
+
+/// What the power leaves of unsynced writes is tried this often at each point.
+const POWER_VARIANTS: u64 = 2;
+
+/// What can become of a request and its answer.
+const RULES: [&str; 15] = [
+    "approve",
+    "decline 51",
+    "silent",
+    "late 900ms",
+    "wrong mac",
+    "wrong stan",
+    "wrong amount",
+    "wrong mti",
+    "wrong terminal",
+    "wrong truncated",
+    "wrong oversized",
+    "wrong garbage",
+    "repeat",
+    "drop before",
+    "drop after",
+];
+
+/// The cases of a service whose faultless run passes `points`.
+pub(crate) fn cases(service: Service, points: &[Point]) -> Vec<Case> {
+    let mut faults = Vec::new();
+    for point in points {
+        faults.push(Fault::Kill(point.clone()));
+        faults.extend((0..POWER_VARIANTS).map(|variant| Fault::Power(point.clone(), variant)));
+        if point.call == "pwrite64" {
+            faults.push(Fault::Full(point.clone()));
+        }
+        if matches!(point.call.as_str(), "pwrite64" | "fsync" | "fdatasync") {
+            faults.push(Fault::Broken(point.clone()));
+        }
+    }
+    for rule in RULES {
+        faults.push(Fault::Host(format!("{} {rule}", service.request())));
+        // The answer is lost, and then something happens to the reversal.
+        faults.push(Fault::Host(format!("{} silent; 0400 {rule}", service.request())));
+        faults.push(Fault::Host(format!("{} drop after; 0400 {rule}", service.request())));
+    }
+    faults.into_iter().map(|fault| Case { service, fault }).collect()
+}
