@@ -3,6 +3,7 @@
 mod batch;
 mod history;
 mod limits;
+mod writing;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -14,8 +15,10 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Row as _, SqliteConnection};
+use tokio::sync::watch;
 
 pub(crate) use batch::{BatchEntry, ServiceSum};
+use writing::Writing;
 
 use crate::limits::LimitsByService;
 use crate::services::Class;
@@ -95,6 +98,8 @@ pub(crate) struct Journal {
     writer: SqlitePool,
     /// Another for looking things up, so that nobody's reading keeps a sale waiting.
     reader: SqlitePool,
+    /// Whether there was a commit that may be durable or not.
+    in_doubt: watch::Sender<bool>,
     /// Held while the journal is open: one process writes it.
     _lock: Arc<File>,
 }
@@ -114,7 +119,8 @@ impl Journal {
         let writer = one_connection(options.clone());
         migrate(&writer).await?;
         let reader = one_connection(options.create_if_missing(false).read_only(true));
-        Ok(Journal { writer, reader, _lock: Arc::new(lock) })
+        let (in_doubt, _) = watch::channel(false);
+        Ok(Journal { writer, reader, in_doubt, _lock: Arc::new(lock) })
     }
 
     /// Begins a transaction within `terms`; it is durable when this returns. `original` is the number of the one it builds
@@ -126,7 +132,7 @@ impl Journal {
         terms: &Terms<'_>,
         now: i64,
     ) -> Result<Transaction> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.write().await?;
         let original = match original {
             Some(id) => Some(history::admit(&mut tx, id, &request, terms.completion_percent).await?),
             None => None,
@@ -156,7 +162,7 @@ impl Journal {
         chip_data: String,
         now: i64,
     ) -> Result<()> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.write().await?;
         let (stan, batch) = next_stan(&mut tx).await?;
         let event = Event::Authorized { stan, batch, acceptor, card, chip_data, totals: None };
         let next = write(&mut tx, transaction, &event, now).await?;
@@ -172,7 +178,7 @@ impl Journal {
         acceptor: Acceptor,
         now: i64,
     ) -> Result<()> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.write().await?;
         let (stan, batch) = next_stan(&mut tx).await?;
         let totals: Totals = batch::totals(&mut tx, batch).await?;
         let (card, chip_data) = (Card::default(), String::new());
@@ -185,7 +191,7 @@ impl Journal {
 
     /// Records what happened to `transaction`; durable when this returns.
     pub(crate) async fn record(&self, transaction: &mut Transaction, event: &Event, now: i64) -> Result<()> {
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.write().await?;
         let next = write(&mut tx, transaction, event, now).await?;
         tx.commit().await?;
         *transaction = next;
@@ -194,8 +200,10 @@ impl Journal {
 
     /// A trace number and the batch, for a message that is no transaction of its own.
     pub(crate) async fn next_stan(&self) -> Result<(u32, u32)> {
-        let mut connection = self.writer.acquire().await?;
-        next_stan(&mut connection).await
+        let mut tx = self.write().await?;
+        let numbers = next_stan(&mut tx).await?;
+        tx.commit().await?;
+        Ok(numbers)
     }
 
     /// The transaction that `owner` began with `key`; with no owner, the newest that anybody did.
@@ -243,6 +251,16 @@ impl Journal {
                       WHERE state <> 'final' OR reversal = 'pending' OR receipt = 'owed' ORDER BY id";
         let rows = sqlx::query(select).fetch_all(&self.writer).await?;
         rows.iter().map(read).collect()
+    }
+
+    async fn write(&self) -> Result<Writing> {
+        Writing::begin(&self.writer, &self.in_doubt).await
+    }
+
+    /// Returns when a commit failed in a way that leaves it in doubt. Only opening the journal anew tells.
+    pub(crate) async fn in_doubt(&self) {
+        // The sender lives as long as this journal.
+        let _ = self.in_doubt.subscribe().wait_for(|in_doubt| *in_doubt).await;
     }
 
     /// Closes the file in an orderly way.

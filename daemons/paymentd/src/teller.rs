@@ -102,6 +102,7 @@ impl Teller {
         let watched = self.printer.inner().receive_owner_changed().await;
         let mut printers =
             watched.map_err(|error| format!("the printer daemon can't be watched: {error}"))?;
+        let journal = self.journal.clone();
         let mut attempt = 0;
         self.print_owed().await.map_err(|error| error.to_string())?;
         if let Some(ticket) = self.settling.take() {
@@ -112,6 +113,8 @@ impl Teller {
             let ticket = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
+                // A request that the counter could not begin may be there after all: a new start finds out.
+                () = journal.in_doubt() => return Err("the journal's disk fails".to_string()),
                 ticket = tickets.recv() => ticket,
                 Some(owner) = printers.next() => {
                     if owner.is_some() {

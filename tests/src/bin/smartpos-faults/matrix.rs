@@ -9,7 +9,7 @@ use crate::tracer::Point;
 const POWER_VARIANTS: u64 = 2;
 
 /// What can become of a request and its answer.
-const RULES: [&str; 15] = [
+const RULES: [&str; 18] = [
     "approve",
     "decline 51",
     "silent",
@@ -25,6 +25,9 @@ const RULES: [&str; 15] = [
     "repeat",
     "drop before",
     "drop after",
+    "restart before",
+    "restart after",
+    "stray",
 ];
 
 /// The cases of a service whose faultless run passes `points`.
@@ -40,11 +43,20 @@ pub(crate) fn cases(service: Service, points: &[Point]) -> Vec<Case> {
             faults.push(Fault::Broken(point.clone()));
         }
     }
-    for rule in RULES {
-        faults.push(Fault::Host(format!("{} {rule}", service.request())));
-        // The answer is lost, and then something happens to the reversal.
-        faults.push(Fault::Host(format!("{} silent; 0400 {rule}", service.request())));
-        faults.push(Fault::Host(format!("{} drop after; 0400 {rule}", service.request())));
+    if let Some(request) = service.request() {
+        faults.extend(RULES.map(|rule| Fault::Host(format!("{request} {rule}"))));
+        if service.is_reversed() {
+            // The answer is lost, and then something happens to the reversal.
+            for loss in ["silent", "drop after"] {
+                faults.extend(RULES.map(|rule| Fault::Host(format!("{request} {loss}; 0400 {rule}"))));
+            }
+            faults.push(Fault::Host(format!("{request} after reversal")));
+        }
+        if service == Service::Settlement {
+            for loss in ["approve", "silent", "drop before", "drop after", "wrong mac"] {
+                faults.push(Fault::Host(format!("0500 unbalanced; 0320 {loss}")));
+            }
+        }
     }
     faults.into_iter().map(|fault| Case { service, fault }).collect()
 }

@@ -1,52 +1,147 @@
-//! The services that are asked for.
+//! The services that are asked for, each with what it is about.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use client::payment::TransactionProxy;
-use smartpos_tests::Shop;
+use smartpos_tests::{Sale, Shop, text};
+
+const CNY: &str = "CNY";
 
 /// A service of `org.smartpos.Payment1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Service {
     Sale,
+    Void,
+    Refund,
+    UnlinkedRefund,
+    Preauthorisation,
+    Increment,
+    Cancellation,
+    Completion,
+    CompletionVoid,
+    Balance,
+    Cash,
+    Settlement,
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 1] = [Service::Sale];
+    pub(crate) const ALL: [Service; 12] = [
+        Service::Sale,
+        Service::Void,
+        Service::Refund,
+        Service::UnlinkedRefund,
+        Service::Preauthorisation,
+        Service::Increment,
+        Service::Cancellation,
+        Service::Completion,
+        Service::CompletionVoid,
+        Service::Balance,
+        Service::Cash,
+        Service::Settlement,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Service::Sale => "sale",
+            Service::Void => "void",
+            Service::Refund => "refund",
+            Service::UnlinkedRefund => "unlinked-refund",
+            Service::Preauthorisation => "preauthorisation",
+            Service::Increment => "increment",
+            Service::Cancellation => "cancellation",
+            Service::Completion => "completion",
+            Service::CompletionVoid => "completion-void",
+            Service::Balance => "balance",
+            Service::Cash => "cash",
+            Service::Settlement => "settlement",
         }
     }
 
-    /// The type of its request to the host.
-    pub(crate) fn request(self) -> &'static str {
+    /// The type of its request to the host; `None` where the host is not asked.
+    pub(crate) fn request(self) -> Option<&'static str> {
         match self {
-            Service::Sale => "0200",
+            Service::Cash => None,
+            Service::Refund | Service::UnlinkedRefund => Some("0220"),
+            Service::Preauthorisation | Service::Increment | Service::Cancellation => Some("0100"),
+            Service::Settlement => Some("0500"),
+            Service::Sale
+            | Service::Void
+            | Service::Completion
+            | Service::CompletionVoid
+            | Service::Balance => Some("0200"),
         }
+    }
+
+    /// Whether an unknown outcome is reversed.
+    pub(crate) fn is_reversed(self) -> bool {
+        !matches!(self, Service::Balance | Service::Cash | Service::Settlement)
     }
 
     /// Makes what the service is about, such as the sale that is to be voided.
-    pub(crate) async fn prepare(self, _shop: &Shop, _key: &str) -> Result<(), String> {
+    pub(crate) async fn prepare(self, shop: &Shop, key: &str) -> Result<(), String> {
+        let steps: &[Service] = match self {
+            Service::Void | Service::Refund | Service::Settlement => &[Service::Sale],
+            Service::Increment | Service::Cancellation | Service::Completion => &[Service::Preauthorisation],
+            Service::CompletionVoid => &[Service::Preauthorisation, Service::Completion],
+            _ => &[],
+        };
+        let mut original = String::new();
+        for step in steps {
+            let name = format!("{key}-{step}");
+            let outcome = end(step.start(shop, &name, &original).await?).await?;
+            if outcome != "approved" {
+                return Err(format!("the {step} before it is {outcome}"));
+            }
+            original = name;
+        }
         Ok(())
     }
 
     /// Asks for the service under `key`, and returns its outcome.
     pub(crate) async fn ask(self, shop: &Shop, key: &str) -> Result<String, String> {
-        let failed = |error: zbus::Error| error.to_string();
-        let mut sale = shop.start(700, key).await.map_err(failed)?;
-        end(&mut sale).await
+        let original = match self {
+            Service::Void | Service::Refund => format!("{key}-sale"),
+            Service::Increment | Service::Cancellation | Service::Completion => {
+                format!("{key}-preauthorisation")
+            }
+            Service::CompletionVoid => format!("{key}-completion"),
+            _ => String::new(),
+        };
+        end(self.start(shop, key, &original).await?).await
+    }
+
+    async fn start(self, shop: &Shop, key: &str, original: &str) -> Result<Sale, String> {
+        let (pay, none) = (&shop.payment, HashMap::new());
+        let started = match self {
+            Service::Sale => shop.follow(key, pay.start_sale(700, CNY, key, none)).await,
+            Service::Void | Service::CompletionVoid => {
+                shop.follow(key, pay.start_void(original, key, none)).await
+            }
+            Service::Refund | Service::UnlinkedRefund => {
+                shop.follow(key, pay.start_refund(300, CNY, original, key, none)).await
+            }
+            Service::Preauthorisation => {
+                shop.follow(key, pay.start_preauthorisation(900, CNY, key, none)).await
+            }
+            Service::Increment => shop.follow(key, pay.start_increment(200, original, key, none)).await,
+            Service::Cancellation => shop.follow(key, pay.start_cancellation(original, key, none)).await,
+            Service::Completion => shop.follow(key, pay.start_completion(900, original, key, none)).await,
+            Service::Balance => shop.follow(key, pay.start_balance_inquiry(key, none)).await,
+            Service::Cash => shop.follow(key, pay.record_cash(500, CNY, key, none)).await,
+            Service::Settlement => shop.follow(key, pay.start_settlement(key, none)).await,
+        };
+        started.map_err(|error| error.to_string())
     }
 }
 
 /// Waits for the end; a transaction that had ended before it was asked for again says nothing any more.
-async fn end(sale: &mut smartpos_tests::Sale) -> Result<String, String> {
+async fn end(mut sale: Sale) -> Result<String, String> {
     let proxy: &TransactionProxy<'_> = &sale.proxy;
     let failed = |error: zbus::Error| error.to_string();
     if proxy.state().await.map_err(failed)? == "final" {
         let result = proxy.get_result().await.map_err(failed)?;
-        return Ok(smartpos_tests::text(&result, "outcome").to_owned());
+        return Ok(text(&result, "outcome").to_owned());
     }
     Ok(sale.completed().await.0)
 }
