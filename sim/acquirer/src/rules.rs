@@ -165,7 +165,10 @@ mod tests {
         assert_eq!(rules.take(&targets(Mti(0x0400))), Rule::Approve);
         let taken: Vec<Rule> = (0..4).map(|_| rules.take(&targets(FINANCIAL))).collect();
         assert_eq!(taken, [Rule::RestartAfter, Rule::DropBefore, Rule::DropAfter, Rule::Silent]);
-        assert_eq!((rules.take(&targets(ADVICE)), rules.take(&targets(AUTHORISATION))), (Rule::Stray, Rule::Silent));
+        assert_eq!(
+            (rules.take(&targets(ADVICE)), rules.take(&targets(AUTHORISATION))),
+            (Rule::Stray, Rule::Silent)
+        );
     }
 
     #[test]

@@ -89,7 +89,7 @@ async fn serve(
         let failed = result.is_err();
         let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
         done.push(Done { case, result });
-        if done.len() % 100 == 0 {
+        if done.len().is_multiple_of(100) {
             println!("{} of {total}", done.len());
         }
         drop(done);
