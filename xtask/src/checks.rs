@@ -21,7 +21,7 @@ pub(crate) fn test(depth: Depth) -> Result {
     packages::for_tests()?;
     let faults: &[&str] = match depth {
         Depth::Fast => &["faults", "--sample", "100"],
-        Depth::All => &["faults"],
+        Depth::All => &["faults", "--sample", "2400"],
     };
     let mut steps = vec![
         Step::new("format", cargo(&["fmt", "--all", "--check"])?),
