@@ -112,7 +112,7 @@ async fn online(
     card: OnlineCard,
 ) -> Result<Event, JournalError> {
     ticket.progress("connecting", Default::default()).await;
-    let mut link = match unless_cancelled(ticket, teller.host().connect()).await {
+    let mut link = match unless_cancelled(ticket, teller.connect()).await {
         Ok(Ok(link)) => link,
         Ok(Err(error)) => return Ok(without_host(&mut session, &error).await),
         Err(end) => {

@@ -7,6 +7,7 @@ mod config;
 mod counter;
 mod desk;
 mod host;
+mod inhibitor;
 mod journal;
 mod limits;
 mod originals;

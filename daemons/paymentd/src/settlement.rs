@@ -115,5 +115,5 @@ async fn until_answered<T>(
 
 async fn connected(teller: &mut Teller) -> Result<Link, HostError> {
     teller.prepare().await?;
-    teller.host().connect().await
+    teller.connect().await
 }

@@ -11,7 +11,8 @@ use zbus::Connection;
 
 use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
-use crate::host::{Host, HostError, OnlineCard};
+use crate::host::{Host, HostError, Link, OnlineCard};
+use crate::inhibitor::Inhibitor;
 use crate::journal::{Journal, JournalError};
 use crate::limits::LimitsByService;
 use crate::services::Class;
@@ -38,6 +39,8 @@ pub(crate) struct Teller {
     /// Transactions whose reversals the host has not acknowledged, oldest first.
     pending: Vec<Transaction>,
     pending_count: watch::Sender<u32>,
+    /// Held from before the host is asked until nothing is in doubt.
+    inhibitor: Inhibitor,
     /// Transactions whose receipts the printer has not taken, oldest first.
     unprinted: Vec<Transaction>,
 }
@@ -77,7 +80,8 @@ impl Teller {
             }
         }
         let bus = buses.system;
-        let teller = Teller {
+        let inhibitor = Inhibitor::new(&bus).await.map_err(|error| error.to_string())?;
+        let mut teller = Teller {
             bus,
             journal,
             host,
@@ -90,9 +94,13 @@ impl Teller {
             settling,
             pending,
             pending_count,
+            inhibitor,
             unprinted,
         };
-        teller.tell_pending();
+        teller.note_pending();
+        if teller.settling.is_some() || !teller.pending.is_empty() {
+            teller.inhibitor.take().await;
+        }
         Ok(teller)
     }
 
@@ -207,9 +215,15 @@ impl Teller {
                 shown.update(acknowledged).await;
             }
             self.pending.remove(0);
-            self.tell_pending();
+            self.note_pending();
         }
         Ok(())
+    }
+
+    /// Connects to the host for what may come to be in doubt there; meanwhile asks that the system stays up.
+    pub(crate) async fn connect(&mut self) -> Result<Link, HostError> {
+        let (link, ()) = tokio::join!(self.host.connect(), self.inhibitor.take());
+        link
     }
 
     /// Why the limit for one card forbids `transaction` with this one; `None` where it does not.
@@ -240,8 +254,8 @@ impl Teller {
         self.journal.record(&mut transaction, end, now()).await?;
         if transaction.reversal.is_some() {
             self.pending.push(transaction.clone());
-            self.tell_pending();
         }
+        self.note_pending();
         self.print(transaction.clone()).await?;
         // A receipt that was taken has shown the end already, with its job.
         if !ticket.is_final() {
@@ -303,8 +317,13 @@ impl Teller {
         Ok(())
     }
 
-    fn tell_pending(&self) {
+    /// Tells how many reversals are owed. It is called when no transaction is open at the host: without any, nothing is
+    /// in doubt.
+    fn note_pending(&mut self) {
         self.pending_count.send_replace(u32::try_from(self.pending.len()).unwrap_or(u32::MAX));
+        if self.pending.is_empty() {
+            self.inhibitor.release();
+        }
     }
 
     pub(crate) fn journal(&self) -> &Journal {
