@@ -56,7 +56,7 @@ pub(crate) fn keys_key_block(bytes: &[u8]) -> bool {
     // A check value of another key is rightly refused.
     let optionals: Vec<Optional<'_>> =
         header.optionals().filter(|optional| !matches!(&optional.id, b"KC" | b"KP")).collect();
-    let keys = [8, 16, 24].map(|length| Key::new(header.attributes, &[0x5A; 24][..length]));
+    let keys = [8, 16, 24].map(|length| Key::new(header.attributes, &vec![0x5A; length]));
     for key in keys.into_iter().flatten() {
         let destination = Destination::Storage;
         let request =
