@@ -7,6 +7,7 @@
 mod arm;
 mod cargo;
 mod checks;
+mod fuzz;
 mod image;
 mod packages;
 mod steps;
@@ -27,6 +28,9 @@ cargo xtask COMMAND
                   host agree afterwards? --help tells the rest
   lint            format, clippy, documentation, dependencies
   bench           measure speed and size of the release build
+  fuzz TARGET [--minutes N]
+                  look with libFuzzer for bytes that break a promise of a parser; fuzz TARGET FILE: run
+                  such a file again; fuzz: name the targets
   image           build for ARM and make a disk image of it (as root); --arch armv7: build the 32-bit
                   programs, weigh them, and start each under an emulator
   qemu up         boot that image in QEMU and leave it running; `qemu console`, `qemu down`
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
         ["test"] => checks::test(checks::Depth::All),
         ["test", "--fast"] => checks::test(checks::Depth::Fast),
         ["faults", rest @ ..] => terminal::faults(rest),
+        ["fuzz", rest @ ..] => fuzz::fuzz(rest),
         ["lint"] => checks::lint(),
         [command @ ("demo" | "up" | "down"), rest @ ..] => terminal::run(command, rest),
         ["image", rest @ ..] => image::image(rest),

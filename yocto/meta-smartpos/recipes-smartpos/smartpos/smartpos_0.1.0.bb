@@ -28,7 +28,7 @@ SMARTPOS_MEMBERS = "${@' '.join('--package ' + name for name in d.getVar('SMARTP
 CARGO_BUILD_FLAGS:append = " ${SMARTPOS_MEMBERS}"
 
 # On the target the tests of the libraries run too, but not those that need the source or the virtual terminal.
-SMARTPOS_MEMBERS:task-compile-ptest-cargo = "--workspace --exclude 'sim-*' --exclude smartpos-tests --exclude xtask"
+SMARTPOS_MEMBERS:task-compile-ptest-cargo = "--workspace --exclude 'sim-*' --exclude smartpos-tests --exclude smartpos-fuzz --exclude xtask"
 RUST_TEST_ARGS = "--skip every_shipped_profile_is_right"
 
 # The packaging splits debug information off; cargo would throw it away.
