@@ -123,7 +123,8 @@ class Layers(unittest.TestCase):
             fetcher.unpack(str(sources))
 
             (home / "config.toml").write_text(CARGO_CONFIG % (home / "bitbake"))
-            command = [os.environ.get("CARGO", "cargo"), "metadata", "--frozen", "--format-version", "1"]
+            # The lock file, and so the recipe, has optional crates too.
+            command = [os.environ.get("CARGO", "cargo"), "metadata", "--frozen", "--all-features", "--format-version", "1"]
             cargo = subprocess.run(
                 command, cwd=ROOT, env={**os.environ, "CARGO_HOME": str(home)}, capture_output=True, text=True
             )
