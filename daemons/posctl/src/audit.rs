@@ -35,7 +35,9 @@ pub(crate) async fn export(bus: &Connection, path: &Path, json: bool) -> Outcome
         let page = payment.read_journal(written, PAGE).await?;
         let before = written;
         for (id, transaction, at, body, link) in page.into_iter().filter(|event| event.0 <= last) {
-            let link = octets(link.parse())?;
+            let link = link.parse().map_err(|error| {
+                Error::Refused(format!("the journal's event {id} was changed: its link is none: {error}"))
+            })?;
             write(Line::Record { id, transaction, at, body: Cow::Owned(body), link })?;
             written = id;
         }

@@ -251,7 +251,7 @@ async fn the_events_are_a_chain_and_what_was_done_to_them_behind_the_journals_ba
         ("UPDATE events SET at = 9 WHERE id = 3", Changed(3)),
         ("UPDATE events SET transaction_id = 2 WHERE id = 4", Changed(4)),
         ("DELETE FROM events WHERE id = 2", Missing { missing: 2, found: 3 }),
-        // The next one takes its place, and is bound to it all the same.
+        // The last one so far: the next one does not take its place.
         ("DELETE FROM events WHERE id = 8", Missing { missing: 8, found: 9 }),
     ] {
         let (_folder, journal) = journal().await;
