@@ -9,6 +9,7 @@ use std::fs;
 use std::future::Future;
 use std::time::Duration;
 
+use audit::chain::{Chain, Record};
 use client::payment::{PaymentProxy, TransactionProxy};
 use client::{Dictionary, get};
 use futures_util::StreamExt as _;
@@ -85,6 +86,7 @@ impl Bench {
         until("the reversals to be acknowledged", async || payment.pending_reversals().await == Ok(0)).await;
         let disagreements = self.terminal.disagreements().await.expect("journal and ledger");
         assert!(disagreements.is_empty(), "terminal and host disagree: {disagreements:?}\n{}", self.logs());
+        assert_eq!(check_chain(&payment).await, Ok(()));
     }
 
     /// The daemons' logs, for a test that failed.
@@ -98,6 +100,32 @@ impl Bench {
         self.terminal.kill(part).await.expect("it runs");
         within("a daemon to start again", self.terminal.restart(part)).await.expect("it starts again");
     }
+}
+
+/// Whether the journal's events are the chain that its head says; `payment` is the operator's.
+///
+/// # Errors
+/// The first event that does not fit, or what the service said.
+pub async fn check_chain(payment: &PaymentProxy<'_>) -> Result<(), String> {
+    const PAGE: u32 = 100;
+    let refused = |error: zbus::Error| error.to_string();
+    let none = |error: audit::NotOctets| error.to_string();
+    let (journal, last, head) = payment.get_journal_head().await.map_err(refused)?;
+    let mut chain = Chain::new(&journal.parse().map_err(none)?);
+    while chain.last < last {
+        let page = payment.read_journal(chain.last, PAGE).await.map_err(refused)?;
+        let before = chain.last;
+        // A receipt may just have been handed over, after the head was read.
+        for (id, transaction, at, body, link) in page.iter().filter(|event| event.0 <= last) {
+            let record = Record { id: *id, transaction: *transaction, at: *at, body };
+            chain.check(&record, &link.parse().map_err(none)?).map_err(|broken| broken.to_string())?;
+        }
+        if chain.last == before {
+            return Err(format!("the journal ends with event {before} in place of {last}"));
+        }
+    }
+    let end = Chain { last, head: head.parse().map_err(none)? };
+    if chain == end { Ok(()) } else { Err(format!("the chain ends as {chain:?}, its head says {end:?}")) }
 }
 
 /// An app that sells.

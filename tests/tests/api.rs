@@ -95,6 +95,9 @@ async fn apps_can_reach_neither_card_payments_nor_what_they_were_not_granted() {
     let shop = bench.shop().await;
     assert_eq!(error_name(shop.payment.start_sale(1, "CNY", "k", Options::new()).await), "NotPermitted");
     assert_eq!(error_name(shop.payment.get_transaction("k").await), "NotFound");
+    // The journal holds everybody's: it is for the operator, and nobody can be granted it.
+    assert_eq!(error_name(shop.payment.get_journal_head().await), "NotPermitted");
+    assert_eq!(error_name(shop.payment.read_journal(0, 1).await), "NotPermitted");
     // On the app bus there is no such interface; on the system bus it is paymentd's alone.
     let buses = [bench.terminal.app_bus().await.unwrap(), bench.terminal.system_bus().await.unwrap()];
     for (bus, expected) in buses.iter().zip(["org.freedesktop.DBus.Error.UnknownInterface", "NotPermitted"]) {

@@ -8,10 +8,12 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
+use client::payment::PaymentProxy;
 use serde_json::Value;
-use smartpos_tests::{Bench, within};
+use smartpos_tests::{Bench, option, until, within};
 
 /// How a call of `posctl` ended.
 struct Run {
@@ -180,6 +182,62 @@ async fn status_shows_each_service_and_fails_when_one_is_away() {
     let status = posctl(&bench, &["status"]).await;
     assert_eq!(status.code, 1, "{}", status.out);
     assert!(status.out.contains("payment  ") && status.out.contains("not running"), "{}", status.out);
+}
+
+#[tokio::test]
+async fn a_copy_of_the_journal_is_whole_and_shows_what_was_changed_and_what_is_of_another_journal() {
+    let bench = Bench::start().await;
+    bench.sim("card insert unionpay-credit").await;
+    let export = async |name| posctl(&bench, &["audit", "export", name, "--json"]).await;
+    let empty = export("empty.jsonl").await.json();
+    assert_eq!(empty["events"], 0);
+    // More than a page.
+    let shop = bench.shop().await;
+    for number in 0..50 {
+        let (key, options) = (format!("cash-{number}"), option("print", false));
+        let record = async || shop.payment.record_cash(100, "CNY", &key, options.clone()).await.is_ok();
+        until("the teller to be ready", record).await;
+    }
+    assert_eq!(posctl(&bench, &["sale", "12.34", "--key", "sold"]).await.code, 0);
+    until("the receipt", async || events(&bench).await == 50 * 2 + 5).await;
+    let first = export("first.jsonl").await;
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert_eq!(export("first.jsonl").await.code, 3, "a copy is never overwritten");
+    let file = bench.folder().join("first.jsonl");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let verify = async |name, more: &[&str]| {
+        posctl(&bench, &[&["--json", "audit", "verify", name], more].concat()).await
+    };
+    let whole = verify("first.jsonl", &[]).await;
+    assert_eq!((whole.code, &whole.json()["whole"]), (0, &true.into()), "{}", whole.out);
+    assert_eq!((&whole.json()["head"], &whole.json()["events"]), (&first.json()["head"], &105.into()));
+
+    // The amount of the sale, in the copy.
+    let copy = fs::read_to_string(&file).unwrap();
+    let (amount, less) = (r#""amount\":1234"#, r#""amount\":1134"#);
+    assert!(copy.contains(amount));
+    fs::write(bench.folder().join("forged.jsonl"), copy.replacen(amount, less, 1)).unwrap();
+    let forged = verify("forged.jsonl", &[]).await;
+    assert_eq!((forged.code, &forged.json()["whole"]), (1, &false.into()), "{}", forged.out);
+    assert!(forged.out.contains("record 101 is not as it was written"), "{}", forged.out);
+    assert_eq!(verify("absent.jsonl", &[]).await.code, 3);
+
+    // A later copy goes on from the earlier one; that of another journal does not.
+    assert_eq!(posctl(&bench, &["cash", "2.00", "--no-receipt"]).await.code, 0);
+    assert_eq!(export("second.jsonl").await.json()["events"], 107);
+    let head = first.json()["head"].as_str().unwrap().to_owned();
+    let known = ["--head", head.as_str()];
+    assert_eq!(verify("second.jsonl", &known).await.code, 0);
+    let before = verify("empty.jsonl", &known).await;
+    assert!(before.code == 1 && before.out.contains("never had the head"), "{}", before.out);
+    assert_eq!(verify("second.jsonl", &["--head", "12"]).await.code, 2);
+}
+
+/// Events in the journal.
+async fn events(bench: &Bench) -> i64 {
+    let bus = bench.terminal.system_bus().await.unwrap();
+    PaymentProxy::new(&bus).await.unwrap().get_journal_head().await.unwrap().1
 }
 
 #[tokio::test]

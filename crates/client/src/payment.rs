@@ -117,6 +117,13 @@ pub trait Payment {
         limit: u32,
     ) -> zbus::Result<(Vec<HashMap<String, OwnedVariant>>, String)>;
 
+    /// The journal's identity, the number of its last event, and that event's link (`crates/audit`). For the operator.
+    fn get_journal_head(&self) -> zbus::Result<(String, i64, String)>;
+
+    /// Up to `limit` (1 to 100) events above the number `after`, oldest first: of each its number, its transaction's,
+    /// milliseconds since 1970, what happened, and its link. For the operator.
+    fn read_journal(&self, after: i64, limit: u32) -> zbus::Result<Vec<(i64, i64, i64, String, String)>>;
+
     /// `ready`, `busy`, or `reversal-pending`.
     #[zbus(property(emits_changed_signal = "false"))]
     fn state(&self) -> zbus::Result<String>;

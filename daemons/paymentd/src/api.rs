@@ -20,8 +20,6 @@ pub(crate) use transaction_object::{TransactionObject, serve, withdraw};
 
 /// Where the service is.
 pub(crate) const PATH: &str = "/org/smartpos/Payment";
-/// Entries on one page.
-const MAX_PAGE: u32 = 100;
 
 /// The payment service, on one bus.
 pub(crate) struct PaymentService {
@@ -228,9 +226,7 @@ impl PaymentService {
             "" => i64::MAX,
             text => text.parse().map_err(|_| Error::invalid("cursor", "give what the last page returned"))?,
         };
-        if !(1..=MAX_PAGE).contains(&limit) {
-            return Err(Error::invalid("limit", format!("{limit} is not from 1 to {MAX_PAGE}")));
-        }
+        arguments::check_page(limit)?;
         let page = self.counter.list(&filter, before, limit).await?;
         let next = match page.last() {
             Some(last) if u32::try_from(page.len()) == Ok(limit) => last.id.to_string(),
@@ -256,6 +252,35 @@ impl PaymentService {
         let _admitted = self.guard.admit(&header, Permission::PaymentSettle).await?;
         let (batch, sums) = self.counter.totals().await?;
         arguments::totals(batch, &self.merchant.currency, &sums)
+    }
+
+    /// Which journal this terminal keeps, and where its chain of hashes is: the journal's identity, the number of its last event,
+    /// and that event's link. Who keeps a head can tell later whether the journal still holds what it held
+    /// (`posctl audit verify --head`). For the operator alone.
+    ///
+    /// Errors: NotPermitted, Throttled.
+    #[zbus(out_args("journal", "last", "head"))]
+    async fn get_journal_head(&self, #[zbus(header)] header: Header<'_>) -> Result<(String, i64, String)> {
+        let _admitted = self.guard.admit_operator(&header).await?;
+        let (journal, chain) = self.counter.chain().await?;
+        Ok((journal.to_string(), chain.last, chain.head.to_string()))
+    }
+
+    /// One page of the journal's events, oldest first, above the number `after`; 0 for the first page. `limit` is 1 to 100. Of
+    /// each: its number, its transaction's, milliseconds since 1970, what happened (JSON), and its link. For the operator alone.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, Throttled.
+    #[zbus(out_args("events"))]
+    async fn read_journal(
+        &self,
+        after: i64,
+        limit: u32,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<(i64, i64, i64, String, String)>> {
+        let _admitted = self.guard.admit_operator(&header).await?;
+        arguments::check_page(limit)?;
+        let page = self.counter.events(after, limit).await?;
+        Ok(page.into_iter().map(arguments::event).collect())
     }
 
     /// `ready`, `busy` while a transaction runs, or `reversal-pending` while the host has one to acknowledge.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use audit::chain::Chain;
 use client::printer::PrinterProxy;
 use service::bus::{BusKind, Buses, vanished};
 use service::guard::{Caller, Guards, Identity};
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
-use crate::journal::{Filter, Journal, JournalError, ServiceSum, Terms};
+use crate::journal::{Filter, Journal, JournalError, Linked, ServiceSum, Terms};
 use crate::limits::LimitsByService;
 use crate::services::Offers;
 use crate::transaction::{Outcome, Request, Transaction};
@@ -105,6 +106,18 @@ impl Counter {
     pub(crate) async fn totals(&self) -> Result<(u32, Vec<ServiceSum>)> {
         let totals = self.means.journal.open_totals().await;
         totals.map_err(|error| Error::internal("the totals can't be read", error))
+    }
+
+    /// Which journal this is, and where its chain is.
+    pub(crate) async fn chain(&self) -> Result<(audit::Identity, Chain)> {
+        let chain = self.means.journal.chain().await;
+        chain.map_err(|error| Error::internal("the journal's chain can't be read", error))
+    }
+
+    /// Up to `limit` events of the journal, oldest first, above the number `after`.
+    pub(crate) async fn events(&self, after: i64, limit: u32) -> Result<Vec<Linked>> {
+        let events = self.means.journal.events(after, limit).await;
+        events.map_err(|error| Error::internal("the journal can't be read", error))
     }
 
     /// Prints the receipt of the transaction under `key` once more, marked as a duplicate.

@@ -1,6 +1,7 @@
 //! The journal: SQLite through sqlx, each commit durable before it returns (WAL, `synchronous=FULL`).
 
 mod batch;
+mod chain;
 mod history;
 mod limits;
 mod writing;
@@ -18,6 +19,7 @@ use sqlx::{Row as _, SqliteConnection};
 use tokio::sync::watch;
 
 pub(crate) use batch::{BatchEntry, ServiceSum};
+pub(crate) use chain::Linked;
 use writing::Writing;
 
 use crate::limits::LimitsByService;
@@ -25,8 +27,13 @@ use crate::services::Class;
 use crate::transaction::{Acceptor, Card, Event, Outcome, Request, Totals, Transaction};
 
 /// The schema, one step for each version (`PRAGMA user_version`).
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001_journal.sql"), include_str!("../migrations/0002_services.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001_journal.sql"),
+    include_str!("../migrations/0002_services.sql"),
+    include_str!("../migrations/0003_chain.sql"),
+];
+/// The first version whose events are a chain.
+const CHAINED: usize = 3;
 
 /// The journal can't be read or written: a full disk, a broken file, or a bug of ours.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +47,9 @@ pub(crate) enum JournalError {
     /// What stands there can't be understood.
     #[error("the journal holds something that can't be read: {0}")]
     Json(#[from] serde_json::Error),
+    /// The chain's row is damaged.
+    #[error("the journal's chain can't be read: {0}")]
+    Chain(audit::NotOctets),
     /// The event does not fit the transaction's state.
     #[error("the journal refuses an event: {0}")]
     Event(String),
@@ -299,6 +309,9 @@ async fn migrate(pool: &SqlitePool) -> Result<()> {
         let mut tx = pool.begin().await?;
         sqlx::raw_sql(*step).execute(&mut *tx).await?;
         let number = version.saturating_add(index).saturating_add(1);
+        if number == CHAINED {
+            chain::begin(&mut tx).await?;
+        }
         sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {number}")))
             .execute(&mut *tx)
             .await?;
@@ -378,13 +391,7 @@ async fn write(
 }
 
 async fn append_event(connection: &mut SqliteConnection, id: i64, now: i64, event: &Event) -> Result<()> {
-    sqlx::query("INSERT INTO events (transaction_id, at, body) VALUES (?, ?, ?)")
-        .bind(id)
-        .bind(now)
-        .bind(serde_json::to_string(event)?)
-        .execute(connection)
-        .await?;
-    Ok(())
+    chain::append(connection, id, now, serde_json::to_string(event)?).await
 }
 
 #[cfg(test)]

@@ -105,6 +105,9 @@ pub(crate) enum Command {
         #[arg(short, long)]
         output: PathBuf,
     },
+    /// Copy the journal, and find out whether a copy was tampered with
+    #[command(subcommand)]
+    Audit(Audit),
     /// Show how the payment service, the card module and the printer are
     Status,
     /// Print a completion script for a shell
@@ -187,6 +190,23 @@ pub(crate) struct List {
     /// At most so many
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Write a copy of the journal, each event with its link, as JSON Lines; prints the head to keep
+    Export {
+        /// The file to write; one that is there is never overwritten
+        file: PathBuf,
+    },
+    /// Check that no event of a copy was removed, changed, reordered or inserted; needs no terminal
+    Verify {
+        /// A file that `export` wrote
+        file: PathBuf,
+        /// A head that an earlier export printed: the copy has to go on from there
+        #[arg(long, value_name = "HEX")]
+        head: Option<audit::Link>,
+    },
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 the transaction was not approved (or the job not printed), 2 a wrong command line, 3 an error.
 
+mod audit;
 mod cli;
 mod dictionary;
 mod document;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use zbus::{Connection, connection};
 
-use cli::{Arguments, Command};
+use cli::{Arguments, Audit, Command};
 use error::Error;
 
 /// What a command comes to; an error is told on stderr.
@@ -55,6 +56,8 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::List(list) => journal::list(&bus().await?, &list, json).await,
         Command::Print { file, key } => paper::print(&bus().await?, &file, key, json).await,
         Command::Preview { file, output } => paper::preview(&bus().await?, &file, &output).await,
+        Command::Audit(Audit::Export { file }) => audit::export(&bus().await?, &file, json).await,
+        Command::Audit(Audit::Verify { file, head }) => audit::verify(&file, head, json),
         Command::Status => status::status(&bus().await?, json).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

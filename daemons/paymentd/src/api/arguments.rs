@@ -8,10 +8,12 @@ use service::request::Key;
 use service::{Error, Result};
 use zbus::Variant;
 
-use crate::journal::{Filter, ServiceSum};
+use crate::journal::{Filter, Linked, ServiceSum};
 use crate::services::{Service, Side};
 use crate::transaction::{Outcome, Request, State, Sum};
 
+/// Entries on one page.
+const MAX_PAGE: u32 = 100;
 /// The largest amount, in minor units: DE 4 has 12 digits.
 const MAX_AMOUNT: u64 = 999_999_999_999;
 /// Characters of the merchant's own order number.
@@ -106,6 +108,20 @@ fn original_key(service: Service, original: &str) -> Result<Option<Key>> {
         Error::invalid("original", "give the key that the original transaction was started with")
     })?;
     Ok(Some(key))
+}
+
+/// Whether a page may have `limit` entries.
+pub(super) fn check_page(limit: u32) -> Result<()> {
+    if (1..=MAX_PAGE).contains(&limit) {
+        return Ok(());
+    }
+    Err(Error::invalid("limit", format!("{limit} is not from 1 to {MAX_PAGE}")))
+}
+
+/// An event of the journal, for the bus.
+pub(super) fn event(event: Linked) -> (i64, i64, i64, String, String) {
+    let Linked { id, transaction, at, body, link } = event;
+    (id, transaction, at, body, hex::encode(link))
 }
 
 /// Which transactions `caller` wants to see.

@@ -230,3 +230,56 @@ async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and
     assert_eq!(journal.card_day(Service::Sale, &card.token, 6).await.unwrap(), 1234);
     assert_eq!(journal.card_day(Service::Sale, "another", 6).await.unwrap(), 0);
 }
+
+/// Whether the journal's events are the chain that its head says.
+async fn verify(journal: &Journal) -> std::result::Result<(), audit::chain::Broken> {
+    let (identity, end) = journal.chain().await.unwrap();
+    let mut chain = audit::chain::Chain::new(&identity);
+    for event in journal.events(0, u32::MAX).await.unwrap() {
+        let link = event.link.as_slice().try_into().expect("it is bound");
+        chain.check(&event.record(), &link)?;
+    }
+    assert_eq!(chain, end);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_events_are_a_chain_and_what_was_done_to_them_behind_the_journals_back_is_found() {
+    use audit::chain::Broken::{Changed, Missing};
+    for (tampering, found) in [
+        ("UPDATE events SET body = replace(body, '1234', '1235') WHERE id = 1", Changed(1)),
+        ("UPDATE events SET at = 9 WHERE id = 3", Changed(3)),
+        ("UPDATE events SET transaction_id = 2 WHERE id = 4", Changed(4)),
+        ("DELETE FROM events WHERE id = 2", Missing { missing: 2, found: 3 }),
+        // The last one so far: the next one does not take its place.
+        ("DELETE FROM events WHERE id = 8", Missing { missing: 8, found: 9 }),
+    ] {
+        let (_folder, journal) = journal().await;
+        approved(&journal, request("one"), None).await;
+        approved(&journal, request("two"), None).await;
+        let refused = journal.create(request("two"), None, &TERMS, 5).await;
+        assert!(refused.is_err(), "what was rolled back leaves no link");
+        assert_eq!(verify(&journal).await, Ok(()));
+        sqlx::raw_sql(tampering).execute(&journal.writer).await.unwrap();
+        approved(&journal, request("three"), None).await;
+        assert_eq!(verify(&journal).await, Err(found), "{tampering}");
+    }
+}
+
+#[tokio::test]
+async fn the_events_of_a_journal_without_a_chain_are_bound_when_it_is_opened() {
+    let (folder, journal) = journal().await;
+    for number in 0..80 {
+        approved(&journal, request(&format!("order-{number}")), None).await;
+    }
+    // As version 2 left it.
+    let undo = "ALTER TABLE events DROP COLUMN link; DROP TABLE chain; PRAGMA user_version = 2";
+    sqlx::raw_sql(undo).execute(&journal.writer).await.unwrap();
+    journal.close().await;
+    drop(journal);
+    let journal = Journal::open(&folder.path().join("journal.sqlite")).await.unwrap();
+    assert_eq!(verify(&journal).await, Ok(()));
+    assert_eq!(journal.chain().await.unwrap().1.last, 320);
+    approved(&journal, request("afterwards"), None).await;
+    assert_eq!(verify(&journal).await, Ok(()));
+}

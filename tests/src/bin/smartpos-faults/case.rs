@@ -2,14 +2,14 @@
 //!
 //! The terminal is asked for a service; the fault strikes; the terminal is started again where it ended, and left to
 //! settle. Then the same request with the same key must give one transaction with one outcome, the one that was told
-//! before if any was, and the terminal's journal and the host's ledger must agree.
+//! before if any was, the terminal's journal and the host's ledger must agree, and the journal's chain must be whole.
 
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
 use sim_terminal::Part;
-use smartpos_tests::{Bench, Shop};
+use smartpos_tests::{Bench, Shop, check_chain};
 use tokio::time::{interval, timeout};
 
 use crate::power::Disk;
@@ -120,6 +120,9 @@ pub(crate) async fn run(
     if let Some(first) = disagreements.first() {
         return Err(format!("terminal and host disagree: {first}"));
     }
+    let bus = bench.terminal.system_bus().await.map_err(|error| error.to_string())?;
+    let operator = Shop::new(bus, "operator").await;
+    check_chain(&operator.payment).await?;
     let (struck, points) = match &trace {
         Some(trace) => (trace.was_struck(), trace.points()),
         None => (true, Vec::new()),
