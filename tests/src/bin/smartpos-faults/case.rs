@@ -111,7 +111,7 @@ pub(crate) async fn run(
     let (told, trace) = strike(bench, shop, case, key, seed).await?;
     bench.sim("host approve").await;
     revive(bench, shop).await?;
-    let outcome = within("the end of the transaction", service.ask(shop, key)).await??;
+    let outcome = ask_until_answered(bench, shop, service, key).await?;
     if let Some(told) = told.filter(|told| *told != outcome) {
         return Err(format!("the app was told `{told}`, and afterwards it is `{outcome}`"));
     }
@@ -163,23 +163,56 @@ async fn strike(
     Ok((told, Some(trace)))
 }
 
-/// Starts paymentd again where it has ended, as its service manager would, and waits until it is at rest.
+/// Starts paymentd again whenever it has ended, as its service manager would, until it is at rest.
 async fn revive(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
-    let ended = async {
+    within("the terminal to be there and to settle", async {
         let mut ticks = interval(Duration::from_millis(10));
-        // A daemon that gives up says so in its last moments.
-        while bench.terminal.pid(Part::Paymentd).is_some_and(runs) && shop.payment.state().await.is_err() {
+        // A daemon that gives up still answers in its last moments.
+        while !shop.payment.state().await.is_ok_and(|state| state == "ready") {
+            if !bench.terminal.pid(Part::Paymentd).is_some_and(runs) {
+                // It has ended: this only takes note of it.
+                let _ = bench.terminal.kill(Part::Paymentd).await;
+                bench.terminal.restart(Part::Paymentd).await.map_err(|error| error.to_string())?;
+            }
             ticks.tick().await;
         }
+        Ok(())
+    })
+    .await?
+}
+
+/// Asks for the service, and again where the daemon ended over it: a fault may come to its notice late.
+async fn ask_until_answered(
+    bench: &mut Bench,
+    shop: &Shop,
+    service: Service,
+    key: &str,
+) -> Result<String, String> {
+    let process = bench.terminal.pid(Part::Paymentd);
+    let answered = tokio::select! {
+        answered = within("the end of the transaction", service.ask(shop, key)) => answered?,
+        () = ended(process) => Err("paymentd has ended".to_owned()),
     };
-    within("paymentd to answer or to end", ended).await?;
-    if !bench.terminal.pid(Part::Paymentd).is_some_and(runs) {
-        // It has ended: this only takes note of it.
-        let _ = bench.terminal.kill(Part::Paymentd).await;
-        let started = within("paymentd to start again", bench.terminal.restart(Part::Paymentd)).await?;
-        started.map_err(|error| error.to_string())?;
+    match answered {
+        Err(_) if gives_up(process).await => {
+            revive(bench, shop).await?;
+            within("the end of the transaction", service.ask(shop, key)).await?
+        }
+        answered => answered,
     }
-    settle(shop).await
+}
+
+/// Returns when a process has ended.
+async fn ended(process: Option<u32>) {
+    let mut ticks = interval(Duration::from_millis(10));
+    while process.is_some_and(runs) {
+        ticks.tick().await;
+    }
+}
+
+/// Whether a process that failed to answer is about to end.
+async fn gives_up(process: Option<u32>) -> bool {
+    timeout(Duration::from_secs(5), ended(process)).await.is_ok()
 }
 
 /// Waits until no transaction runs and the host has acknowledged all reversals.
