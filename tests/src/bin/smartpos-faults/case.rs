@@ -168,7 +168,7 @@ async fn revive(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     within("the terminal to be there and to settle", async {
         let mut ticks = interval(Duration::from_millis(10));
         // A daemon that gives up still answers in its last moments.
-        while !shop.payment.state().await.is_ok_and(|state| state == "ready") {
+        while !is_ready(shop).await {
             if !bench.terminal.pid(Part::Paymentd).is_some_and(runs) {
                 // It has ended: this only takes note of it.
                 let _ = bench.terminal.kill(Part::Paymentd).await;
@@ -179,6 +179,12 @@ async fn revive(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
         Ok(())
     })
     .await?
+}
+
+/// A call that was on its way to a daemon that ended may never be answered.
+async fn is_ready(shop: &Shop) -> bool {
+    let state = timeout(Duration::from_secs(1), shop.payment.state()).await;
+    state.is_ok_and(|state| state.is_ok_and(|state| state == "ready"))
 }
 
 /// Asks for the service, and again where the daemon ended over it: a fault may come to its notice late.
