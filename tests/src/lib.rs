@@ -82,7 +82,7 @@ impl Bench {
     /// Waits until the host has acknowledged all reversals, then holds journal and ledger against each other.
     pub async fn settle_and_compare(&self) {
         let bus = self.terminal.system_bus().await.expect("the system bus");
-        let payment = PaymentProxy::new(&bus).await.expect("a proxy");
+        let payment = client::proxy::<PaymentProxy>(&bus).await.expect("a proxy");
         until("the reversals to be acknowledged", async || payment.pending_reversals().await == Ok(0)).await;
         let disagreements = self.terminal.disagreements().await.expect("journal and ledger");
         assert!(disagreements.is_empty(), "terminal and host disagree: {disagreements:?}\n{}", self.logs());
@@ -140,7 +140,7 @@ pub struct Shop {
 impl Shop {
     /// An app (or the operator) on `bus`; `owner` is who it is there.
     pub async fn new(bus: Connection, owner: &str) -> Shop {
-        let payment = PaymentProxy::new(&bus).await.expect("a proxy");
+        let payment = client::proxy::<PaymentProxy>(&bus).await.expect("a proxy");
         Shop { bus, payment, owner: owner.to_string() }
     }
 
@@ -165,7 +165,7 @@ impl Shop {
         let signals = MessageStream::for_match_rule(rule, &self.bus, None).await?;
         let answered = call.await?;
         assert_eq!(answered, path, "the path can be foretold");
-        let proxy = TransactionProxy::builder(&self.bus).path(path).build().await?;
+        let proxy = client::proxy_at::<TransactionProxy>(&self.bus, path).await?;
         Ok(Sale { proxy, signals })
     }
 

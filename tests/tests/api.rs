@@ -66,7 +66,7 @@ async fn the_same_key_gives_the_same_transaction_while_it_runs_after_it_ended_an
     bench.kill_and_restart(Part::Paymentd).await;
     assert_eq!(again().await, path);
     assert_eq!(shop.payment.get_transaction("order-1").await.unwrap(), path);
-    let proxy = TransactionProxy::builder(&shop.bus).path(path).build().await.unwrap();
+    let proxy = client::proxy_at::<TransactionProxy>(&shop.bus, path).await.unwrap();
     assert_eq!(text(&proxy.get_result().await.unwrap(), "outcome"), "approved");
     assert_eq!(proxy.state().await.unwrap(), "final");
     // The key belongs to that sale alone.
@@ -101,7 +101,7 @@ async fn apps_can_reach_neither_card_payments_nor_what_they_were_not_granted() {
     // On the app bus there is no such interface; on the system bus it is paymentd's alone.
     let buses = [bench.terminal.app_bus().await.unwrap(), bench.terminal.system_bus().await.unwrap()];
     for (bus, expected) in buses.iter().zip(["org.freedesktop.DBus.Error.UnknownInterface", "NotPermitted"]) {
-        let card = CardPaymentProxy::new(bus).await.unwrap();
+        let card = client::proxy::<CardPaymentProxy>(bus).await.unwrap();
         assert_eq!(error_name(card.mac(b"pay me").await), expected);
         assert_eq!(error_name(card.start(1, "CNY", "261122120000", 1, Options::new()).await), expected);
     }
@@ -153,7 +153,8 @@ async fn a_terminal_without_its_secure_module_refuses_and_stays_up() {
     bench.sim("card insert unionpay-credit").await;
     let again =
         async || shop.sell(1234, &format!("again-{}", bench.folder().display()).replace('/', "")).await;
-    let card = client::card::CardProxy::new(&bench.terminal.system_bus().await.unwrap()).await.unwrap();
+    let card =
+        client::proxy::<client::card::CardProxy>(&bench.terminal.system_bus().await.unwrap()).await.unwrap();
     smartpos_tests::until("the module to be back", async || {
         card.module_state().await.is_ok_and(|state| state == "ready")
     })

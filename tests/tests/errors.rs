@@ -53,7 +53,7 @@ fn every_error_name_has_its_test() {
 async fn an_app_with_too_many_print_jobs_is_throttled_until_some_end() {
     let bench = Bench::start().await;
     let bus = bench.terminal.app_bus().await.unwrap();
-    let printer = PrinterProxy::new(&bus).await.unwrap();
+    let printer = client::proxy::<PrinterProxy>(&bus).await.unwrap();
     let document = vec![("text", option("text", "one of many"))];
     bench.sim("paper out").await;
     let print = async |number: u32| printer.print(&document, &format!("job-{number}"), HashMap::new()).await;
@@ -100,7 +100,10 @@ async fn a_module_without_keys_or_silent_or_absent_is_told_apart() {
     bench.terminal.kill(Part::Paymentd).await.unwrap();
     let bus = bench.terminal.system_bus().await.unwrap();
     bus.request_name("org.smartpos.Payment").await.unwrap();
-    let (card, module) = (CardPaymentProxy::new(&bus).await.unwrap(), CardProxy::new(&bus).await.unwrap());
+    let (card, module) = (
+        client::proxy::<CardPaymentProxy>(&bus).await.unwrap(),
+        client::proxy::<CardProxy>(&bus).await.unwrap(),
+    );
     until("the module", async || module.module_state().await.is_ok_and(|state| state == "ready")).await;
     assert_eq!(error_name(card.mac(b"unsigned").await), "WrongState");
     signal(&bench, Part::Module, "STOP");
@@ -152,7 +155,7 @@ async fn what_is_over_a_limit_is_refused_and_the_card_over_its_own_is_declined()
 async fn a_spool_that_cannot_be_written_is_an_internal_error_and_heals() {
     let bench = Bench::start().await;
     let bus = bench.terminal.app_bus().await.unwrap();
-    let printer = PrinterProxy::new(&bus).await.unwrap();
+    let printer = client::proxy::<PrinterProxy>(&bus).await.unwrap();
     let document = vec![("text", option("text", "to be kept"))];
     let print = async || printer.print(&document, "kept", HashMap::new()).await;
     let spool = bench.terminal.layout().state(Part::Printerd).join("spool");

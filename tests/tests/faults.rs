@@ -10,8 +10,11 @@
 use std::time::Duration;
 
 use client::payment::TransactionProxy;
+use futures_util::StreamExt as _;
 use sim_terminal::Part;
 use smartpos_tests::{Bench, Shop, text, until};
+use zbus::MessageStream;
+use zbus::message::Type as MessageType;
 
 /// What a host can do to a request, and how the sale must end.
 #[tokio::test]
@@ -43,6 +46,28 @@ async fn a_host_that_misbehaves_never_leaves_money_in_doubt() {
         assert_eq!(outcome, expected, "{rule}: {result:?}\n{}", bench.logs());
         bench.settle_and_compare().await;
     }
+}
+
+#[tokio::test]
+async fn who_asked_a_service_in_its_last_moment_is_answered_when_it_is_back() {
+    let mut bench = Bench::start().await;
+    let shop = bench.shop().await;
+    bench.terminal.kill(Part::Paymentd).await.expect("it runs");
+    let dying = bench.terminal.app_bus().await.expect("the app bus");
+    dying.request_name("org.smartpos.Payment").await.expect("the name is free");
+    let end_with_the_first_call = async {
+        let mut messages = MessageStream::from(&dying);
+        while let Some(Ok(message)) = messages.next().await {
+            if message.message_type() == MessageType::MethodCall {
+                break;
+            }
+        }
+        dying.clone().close().await.expect("it closes");
+    };
+    let (answer, ()) = tokio::join!(shop.payment.state(), end_with_the_first_call);
+    assert!(answer.is_err(), "somebody answered in its place");
+    bench.terminal.restart(Part::Paymentd).await.expect("it starts again");
+    assert_eq!(shop.payment.state().await.as_deref(), Ok("ready"));
 }
 
 /// `SMARTPOS_SEED` replays what a failed run printed.
@@ -122,7 +147,7 @@ async fn a_card_pulled_at_any_command_ends_the_sale_on_both_sides() {
 async fn ended(shop: &Shop, key: &str) {
     until("the sale to end", async || {
         let Ok(path) = shop.payment.get_transaction(key).await else { return false };
-        let Ok(proxy) = TransactionProxy::builder(&shop.bus).path(path).build().await else { return false };
+        let Ok(proxy) = client::proxy_at::<TransactionProxy>(&shop.bus, path).await else { return false };
         proxy.state().await.is_ok_and(|state| state == "final")
     })
     .await;

@@ -74,7 +74,7 @@ const BOTH: [&str; 2] = ["shutdown", "sleep"];
 async fn shutdown_and_sleep_wait_from_before_the_host_is_asked_until_nothing_is_in_doubt() {
     let mut bench = Bench::start().await;
     let (bus, held) = logind(&bench).await;
-    let payment = PaymentProxy::new(&bus).await.unwrap();
+    let payment = client::proxy::<PaymentProxy>(&bus).await.unwrap();
     let shop = bench.shop().await;
 
     bench.sim("host once late 300ms").await;

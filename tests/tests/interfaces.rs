@@ -48,7 +48,7 @@ async fn the_published_interfaces_are_what_the_daemons_say_of_themselves() {
     sale.reached("card-read").await;
     let mut found = interfaces(&bus, "org.smartpos.Card", "/org/smartpos/Card/transaction/1").await;
     sale.completed().await;
-    let printer = PrinterProxy::new(&bus).await.unwrap();
+    let printer = client::proxy::<PrinterProxy>(&bus).await.unwrap();
     let document = vec![("text", HashMap::from([("text", "interfaces".into())]))];
     let job = printer.print(&document, "interfaces", HashMap::new()).await.expect("a job");
     for (service, path) in [

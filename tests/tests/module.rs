@@ -16,7 +16,7 @@ const CARD: &str = "unionpay-debit-pin";
 /// Waits until cardd says that the module is in `state`.
 async fn module_is(bench: &Bench, state: &str) {
     let bus = bench.terminal.system_bus().await.unwrap();
-    let card = CardProxy::new(&bus).await.unwrap();
+    let card = client::proxy::<CardProxy>(&bus).await.unwrap();
     until(&format!("the module to be {state}"), async || {
         card.module_state().await.is_ok_and(|now| now == state)
     })

@@ -237,7 +237,7 @@ async fn a_copy_of_the_journal_is_whole_and_shows_what_was_changed_and_what_is_o
 /// Events in the journal.
 async fn events(bench: &Bench) -> i64 {
     let bus = bench.terminal.system_bus().await.unwrap();
-    PaymentProxy::new(&bus).await.unwrap().get_journal_head().await.unwrap().1
+    client::proxy::<PaymentProxy>(&bus).await.unwrap().get_journal_head().await.unwrap().1
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ struct Writer {
 impl Writer {
     async fn new(bench: &Bench) -> Writer {
         let bus = bench.terminal.app_bus().await.unwrap();
-        let printer = PrinterProxy::new(&bus).await.unwrap();
+        let printer = client::proxy::<PrinterProxy>(&bus).await.unwrap();
         Writer { bus, printer }
     }
 
@@ -38,7 +38,7 @@ impl Writer {
     }
 
     async fn job(&self, path: &OwnedObjectPath) -> PrintJobProxy<'static> {
-        PrintJobProxy::builder(&self.bus).path(path.clone()).build().await.unwrap()
+        client::proxy_at::<PrintJobProxy>(&self.bus, path.clone()).await.unwrap()
     }
 
     /// Waits for the end of a job, and returns all that is known of it.

@@ -30,7 +30,7 @@ fn approved(bench: &Bench, (outcome, result): (String, Dictionary)) -> Dictionar
 }
 
 async fn result(shop: &Shop, key: &str) -> Dictionary {
-    let proxy = TransactionProxy::builder(&shop.bus).path(shop.path(key)).build().await.unwrap();
+    let proxy = client::proxy_at::<TransactionProxy>(&shop.bus, shop.path(key)).await.unwrap();
     proxy.get_result().await.unwrap()
 }
 
@@ -232,7 +232,7 @@ async fn paymentd_killed_at_any_step_of_a_completion_leaves_ledgers_that_agree()
         bench.kill_and_restart(Part::Paymentd).await;
         until("its end", async || {
             let Ok(path) = shop.payment.get_transaction(&key).await else { return false };
-            let proxy = TransactionProxy::builder(&shop.bus).path(path).build().await.unwrap();
+            let proxy = client::proxy_at::<TransactionProxy>(&shop.bus, path).await.unwrap();
             proxy.state().await.is_ok_and(|state| state == "final")
         })
         .await;

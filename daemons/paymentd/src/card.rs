@@ -73,7 +73,7 @@ impl CardSession {
         };
         let currency = &transaction.request.currency;
         let path = card.start(transaction.amount(), currency, when, counter, options).await?;
-        let proxy = CardTransactionProxy::builder(bus).path(path).build().await?;
+        let proxy = client::proxy_at::<CardTransactionProxy>(bus, path).await?;
         let connection = bus.clone();
         let gone = tokio::spawn(async move {
             if let Err(error) = service::bus::vanished(&connection, owner).await {

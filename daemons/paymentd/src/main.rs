@@ -55,8 +55,8 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let Context { buses, guards, config_folders, state, credentials, stop } = context;
     tokio::fs::create_dir_all(&state).await.map_err(|error| format!("{}: {error}", state.display()))?;
     let journal = Journal::open(&state.join("journal.sqlite")).await.map_err(|error| error.to_string())?;
-    let card = CardPaymentProxy::new(&buses.system).await.map_err(|error| error.to_string())?;
-    let printer = PrinterProxy::new(&buses.system).await.map_err(|error| error.to_string())?;
+    let card = client::proxy::<CardPaymentProxy>(&buses.system).await.map_err(|error| error.to_string())?;
+    let printer = client::proxy::<PrinterProxy>(&buses.system).await.map_err(|error| error.to_string())?;
     let profile = host_profile(&config.host, &config_folders)?;
     let offers = Offers::of(&profile);
     let parts = Parts { profile, credentials: &credentials, journal: journal.clone(), card: card.clone() };

@@ -22,7 +22,7 @@ const PAGE: u32 = 100;
 
 /// Writes a copy of the journal, up to where it is now.
 pub(crate) async fn export(bus: &Connection, path: &Path, json: bool) -> Outcome {
-    let payment = PaymentProxy::new(bus).await?;
+    let payment = client::proxy::<PaymentProxy>(bus).await?;
     let (journal, last, head) = payment.get_journal_head().await?;
     let head = octets(head.parse())?;
     // It names cards, masked: for whoever exports it alone.

@@ -18,8 +18,8 @@ const PAGE: usize = 100;
 
 /// Prints all that is known of one transaction.
 pub(crate) async fn show(bus: &Connection, key: &str, json: bool) -> Outcome {
-    let path = PaymentProxy::new(bus).await?.get_transaction(key).await?;
-    let result = TransactionProxy::builder(bus).path(path).build().await?.get_result().await?;
+    let path = client::proxy::<PaymentProxy>(bus).await?.get_transaction(key).await?;
+    let result = client::proxy_at::<TransactionProxy>(bus, path).await?.get_result().await?;
     output::line(&match json {
         true => dictionary::json(&result).to_string(),
         false => dictionary::lines(&result),
@@ -29,7 +29,7 @@ pub(crate) async fn show(bus: &Connection, key: &str, json: bool) -> Outcome {
 
 /// Prints one line for each transaction.
 pub(crate) async fn list(bus: &Connection, list: &cli::List, json: bool) -> Outcome {
-    let payment = PaymentProxy::new(bus).await?;
+    let payment = client::proxy::<PaymentProxy>(bus).await?;
     let filter = filter(list)?;
     let mut found: Vec<Dictionary> = Vec::new();
     let mut cursor = String::new();

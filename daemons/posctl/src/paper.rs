@@ -17,9 +17,11 @@ use crate::{Outcome, dictionary, document, interrupted, new_key, output};
 pub(crate) async fn print(bus: &Connection, file: &Path, key: Option<String>, json: bool) -> Outcome {
     let document = document::read(file)?;
     let key = key.unwrap_or_else(new_key);
-    let path =
-        PrinterProxy::new(bus).await?.print(&document::borrowed(&document), &key, HashMap::new()).await?;
-    let job = PrintJobProxy::builder(bus).path(path).build().await?;
+    let path = client::proxy::<PrinterProxy>(bus)
+        .await?
+        .print(&document::borrowed(&document), &key, HashMap::new())
+        .await?;
+    let job = client::proxy_at::<PrintJobProxy>(bus, path).await?;
     let mut ends = job.receive_completed().await?;
     // It may have ended before we listened.
     while job.state().await? != "final" {
@@ -47,13 +49,16 @@ pub(crate) async fn print(bus: &Connection, file: &Path, key: Option<String>, js
 /// Writes the dots that a document would put on paper as a PNG file.
 pub(crate) async fn preview(bus: &Connection, file: &Path, to: &Path) -> Outcome {
     let document = document::read(file)?;
-    let image = PrinterProxy::new(bus).await?.preview(&document::borrowed(&document), HashMap::new()).await?;
+    let image = client::proxy::<PrinterProxy>(bus)
+        .await?
+        .preview(&document::borrowed(&document), HashMap::new())
+        .await?;
     fs::write(to, image).map_err(|error| Error::file(to, error))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the receipt of a transaction once more.
 pub(crate) async fn reprint(bus: &Connection, key: &str) -> Outcome {
-    PaymentProxy::new(bus).await?.reprint(key).await?;
+    client::proxy::<PaymentProxy>(bus).await?.reprint(key).await?;
     Ok(ExitCode::SUCCESS)
 }

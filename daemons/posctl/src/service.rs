@@ -20,8 +20,8 @@ pub(crate) async fn run(bus: &Connection, command: &Command, json: bool) -> Outc
     let key = common.key.clone().unwrap_or_else(new_key);
     // Before anything happens, so that the transaction can be found again whatever comes.
     output::progress(&format!("key {key}"));
-    let path = start(&PaymentProxy::new(bus).await?, command, &key, options(common)).await?;
-    let transaction = TransactionProxy::builder(bus).path(path).build().await?;
+    let path = start(&client::proxy::<PaymentProxy>(bus).await?, command, &key, options(common)).await?;
+    let transaction = client::proxy_at::<TransactionProxy>(bus, path).await?;
     follow(&transaction, &key).await?;
     let result = transaction.get_result().await?;
     output::line(&match json {

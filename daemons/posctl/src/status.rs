@@ -32,7 +32,7 @@ pub(crate) async fn status(bus: &Connection, as_json: bool) -> Outcome {
 }
 
 async fn payment(bus: &Connection) -> Result<Value, Error> {
-    let payment = PaymentProxy::new(bus).await?;
+    let payment = client::proxy::<PaymentProxy>(bus).await?;
     Ok(json!({
         "state": payment.state().await?,
         "terminal": payment.terminal().await?,
@@ -42,7 +42,7 @@ async fn payment(bus: &Connection) -> Result<Value, Error> {
 }
 
 async fn card(bus: &Connection) -> Result<Value, Error> {
-    let card = CardProxy::new(bus).await?;
+    let card = client::proxy::<CardProxy>(bus).await?;
     Ok(json!({
         "state": card.module_state().await?,
         "module": card.module().await?,
@@ -52,7 +52,7 @@ async fn card(bus: &Connection) -> Result<Value, Error> {
 }
 
 async fn printer(bus: &Connection) -> Result<Value, Error> {
-    let printer = PrinterProxy::new(bus).await?;
+    let printer = client::proxy::<PrinterProxy>(bus).await?;
     Ok(json!({ "state": printer.state().await?, "paper": printer.paper().await? }))
 }
 

@@ -11,7 +11,7 @@ use crate::{Outcome, dictionary, money, output};
 
 /// Prints what the open batch comes to.
 pub(crate) async fn totals(bus: &Connection, json: bool) -> Outcome {
-    let totals = PaymentProxy::new(bus).await?.get_totals().await?;
+    let totals = client::proxy::<PaymentProxy>(bus).await?.get_totals().await?;
     output::line(&match json {
         true => dictionary::json(&totals).to_string(),
         false => table(&totals),

@@ -66,10 +66,10 @@ async fn sell(
     clock: &Clock,
 ) -> Result<(String, Dictionary), Box<dyn std::error::Error>> {
     let bus = terminal.app_bus().await?;
-    let payment = PaymentProxy::new(&bus).await?;
+    let payment = client::proxy::<PaymentProxy>(&bus).await?;
     let path = payment.start_sale(AMOUNT, "CNY", "demo-1", HashMap::new()).await?;
     clock.say(&format!("the app has started a sale of ¥12.34: {}", path.as_str()));
-    let transaction = TransactionProxy::builder(&bus).path(path).build().await?;
+    let transaction = client::proxy_at::<TransactionProxy>(&bus, path).await?;
     let mut steps = transaction.receive_state_changed().await?;
     let mut ends = transaction.receive_completed().await?;
     // It may have ended before we listened.

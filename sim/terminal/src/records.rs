@@ -20,7 +20,7 @@ impl Terminal {
     pub async fn journal(&self) -> Result<Vec<Dictionary>> {
         let mut found = HashMap::new();
         for connection in [self.app_bus().await?, self.system_bus().await?] {
-            let payment = PaymentProxy::new(&connection).await?;
+            let payment = client::proxy::<PaymentProxy>(&connection).await?;
             let mut cursor = String::new();
             loop {
                 let (page, next) = payment.list_transactions(HashMap::new(), &cursor, PAGE).await?;

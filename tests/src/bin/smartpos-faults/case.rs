@@ -181,10 +181,9 @@ async fn revive(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     .await?
 }
 
-/// A call that was on its way to a daemon that ended may never be answered.
+/// Whether no transaction runs and the host has acknowledged all reversals.
 async fn is_ready(shop: &Shop) -> bool {
-    let state = timeout(Duration::from_secs(1), shop.payment.state()).await;
-    state.is_ok_and(|state| state.is_ok_and(|state| state == "ready"))
+    shop.payment.state().await.is_ok_and(|state| state == "ready")
 }
 
 /// Asks for the service, and again where the daemon ended over it: a fault may come to its notice late.
@@ -221,11 +220,11 @@ async fn gives_up(process: Option<u32>) -> bool {
     timeout(Duration::from_secs(5), ended(process)).await.is_ok()
 }
 
-/// Waits until no transaction runs and the host has acknowledged all reversals.
+/// Waits until the terminal is at rest.
 async fn settle(shop: &Shop) -> Result<(), String> {
     within("the terminal to settle", async {
         let mut ticks = interval(Duration::from_millis(10));
-        while !shop.payment.state().await.is_ok_and(|state| state == "ready") {
+        while !is_ready(shop).await {
             ticks.tick().await;
         }
     })
