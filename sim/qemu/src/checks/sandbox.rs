@@ -21,8 +21,8 @@ const WRITABLE: [&str; 5] = ["/dev", "/dev/mqueue", "/dev/pts", "/dev/shm", "/pr
 /// Where paymentd can write besides; they are private to it.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
-/// Where systemd passes mounts on to a running service: empty, and read-only.
-const INCOMING: &str = "/run/systemd/incoming";
+/// Where systemd passes mounts on to a running service, empty and read-only, and where it is told of readiness, a socket.
+const OF_SYSTEMD: [&str; 2] = ["/run/systemd/incoming", "/run/systemd/notify"];
 
 /// What a daemon's filter refuses, with the command that asks for it. Root without the filter is refused none of it.
 const REFUSED: [(&str, &str); 10] = [
@@ -40,7 +40,7 @@ const REFUSED: [(&str, &str); 10] = [
 
 /// What of a unit starts and confines the user of its own program, instead of which the probe runs.
 const PROGRAM: &str = "BusName|NotifyAccess|ExecStart|Requires|After|PartOf|Restart|Watchdog|WantedBy|Wants|\\[Install|\
-    StateDir|StartLimit|Condition|Documentation|User|Group|NoExecPaths|ExecPaths|ReadOnlyPaths|BindReadOnlyPaths|\
+    StateDir|StartLimit|Condition|Documentation|User|Group|RootDirectory|MountAPIVFS|Bind|NoExecPaths|ExecPaths|\
     InaccessiblePaths|CapabilityBounding|PrivateUsers|Type|LoadCredential";
 
 /// What of a unit makes a filter of system calls.
@@ -109,7 +109,8 @@ impl Checks {
         let program = format!("/usr/bin/{daemon}");
         let mut programs = without(&mounts, "noexec");
         programs.sort_unstable();
-        let holds = programs == [INCOMING, program.as_str(), "/usr/lib"];
+        let [incoming, notify] = OF_SYSTEMD;
+        let holds = programs == [incoming, notify, program.as_str(), "/usr/lib"];
         self.check(&format!("{daemon} can start nothing but its own program"), holds, &programs.join("\n"));
         Ok(())
     }
