@@ -147,10 +147,16 @@ pub trait Transaction {
     /// Asks to call the transaction off; `Completed` tells whether that came in time.
     fn cancel(&self) -> zbus::Result<()>;
 
+    /// Approves, as a supervisor, what is over a limit. For operators.
+    fn approve(&self) -> zbus::Result<()>;
+
+    /// Denies it; `reason` is for a person, up to 64 characters.
+    fn deny(&self, reason: &str) -> zbus::Result<()>;
+
     /// All that is known of the transaction.
     fn get_result(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
 
-    /// `created`, `authorizing`, `answered` or `final`.
+    /// `created`, `approval`, `authorizing`, `answered` or `final`.
     #[zbus(property(emits_changed_signal = "false"))]
     fn state(&self) -> zbus::Result<String>;
 

@@ -44,6 +44,9 @@ impl PaymentService {
     /// (s), who stands at the till, up to 3 letters or digits; `print` (b, default true, of a balance inquiry false), whether
     /// a receipt is printed. A sale knows `tip` (t), the part of `amount` that is one.
     ///
+    /// One that is over a limit of the terminal's owner is refused, or waits for a supervisor, as the owner has it
+    /// (`Transaction1.Approve`).
+    ///
     /// The object's path is `/org/smartpos/Payment/transaction/OWNER/KEY`, where other characters than ASCII letters and digits
     /// are written `_` and two hex digits.
     ///
@@ -261,7 +264,8 @@ impl PaymentService {
     /// Errors: NotPermitted, Throttled.
     #[zbus(out_args("journal", "last", "head"))]
     async fn get_journal_head(&self, #[zbus(header)] header: Header<'_>) -> Result<(String, i64, String)> {
-        let _admitted = self.guard.admit_operator(&header).await?;
+        let admitted = self.guard.admit_operator(&header).await?;
+        self.guard.authorize(&admitted.caller, Permission::PaymentRead)?;
         let (journal, chain) = self.counter.chain().await?;
         Ok((journal.to_string(), chain.last, chain.head.to_string()))
     }
@@ -277,7 +281,8 @@ impl PaymentService {
         limit: u32,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Vec<(i64, i64, i64, String, String)>> {
-        let _admitted = self.guard.admit_operator(&header).await?;
+        let admitted = self.guard.admit_operator(&header).await?;
+        self.guard.authorize(&admitted.caller, Permission::PaymentRead)?;
         arguments::check_page(limit)?;
         let page = self.counter.events(after, limit).await?;
         Ok(page.into_iter().map(arguments::event).collect())

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use service::config::find_file;
 use service::currency::{self, Currency};
 
+use crate::approval::Approval;
 use crate::limits::LimitsByService;
 
 /// The configuration of this daemon.
@@ -15,6 +16,7 @@ pub(crate) struct Config {
     pub(crate) merchant: Merchant,
     pub(crate) host: Host,
     pub(crate) limits: LimitsByService,
+    pub(crate) approval: Approval,
 }
 
 /// Who sells.

@@ -24,7 +24,7 @@ use writing::Writing;
 
 use crate::limits::LimitsByService;
 use crate::services::Class;
-use crate::transaction::{Acceptor, Card, Event, Outcome, Request, Totals, Transaction};
+use crate::transaction::{Acceptor, Card, Event, Outcome, Request, State, Totals, Transaction};
 
 /// The schema, one step for each version (`PRAGMA user_version`).
 const MIGRATIONS: &[&str] = &[
@@ -148,15 +148,18 @@ impl Journal {
             None => None,
         };
         let mut transaction = Transaction::new(request.clone(), original.clone(), now);
-        limits::check(&mut tx, &transaction, terms.limits, now).await?;
+        let over_limit = limits::check(&mut tx, &transaction, terms.limits, now).await?;
+        if let Some(limit) = &over_limit {
+            transaction.ask_approval(limit.clone());
+        }
         let record = transaction.service().class() == Class::Record;
         if record {
             transaction.batch = open_batch(&mut tx).await?;
         }
         transaction.id = insert(&mut tx, &transaction).await?;
-        let created = Event::Created { request, original, batch: transaction.batch };
+        let created = Event::Created { request, original, batch: transaction.batch, over_limit };
         append_event(&mut tx, transaction.id, now, &created).await?;
-        if record {
+        if record && transaction.state == State::Created {
             transaction = write(&mut tx, &transaction, &Event::finished(Outcome::Approved, ""), now).await?;
         }
         tx.commit().await?;
@@ -340,11 +343,12 @@ async fn open_batch(connection: &mut SqliteConnection) -> Result<u32> {
 async fn insert(connection: &mut SqliteConnection, transaction: &Transaction) -> Result<i64> {
     let insert = "INSERT INTO transactions
                       (owner, key, created, state, outcome, reversal, receipt, body, service, original, amount, batch)
-                  VALUES (?, ?, ?, 'created', '', '', '', ?, ?, ?, ?, ?)";
+                  VALUES (?, ?, ?, ?, '', '', '', ?, ?, ?, ?, ?)";
     let inserted = sqlx::query(insert)
         .bind(&transaction.request.owner)
         .bind(transaction.request.key.as_str())
         .bind(transaction.created)
+        .bind(transaction.state.as_str())
         .bind(serde_json::to_string(transaction)?)
         .bind(transaction.service().as_str())
         .bind(transaction.original.as_ref().map(|original| original.id))

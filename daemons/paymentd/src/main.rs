@@ -1,6 +1,7 @@
 //! `smartpos-paymentd` owns the journal and the links to acquirers.
 
 mod api;
+mod approval;
 mod card;
 mod card_payment;
 mod config;
@@ -18,6 +19,7 @@ mod teller;
 mod transaction;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use client::card::CardPaymentProxy;
 use client::printer::PrinterProxy;
@@ -84,6 +86,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         printer,
         merchant: merchant.clone(),
         limits: config.limits,
+        approval_limit: Duration::from_secs(config.approval.timeout_s.into()),
         desk,
         stop,
     };

@@ -99,6 +99,9 @@ fn head<'a>(
     if !transaction.request.operator.is_empty() {
         document.push(pair("操作员 OPERATOR", &transaction.request.operator));
     }
+    if !transaction.approver.is_empty() {
+        document.push(pair("授权人 APPROVED BY", &transaction.approver));
+    }
     document.push(pair("交易类型 TYPE", name(transaction.service())));
     document.push(pair("时间 TIME", &local_time(transaction.finished)));
     document.push(pair("批次号 BATCH", &format!("{:06}", transaction.batch)));

@@ -75,6 +75,19 @@ pub(crate) enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Approve, as a supervisor, a transaction that is over a limit; `posctl list --state approval` shows those that wait
+    Approve {
+        /// The key of the transaction
+        key: String,
+    },
+    /// Deny, as a supervisor, a transaction that is over a limit
+    Deny {
+        /// The key of the transaction
+        key: String,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
     /// Show what the open batch comes to
     Totals,
     /// Print the receipt of a transaction once more, marked as a duplicate
@@ -175,7 +188,7 @@ pub(crate) struct List {
     /// Only those of this type: sale, void, refund, preauthorisation, completion, settlement, …
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) service: Option<String>,
-    /// Only those in this state: created, authorizing, answered, final
+    /// Only those in this state: created, approval, authorizing, answered, final
     #[arg(long)]
     pub(crate) state: Option<String>,
     /// Only those with this outcome: approved, declined, cancelled, failed, reversed

@@ -134,6 +134,7 @@ async fn follow(transaction: &TransactionProxy<'_>, key: &str) -> Result<(), Err
 
 fn in_words(state: &str, progress: &str) -> String {
     let words = match progress {
+        "approval" => "over a limit: a supervisor has to approve it",
         "insert-card" => "insert the card",
         "reading" => "reading the card",
         "pin" | "pin-digits" => "the customer types the PIN",

@@ -56,6 +56,23 @@ fn what_the_host_never_saw_is_neither_approved_nor_reversed() {
 }
 
 #[test]
+fn what_waits_for_a_supervisor_goes_on_by_their_word_alone_and_a_restart_declines_it() {
+    let mut sale = begun(Service::Sale);
+    sale.ask_approval("limits.sale.day".to_string());
+    for event in [authorized(), finished(Outcome::Approved), finished(Outcome::Reversed)] {
+        assert!(sale.clone().apply(&event, 2).is_err(), "{event:?}");
+    }
+    let end = sale.recover("98").unwrap();
+    sale.clone().apply(&end, 2).unwrap();
+    assert!(matches!(end, Event::Finished { outcome: Outcome::Declined, .. }));
+    let word = Event::SupervisorApproved { by: "li".to_string() };
+    sale.apply(&word, 2).unwrap();
+    assert_eq!((sale.state, sale.approver.as_str()), (State::Created, "li"));
+    assert!(sale.apply(&word, 3).is_err(), "once");
+    sale.apply(&authorized(), 3).unwrap();
+}
+
+#[test]
 fn only_money_is_reversed() {
     for service in Service::ALL.into_iter().filter(|service| service.class() != Class::Money) {
         for state in State::ALL {
