@@ -40,6 +40,15 @@ pub trait Payment {
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<OwnedObjectPath>;
 
+    /// Adds `tip` minor units to the sale `original` of the open batch, once; without the card.
+    fn start_tip_adjustment(
+        &self,
+        original: &str,
+        tip: u64,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
     /// Reserves an amount on a card.
     fn start_preauthorisation(
         &self,

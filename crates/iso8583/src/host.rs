@@ -62,6 +62,8 @@ pub enum CardFlow {
     Full,
     /// The card only says who it is.
     Identify,
+    /// The card is not there: the original stands for it.
+    None,
 }
 
 /// How a batch is closed: reconciliation of the sums, and where they differ, the upload of the batch.

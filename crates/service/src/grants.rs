@@ -21,6 +21,9 @@ pub enum Permission {
     /// Give money back.
     #[serde(rename = "payment.refund")]
     PaymentRefund,
+    /// Add a tip to one's own sales afterwards, without the card.
+    #[serde(rename = "payment.tip")]
+    PaymentTip,
     /// Pre-authorise, increment, complete and cancel.
     #[serde(rename = "payment.preauthorise")]
     PaymentPreauthorise,
@@ -47,6 +50,7 @@ impl fmt::Display for Permission {
             Permission::PaymentStart => "payment.start",
             Permission::PaymentVoid => "payment.void",
             Permission::PaymentRefund => "payment.refund",
+            Permission::PaymentTip => "payment.tip",
             Permission::PaymentPreauthorise => "payment.preauthorise",
             Permission::PaymentSettle => "payment.settle",
             Permission::PaymentRead => "payment.read",

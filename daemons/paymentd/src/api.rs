@@ -95,6 +95,23 @@ impl PaymentService {
         self.start(Call { service: Service::Refund, money, original, key, options }, &header).await
     }
 
+    /// Adds `tip` to the sale `original` of the open batch, once; the card is not needed. With a tip that the sale had already
+    /// it may be so much of the sale as the terminal's owner and the acquirer allow. Then the sale can be refunded, with its tip,
+    /// and no longer voided.
+    ///
+    /// Errors: as of StartVoid (`payment.tip`).
+    async fn start_tip_adjustment(
+        &self,
+        original: &str,
+        tip: u64,
+        key: &str,
+        options: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath> {
+        let money = Some((tip, self.merchant.currency.as_str()));
+        self.start(Call { service: Service::TipAdjustment, money, original, key, options }, &header).await
+    }
+
     /// Reserves an amount on a card.
     ///
     /// Errors: as of StartSale (`payment.preauthorise`).

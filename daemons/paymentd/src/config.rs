@@ -17,6 +17,21 @@ pub(crate) struct Config {
     pub(crate) host: Host,
     pub(crate) limits: LimitsByService,
     pub(crate) approval: Approval,
+    pub(crate) tips: Tips,
+}
+
+/// Tips that are added to a sale afterwards.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tips {
+    /// The most that all tips of a sale may be, in percent of the sale without them; the acquirer's limit holds, too.
+    pub(crate) percent: u16,
+}
+
+impl Default for Tips {
+    fn default() -> Tips {
+        Tips { percent: 20 }
+    }
 }
 
 /// Who sells.

@@ -23,6 +23,7 @@ pub(crate) use chain::Linked;
 use writing::Writing;
 
 use crate::limits::LimitsByService;
+use crate::originals::Percent;
 use crate::services::Class;
 use crate::transaction::{Acceptor, Card, Event, Outcome, Request, State, Totals, Transaction};
 
@@ -96,8 +97,7 @@ pub(crate) struct Filter {
 
 /// What a new transaction has to keep to.
 pub(crate) struct Terms<'a> {
-    /// The most of a reservation that may be completed, in percent.
-    pub(crate) completion_percent: u16,
+    pub(crate) percent: Percent,
     pub(crate) limits: &'a LimitsByService,
 }
 
@@ -144,7 +144,7 @@ impl Journal {
     ) -> Result<Transaction> {
         let mut tx = self.write().await?;
         let original = match original {
-            Some(id) => Some(history::admit(&mut tx, id, &request, terms.completion_percent).await?),
+            Some(id) => Some(history::admit(&mut tx, id, &request, terms.percent).await?),
             None => None,
         };
         let mut transaction = Transaction::new(request.clone(), original.clone(), now);

@@ -67,6 +67,7 @@ fn name(service: Service) -> &'static str {
         Service::Void => "消费撤销 VOID",
         Service::CompletionVoid => "预授权完成撤销 COMPLETION VOID",
         Service::Refund => "退货 REFUND",
+        Service::TipAdjustment => "小费调整 TIP ADJUSTMENT",
         Service::Preauthorisation => "预授权 PRE-AUTH",
         Service::Increment => "预授权追加 INCREMENT",
         Service::PreauthorisationCancel => "预授权撤销 PRE-AUTH CANCEL",
@@ -129,6 +130,7 @@ fn card<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
 fn amounts<'a>(document: &mut Document<'a>, transaction: &'a Transaction, merchant: &'a Merchant) {
     let currency = symbol(&transaction.request.currency);
     let money = |amount: u64| format!("{currency} {}", decimal(amount, digits(merchant)));
+    let is_tip = transaction.service() == Service::TipAdjustment;
     document.push(("rule", Properties::new()));
     if let Some(balance) = transaction.answer.balance {
         let sign = if balance < 0 { "-" } else { "" };
@@ -138,7 +140,13 @@ fn amounts<'a>(document: &mut Document<'a>, transaction: &'a Transaction, mercha
         if transaction.request.tip > 0 {
             document.push(pair("其中小费 TIP INCLUDED", &money(transaction.request.tip)));
         }
-        document.push(text("金额 AMOUNT".to_string(), &[]));
+        if let Some(sale) = transaction.original.as_ref().filter(|_| is_tip) {
+            let total = sale.amount.saturating_add(transaction.amount());
+            document.push(pair("原金额 SALE", &money(sale.amount)));
+            document.push(pair("合计 TOTAL", &money(total)));
+        }
+        let amount = if is_tip { "小费 TIP" } else { "金额 AMOUNT" };
+        document.push(text(amount.to_string(), &[]));
         document.push(text(money(transaction.amount()), &large("right")));
     }
     document.push(("rule", Properties::new()));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use client::card::CardPaymentProxy;
 use client::printer::PrinterProxy;
 use futures_util::StreamExt as _;
+use iso8583::CardFlow;
 use service::bus::Buses;
 use tokio::sync::{mpsc, watch};
 use zbus::Connection;
@@ -17,7 +18,7 @@ use crate::journal::{Journal, JournalError};
 use crate::limits::LimitsByService;
 use crate::services::Class;
 use crate::transaction::{Card, Event, Outcome, Reversal, Transaction};
-use crate::{approval, card_payment, now, receipt, settlement};
+use crate::{approval, card_absent, card_payment, now, receipt, settlement};
 
 /// The printer daemon takes a job at once, or is left alone.
 const PRINTER_LIMIT: Duration = Duration::from_secs(3);
@@ -166,6 +167,9 @@ impl Teller {
             return self.finish(ticket, &end).await;
         }
         let end = match ticket.transaction().service().class() {
+            Class::Money | Class::Inquiry if self.is_without_card(ticket) => {
+                Some(card_absent::run(self, ticket).await?)
+            }
             Class::Money | Class::Inquiry => Some(card_payment::run(self, ticket).await?),
             Class::Settlement => settlement::run(self, ticket).await?,
             // A supervisor had to approve it.
@@ -181,6 +185,11 @@ impl Teller {
             Some(end) => self.finish(ticket, &end).await,
             None => Ok(()),
         }
+    }
+
+    fn is_without_card(&self, ticket: &Ticket) -> bool {
+        let described = self.host.described(&ticket.transaction());
+        described.is_ok_and(|service| service.card == CardFlow::None)
     }
 
     /// Returns at once when the daemon was asked to stop, else after `delay`: whether to go on.

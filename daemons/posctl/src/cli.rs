@@ -40,6 +40,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Add a tip to a sale of the open batch, without the card
+    Tip {
+        /// The key of the sale
+        original: String,
+        #[command(flatten)]
+        amount: Amount,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Reserve an amount on a card
     Preauth {
         #[command(flatten)]

@@ -39,6 +39,7 @@ fn common(command: &Command) -> Option<&Common> {
         | Command::Complete(Following { common, .. })
         | Command::Void { common, .. }
         | Command::Refund { common, .. }
+        | Command::Tip { common, .. }
         | Command::Preauth { common, .. }
         | Command::Cancel { common, .. }
         | Command::Balance { common }
@@ -79,6 +80,9 @@ async fn start(
         Command::Refund { amount, original, .. } => {
             let original = original.as_deref().unwrap_or_default();
             payment.start_refund(minor(amount)?, &amount.currency, original, key, options).await?
+        }
+        Command::Tip { original, amount, .. } => {
+            payment.start_tip_adjustment(original, minor(amount)?, key, options).await?
         }
         Command::Preauth { amount, .. } => {
             payment.start_preauthorisation(minor(amount)?, &amount.currency, key, options).await?

@@ -12,7 +12,9 @@ use crate::request::{self, FORMAT, INVALID, INVALID_AMOUNT, Refusal, WorkingKeys
 use crate::service::{Form, Service};
 
 /// In each of them.
-const MANDATORY: [u8; 12] = [3, 11, 22, 23, 25, 35, 41, 42, 49, 53, 60, 64];
+const MANDATORY: [u8; 8] = [3, 11, 25, 41, 42, 49, 60, 64];
+/// Where a card was read.
+const CARD: [u8; 4] = [22, 23, 35, 53];
 const AMOUNT: u8 = 4;
 const CHIP_DATA: u8 = 55;
 /// Where an original is named.
@@ -54,14 +56,19 @@ impl<'a> CardRequest<'a> {
         let form = Form::of_request(message)?;
         let service = form.service;
         let mut mandatory = MANDATORY.to_vec();
+        mandatory.extend(CARD.iter().filter(|_| service.has_card()));
         mandatory.extend(service.has_amount().then_some(AMOUNT));
         mandatory.extend(service.has_chip_data().then_some(CHIP_DATA));
         mandatory.extend(ORIGINAL.iter().filter(|_| form.original));
-        request::check_elements(message, &mandatory, &PIN)?;
+        let optional: &[u8] = if service.has_card() { &PIN } else { &[] };
+        request::check_elements(message, &mandatory, optional)?;
         request::check_terminal(message)?;
         let keys = request::check_mac(message, keys)?.clone();
         let batch = form.check(message)?;
-        check_values(message)?;
+        request::check_is(message, 49, CURRENCY, INVALID)?;
+        if service.has_card() {
+            check_card(message)?;
+        }
         let amount = if service.has_amount() { request::amount(message)? } else { 0 };
         if service.has_amount() && amount == 0 {
             return Err(Refusal::new(INVALID_AMOUNT, "DE 4: the amount is zero"));
@@ -96,8 +103,7 @@ impl<'a> CardRequest<'a> {
 }
 
 /// Checks the elements that say how the card was read and the message protected.
-fn check_values(message: &Message<'_>) -> Result<(), Refusal> {
-    request::check_is(message, 49, CURRENCY, INVALID)?;
+fn check_card(message: &Message<'_>) -> Result<(), Refusal> {
     let [capture, block] = PIN.map(|number| message.get(number).is_some());
     if capture != block {
         return Err(Refusal::new(FORMAT, "DE 26 and DE 52: both or none"));

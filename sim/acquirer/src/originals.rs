@@ -9,6 +9,8 @@ use crate::service::Service;
 
 /// How much more than what is held may be taken, in percent of it.
 const MOST_COMPLETED: u64 = 115;
+/// The most that a tip may be, in percent of the sale.
+const MOST_TIP: u64 = 30;
 
 /// A request that builds on an original.
 pub(crate) struct Successor<'a> {
@@ -69,13 +71,14 @@ impl Successor<'_> {
         match self.service {
             Service::Void | Service::CompletionVoid => self.check_void(ledger, original),
             Service::Refund => self.check_refund(ledger, original),
+            Service::TipAdjustment => self.check_tip(ledger, original),
             _ => self.check_reservation(ledger, original),
         }
     }
 
     fn check_kind(&self, original: &Entry) -> Result<(), Refusal> {
         let fits: &[Service] = match self.service {
-            Service::Void => &[Service::Sale],
+            Service::Void | Service::TipAdjustment => &[Service::Sale],
             Service::CompletionVoid => &[Service::Completion],
             Service::Refund => &[Service::Sale, Service::Completion],
             _ => &[Service::Preauthorisation],
@@ -87,17 +90,31 @@ impl Successor<'_> {
     }
 
     fn check_void(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
+        self.check_untouched(ledger, original)?;
+        self.check_amount(original.amount)
+    }
+
+    fn check_tip(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
+        self.check_untouched(ledger, original)?;
+        self.check_limit(original.amount.saturating_mul(MOST_TIP) / 100, "may be given as a tip")
+    }
+
+    /// Neither settled nor refunded nor given a tip.
+    fn check_untouched(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
         if original.settled || original.batch != self.batch {
             return Err(Refusal::new(INVALID, "the original is of another batch: refund it"));
         }
         if ledger.refunded(original) > 0 {
             return Err(Refusal::new(INVALID, "the original was refunded, in part or whole"));
         }
-        self.check_amount(original.amount)
+        if ledger.held(original) > original.amount {
+            return Err(Refusal::new(INVALID, "the original got a tip already: refund it"));
+        }
+        Ok(())
     }
 
     fn check_refund(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
-        let left = original.amount.saturating_sub(ledger.refunded(original));
+        let left = ledger.held(original).saturating_sub(ledger.refunded(original));
         self.check_limit(left, "are left of the original")
     }
 

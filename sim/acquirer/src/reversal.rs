@@ -12,16 +12,20 @@ use crate::request::{self, APPROVED, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRON
 use crate::rules::Rule;
 use crate::service::Form;
 
-const MANDATORY: [u8; 13] = [3, 4, 11, 22, 23, 25, 39, 41, 42, 49, 60, 61, 64];
+const MANDATORY: [u8; 11] = [3, 4, 11, 25, 39, 41, 42, 49, 60, 61, 64];
+/// How the card was read, where one was.
+const CARD: [u8; 2] = [22, 23];
 /// Approval code and chip data, as far as the terminal has them.
 const OPTIONAL: [u8; 2] = [38, 55];
 
 /// Checks a reversal and undoes what it names.
 pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
-    request::check_elements(message, &MANDATORY, &OPTIONAL)?;
+    let form = Form::of_reversal(message)?;
+    let mut mandatory = MANDATORY.to_vec();
+    mandatory.extend(CARD.iter().filter(|_| form.service.has_card()));
+    request::check_elements(message, &mandatory, &OPTIONAL)?;
     request::check_terminal(message)?;
     request::check_mac(message, host.keys(message))?;
-    let form = Form::of_reversal(message)?;
     let batch = form.check(message)?;
     let reason = check_form(host, message)?;
     let key = original(message, &batch)?;

@@ -99,7 +99,11 @@ fn check_currency(given: &str, taken: &str) -> Result<()> {
 fn original_key(service: Service, original: &str) -> Result<Option<Key>> {
     let may_lack = !matches!(
         service,
-        Service::Void | Service::Increment | Service::Completion | Service::PreauthorisationCancel
+        Service::Void
+            | Service::TipAdjustment
+            | Service::Increment
+            | Service::Completion
+            | Service::PreauthorisationCancel
     );
     if original.is_empty() && may_lack {
         return Ok(None);

@@ -61,7 +61,7 @@ impl TransactionObject {
 
     /// All that is known of the transaction.
     ///
-    /// `type` s (the service: `sale`, `void`, `completion-void`, `refund`, `preauthorisation`, `increment`,
+    /// `type` s (the service: `sale`, `void`, `completion-void`, `refund`, `tip-adjustment`, `preauthorisation`, `increment`,
     /// `preauthorisation-cancel`, `completion`, `balance`, `cash`, `settlement`), `key` s, `owner` s, `amount` t,
     /// `currency` s, `state` s, `host` s, `created` x; and as they become known `outcome` s (`approved`, `declined`,
     /// `cancelled`, `failed`, `reversed`), `finished` x, `over_limit` s and `approver` s (the limit that it is over, and the

@@ -1,7 +1,7 @@
 //! The messages of `docs/host-unionpay-direct.md`, made and read. What differs from service to service is data: the
 //! profile's `[services]`.
 
-use iso8583::{Builder, Host, Message, Mti};
+use iso8583::{Builder, CardFlow, Host, Message, Mti};
 
 use super::HostError;
 use crate::config::Merchant;
@@ -12,10 +12,10 @@ use crate::transaction::{Answer, Card, Transaction};
 const MAX_MESSAGE: usize = 2048;
 
 /// What the card gave for the host; its secrets are enciphered by the secure module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct OnlineCard {
     pub(crate) card: Card,
-    /// DE 35.
+    /// DE 35; empty where there is no card.
     pub(crate) sealed_track2: Vec<u8>,
     /// DE 52, where the cardholder entered a PIN.
     pub(crate) pin_block: Option<Vec<u8>>,
@@ -60,14 +60,18 @@ pub(super) fn request(
     let named = original.map(|one| format!("{:06}{:06}{}", one.batch, one.stan, one.answer.date));
     let mut message = Builder::new(&host.codec, service.mti);
     common(&mut message, service, transaction);
-    message.bytes(35, &card.sealed_track2).text(60, &batch);
+    message.text(60, &batch);
     if !card.chip_data.is_empty() {
         message.bytes(55, &card.chip_data);
     }
     if let (Some(original), Some(named)) = (original, &named) {
         message.text(37, &original.answer.reference).text(38, &original.answer.approval).text(61, named);
     }
+    if service.card != CardFlow::None {
+        message.bytes(35, &card.sealed_track2);
+    }
     match &card.pin_block {
+        None if service.card == CardFlow::None => {}
         Some(pin_block) => {
             // DE 53: PIN by ISO 9564 format 0 with the PAN, double-length key, track enciphered.
             message.text(26, "12").bytes(52, pin_block).text(53, "2610000000000000");
@@ -114,7 +118,10 @@ fn common<'m>(message: &mut Builder<'m>, service: &'m iso8583::Service, transact
     if has_amount(transaction) {
         message.number(4, transaction.amount());
     }
-    message.text(22, &transaction.card.entry_mode).text(25, &service.condition_code);
+    message.text(25, &service.condition_code);
+    if service.card != CardFlow::None {
+        message.text(22, &transaction.card.entry_mode);
+    }
     if let Some(sequence) = transaction.card.pan_sequence {
         message.number(23, sequence.into());
     }

@@ -183,6 +183,29 @@ fn a_reversal_undoes_any_service_and_its_original_stands_again() {
 }
 
 #[test]
+fn a_tip_is_added_once_without_the_card_and_the_sale_is_then_refunded_with_it() {
+    let mut desk = Desk::open();
+    let sale = desk.approve(&Sale::of("unionpay-credit", 1, 1000));
+    refused(&mut desk, &Sale::follow("tip-adjustment", &sale, 2, 301), "64", "tip");
+    let tip = Sale::follow("tip-adjustment", &sale, 3, 300);
+    desk.approve(&tip);
+    assert_eq!(desk.owed(), 1300);
+    refused(&mut desk, &Sale::follow("tip-adjustment", &sale, 4, 1), "12", "tip already");
+    refused(&mut desk, &Sale::follow("void", &sale, 5, 1000), "12", "tip already");
+    desk.reverse(&tip, "00");
+    assert_eq!(desk.owed(), 1000);
+    let given = desk.approve(&Sale::follow("tip-adjustment", &sale, 6, 200));
+    refused(&mut desk, &Sale::follow("void", &given, 7, 200), "12", "can't have");
+    desk.approve(&Sale::follow("refund", &sale, 8, 1200));
+    assert_eq!(desk.owed(), 0);
+    let refunded = desk.approve(&Sale::of("unionpay-credit", 9, 1000));
+    desk.approve(&Sale::follow("refund", &refunded, 10, 1));
+    refused(&mut desk, &Sale::follow("tip-adjustment", &refunded, 11, 1), "12", "refunded");
+    let hold = desk.approve(&Sale { service: "preauthorisation", ..Sale::of("unionpay-credit", 12, 100) });
+    refused(&mut desk, &Sale::follow("tip-adjustment", &hold, 13, 1), "12", "can't have");
+}
+
+#[test]
 fn an_expired_card_pays_nothing_and_can_have_its_money_back() {
     let mut desk = Desk::open();
     refused(&mut desk, &Sale::of("expired", 1, 100), "54", "expired");

@@ -15,6 +15,7 @@ pub(crate) enum Service {
     Void,
     Refund,
     UnlinkedRefund,
+    TipAdjustment,
     Preauthorisation,
     Increment,
     Cancellation,
@@ -26,11 +27,12 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 12] = [
+    pub(crate) const ALL: [Service; 13] = [
         Service::Sale,
         Service::Void,
         Service::Refund,
         Service::UnlinkedRefund,
+        Service::TipAdjustment,
         Service::Preauthorisation,
         Service::Increment,
         Service::Cancellation,
@@ -47,6 +49,7 @@ impl Service {
             Service::Void => "void",
             Service::Refund => "refund",
             Service::UnlinkedRefund => "unlinked-refund",
+            Service::TipAdjustment => "tip-adjustment",
             Service::Preauthorisation => "preauthorisation",
             Service::Increment => "increment",
             Service::Cancellation => "cancellation",
@@ -62,7 +65,7 @@ impl Service {
     pub(crate) fn request(self) -> Option<&'static str> {
         match self {
             Service::Cash => None,
-            Service::Refund | Service::UnlinkedRefund => Some("0220"),
+            Service::Refund | Service::UnlinkedRefund | Service::TipAdjustment => Some("0220"),
             Service::Preauthorisation | Service::Increment | Service::Cancellation => Some("0100"),
             Service::Settlement => Some("0500"),
             Service::Sale
@@ -81,7 +84,9 @@ impl Service {
     /// Makes what the service is about, such as the sale that is to be voided.
     pub(crate) async fn prepare(self, shop: &Shop, key: &str) -> Result<(), String> {
         let steps: &[Service] = match self {
-            Service::Void | Service::Refund | Service::Settlement => &[Service::Sale],
+            Service::Void | Service::Refund | Service::TipAdjustment | Service::Settlement => {
+                &[Service::Sale]
+            }
             Service::Increment | Service::Cancellation | Service::Completion => &[Service::Preauthorisation],
             Service::CompletionVoid => &[Service::Preauthorisation, Service::Completion],
             _ => &[],
@@ -101,7 +106,7 @@ impl Service {
     /// Asks for the service under `key`, and returns its outcome.
     pub(crate) async fn ask(self, shop: &Shop, key: &str) -> Result<String, String> {
         let original = match self {
-            Service::Void | Service::Refund => format!("{key}-sale"),
+            Service::Void | Service::Refund | Service::TipAdjustment => format!("{key}-sale"),
             Service::Increment | Service::Cancellation | Service::Completion => {
                 format!("{key}-preauthorisation")
             }
@@ -120,6 +125,9 @@ impl Service {
             }
             Service::Refund | Service::UnlinkedRefund => {
                 shop.follow(key, pay.start_refund(300, CNY, original, key, none)).await
+            }
+            Service::TipAdjustment => {
+                shop.follow(key, pay.start_tip_adjustment(original, 100, key, none)).await
             }
             Service::Preauthorisation => {
                 shop.follow(key, pay.start_preauthorisation(900, CNY, key, none)).await
