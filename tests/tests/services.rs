@@ -178,6 +178,43 @@ async fn what_an_original_does_not_allow_is_refused_here_and_the_host_never_aske
 }
 
 #[tokio::test]
+async fn a_sale_in_instalments_is_printed_so_and_taken_back_whole() {
+    let bench = Bench::start().await;
+    bench.insert("unionpay-credit").await;
+    let shop = bench.shop().await;
+    let pay = &shop.payment;
+    let sell = |key, number: u32| pay.start_sale(1200, CNY, key, option("instalments", number));
+    for number in [1, 5, 99, 256, u32::MAX] {
+        assert_eq!(error_name(sell("k", number).await), "InvalidArgument", "{number}");
+    }
+    let reserve = pay.start_preauthorisation(1, CNY, "k", option("instalments", 6_u32));
+    assert_eq!(error_name(reserve.await), "InvalidArgument");
+    let sale = approved(&bench, shop.run("sale", sell("sale", 12)).await);
+    assert_eq!(get::<u32>(&sale, "instalments"), Some(12), "{sale:?}");
+    assert_eq!(error_name(sell("sale", 6).await), "InvalidArgument", "the key is of another sale");
+    let paper = receipt(&bench, 1).await;
+    assert!(paper.lines().any(|line| line.contains("INSTALMENTS") && line.ends_with("12")), "{paper}");
+    assert_eq!(error_name(pay.start_refund(1199, CNY, "sale", "k", none()).await), "InvalidArgument");
+    assert_eq!(error_name(pay.start_tip_adjustment("sale", 1, "k", none()).await), "WrongState");
+    approved(&bench, shop.run("void", pay.start_void("sale", "void", none())).await);
+    approved(&bench, shop.run("other", sell("other", 3)).await);
+    approved(&bench, shop.run("back", pay.start_refund(1200, CNY, "other", "back", none())).await);
+    bench.sim("host once silent").await;
+    let (outcome, lost) = shop.run("lost", sell("lost", 24)).await;
+    assert_eq!(outcome, "reversed", "{lost:?}");
+    approved(&bench, shop.run("third", sell("third", 6)).await);
+    for loss in ["silent", "drop after"] {
+        bench.sim(&format!("host once {loss}")).await;
+        let key = loss.replace(' ', "-");
+        let refund = pay.start_refund(1200, CNY, "third", &key, none());
+        assert_eq!(shop.run(&key, refund).await.0, "reversed", "{}", bench.logs());
+        bench.settle_and_compare().await;
+    }
+    approved(&bench, shop.run("close", pay.start_settlement("close", none())).await);
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
 async fn an_app_without_the_grant_can_neither_void_nor_refund_nor_reserve_nor_settle() {
     let grants = "[apps.\"dev.example.shop\"]\npermissions = [\"payment.start\", \"payment.read\"]\n";
     let bench = Bench::start_with(&[("smartpos", grants)]).await;

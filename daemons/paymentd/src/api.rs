@@ -42,7 +42,8 @@ impl PaymentService {
     ///
     /// All of them know these `options`: `order` (s), the merchant's number of the order, up to 32 characters; `operator`
     /// (s), who stands at the till, up to 3 letters or digits; `print` (b, default true, of a balance inquiry false), whether
-    /// a receipt is printed. A sale knows `tip` (t), the part of `amount` that is one.
+    /// a receipt is printed. A sale knows `tip` (t), the part of `amount` that is one, and `instalments` (u), in how many the cardholder
+    /// pays: 0, the default, is at once; others are those that the acquirer offers. What is paid so is voided or refunded whole.
     ///
     /// One that is over a limit of the terminal's owner is refused, or waits for a supervisor, as the owner has it
     /// (`Transaction1.Approve`).

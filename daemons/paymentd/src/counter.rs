@@ -71,6 +71,7 @@ impl Counter {
             return self.show(known, caller).await;
         }
         self.means.rules.offers.check(request.service)?;
+        self.means.rules.offers.check_instalments(request.instalments)?;
         let original = match &request.original {
             Some(key) => Some(self.look_up_for(key, caller, "original").await?.id),
             None => None,

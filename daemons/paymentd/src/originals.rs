@@ -54,6 +54,7 @@ impl History<'_> {
             id: self.original.id,
             service: self.original.service(),
             amount: self.held(),
+            instalments: self.original.request.instalments,
             batch: self.original.batch,
             stan: self.original.stan,
             answer: self.original.answer.clone(),
@@ -129,6 +130,9 @@ impl History<'_> {
         }
         let key = &self.original.request.key;
         let wrong = |problem: &str| Err(Error::WrongState(format!("`{key}` {problem}")));
+        if self.original.request.instalments > 0 {
+            return wrong("is paid in instalments: sell the tip by itself with StartSale");
+        }
         if self.settled {
             return wrong("is settled: sell the tip by itself with StartSale");
         }
@@ -154,6 +158,10 @@ impl History<'_> {
             return Err(self.wrong_kind("refunded"));
         }
         let left = self.held().saturating_sub(self.sum_of(Service::Refund));
+        if self.original.request.instalments > 0 && amount != left {
+            let problem = format!("it is paid in instalments: refund all of its {left} minor units");
+            return Err(Error::invalid("amount", problem));
+        }
         if amount > left {
             return Err(Error::invalid(
                 "amount",

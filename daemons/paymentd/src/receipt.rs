@@ -137,6 +137,9 @@ fn amounts<'a>(document: &mut Document<'a>, transaction: &'a Transaction, mercha
         document.push(text("可用余额 BALANCE".to_string(), &[]));
         document.push(text(format!("{sign}{}", money(balance.unsigned_abs())), &large("right")));
     } else {
+        if transaction.instalments() > 0 {
+            document.push(pair("分期期数 INSTALMENTS", &transaction.instalments().to_string()));
+        }
         if transaction.request.tip > 0 {
             document.push(pair("其中小费 TIP INCLUDED", &money(transaction.request.tip)));
         }

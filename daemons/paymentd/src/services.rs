@@ -144,6 +144,8 @@ pub(crate) struct Offers {
     pub(crate) completion_percent: u16,
     /// The most that tips may be, in percent of the sale without them.
     pub(crate) tip_percent: u16,
+    /// In how many instalments a sale can be paid.
+    plans: Vec<u8>,
 }
 
 impl Offers {
@@ -151,12 +153,30 @@ impl Offers {
         let online = Service::ALL.into_iter().filter(|service| host.services.contains_key(service.as_str()));
         let percent =
             |service: Service| host.services.get(service.as_str()).map_or(100, |service| service.percent);
+        let sale = host.services.get(Service::Sale.as_str());
+        let instalments = sale.and_then(|sale| sale.instalments.as_ref());
         Offers {
+            plans: instalments.map(|instalments| instalments.plans.clone()).unwrap_or_default(),
             online: online.collect(),
             settlement: host.settlement.is_some(),
             completion_percent: percent(Service::Completion),
             tip_percent: percent(Service::TipAdjustment),
         }
+    }
+
+    /// Whether a sale can be paid in `number` instalments; 0 is at once.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where there are none, [`Error::InvalidArgument`] with those that there are.
+    pub(crate) fn check_instalments(&self, number: u8) -> Result<()> {
+        if number == 0 || self.plans.contains(&number) {
+            return Ok(());
+        }
+        if self.plans.is_empty() {
+            return Err(Error::NotSupported("this terminal's acquirer offers no instalments".to_string()));
+        }
+        let plans: Vec<String> = self.plans.iter().map(u8::to_string).collect();
+        Err(Error::invalid("options.instalments", format!("the acquirer offers {}", plans.join(", "))))
     }
 
     /// # Errors

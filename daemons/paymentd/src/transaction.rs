@@ -323,6 +323,11 @@ impl Transaction {
         }
     }
 
+    /// In how many instalments it, or what it builds on, is paid; 0 for at once.
+    pub(crate) fn instalments(&self) -> u8 {
+        self.original.as_ref().map_or(self.request.instalments, |original| original.instalments)
+    }
+
     pub(crate) fn is_final(&self) -> bool {
         self.state == State::Final
     }

@@ -177,6 +177,9 @@ pub(crate) struct Sale {
     /// The part of the amount that is a tip, such as 2.00
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) tip: Option<String>,
+    /// In how many instalments the customer pays
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) instalments: Option<u32>,
     #[command(flatten)]
     pub(crate) common: Common,
 }

@@ -70,7 +70,10 @@ async fn start(
 ) -> Result<OwnedObjectPath, Error> {
     let minor = |amount: &Amount| money::parse(&amount.amount, &amount.currency);
     Ok(match command {
-        Command::Sale(Sale { amount, tip, .. }) => {
+        Command::Sale(Sale { amount, tip, instalments, .. }) => {
+            if let Some(number) = instalments {
+                options.insert("instalments", (*number).into());
+            }
             if let Some(tip) = tip {
                 options.insert("tip", money::parse(tip, &amount.currency)?.into());
             }

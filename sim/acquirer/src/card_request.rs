@@ -6,6 +6,7 @@ use keys::emv::CryptogramInput;
 
 use crate::CURRENCY;
 use crate::chip::ChipData;
+use crate::instalments;
 use crate::issuer::{Issuer, Terms};
 use crate::ledger::Key;
 use crate::request::{self, FORMAT, INVALID, INVALID_AMOUNT, Refusal, WorkingKeys};
@@ -28,6 +29,10 @@ pub(crate) struct CardRequest<'a> {
     pub(crate) service: Service,
     /// Whether it names an original.
     pub(crate) follows: bool,
+    /// Whether it, or what it takes back, is paid in instalments.
+    pub(crate) in_instalments: bool,
+    /// The number of its own instalments; 0 for none.
+    pub(crate) instalments: u8,
     pub(crate) key: Key,
     /// DE 4; nothing in a balance inquiry.
     pub(crate) amount: u64,
@@ -59,6 +64,7 @@ impl<'a> CardRequest<'a> {
         mandatory.extend(CARD.iter().filter(|_| service.has_card()));
         mandatory.extend(service.has_amount().then_some(AMOUNT));
         mandatory.extend(service.has_chip_data().then_some(CHIP_DATA));
+        mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
         mandatory.extend(ORIGINAL.iter().filter(|_| form.original));
         let optional: &[u8] = if service.has_card() { &PIN } else { &[] };
         request::check_elements(message, &mandatory, optional)?;
@@ -74,7 +80,15 @@ impl<'a> CardRequest<'a> {
             return Err(Refusal::new(INVALID_AMOUNT, "DE 4: the amount is zero"));
         }
         let key = Key { terminal: request::text(message, 41)?, batch, stan: request::text(message, 11)? };
-        Ok(CardRequest { message, service, follows: form.original, key, amount, keys })
+        let (follows, in_instalments) = (form.original, instalments::is_meant(message, form));
+        let instalments = instalments::number(message)?;
+        if in_instalments && instalments == 0 && !follows {
+            return Err(Refusal::new(
+                INVALID,
+                "DE 25: this needs the sale in instalments that it takes back",
+            ));
+        }
+        Ok(CardRequest { message, service, follows, in_instalments, instalments, key, amount, keys })
     }
 
     /// Opens what the terminal has sealed, and reads what the chip says; `now` is the host's day.

@@ -303,6 +303,7 @@ pub(crate) fn new_entry(message: &Message<'_>, key: Key, state: State, refusal: 
         service: Service::Unknown,
         original: None,
         amount: request::amount(message).unwrap_or(0),
+        instalments: 0,
         currency: echo(message, 49),
         masked_pan: String::new(),
         approval: None,

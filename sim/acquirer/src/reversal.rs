@@ -7,6 +7,7 @@ use iso8583::Message;
 
 use crate::CURRENCY;
 use crate::host::{Acquirer, Answer, new_entry};
+use crate::instalments;
 use crate::ledger::{Entry, Key, State};
 use crate::request::{self, APPROVED, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
 use crate::rules::Rule;
@@ -23,6 +24,7 @@ pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) 
     let form = Form::of_reversal(message)?;
     let mut mandatory = MANDATORY.to_vec();
     mandatory.extend(CARD.iter().filter(|_| form.service.has_card()));
+    mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
     request::check_elements(message, &mandatory, &OPTIONAL)?;
     request::check_terminal(message)?;
     request::check_mac(message, host.keys(message))?;
@@ -39,6 +41,7 @@ pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) 
     let Some(known) = host.ledger.find(&key).cloned() else {
         let mut entry = new_entry(message, key, State::Reversed, &unknown);
         entry.service = form.service;
+        entry.instalments = instalments::number(message)?;
         host.book(entry)?;
         return Ok(Answer::new(NO_ORIGINAL, unknown.reason));
     };
@@ -110,6 +113,9 @@ fn check_same(message: &Message<'_>, form: &Form, known: &Entry) -> Result<(), R
     if amount != known.amount {
         let reason = format!("DE 4: expected {} as in the request, got {amount}", known.amount);
         return Err(Refusal::new(WRONG_AMOUNT, reason));
+    }
+    if instalments::number(message)? != known.instalments {
+        return Err(Refusal::new(INVALID, "DE 62: not the instalments of the request"));
     }
     match (message.get(38), &known.approval) {
         (Some(got), Some(approval)) if !got.is(approval) => {

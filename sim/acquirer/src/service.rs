@@ -6,6 +6,7 @@ use iso8583::{Message, Mti};
 use serde::{Deserialize, Serialize};
 
 use crate::host::{ADVICE, AUTHORISATION, FINANCIAL};
+use crate::instalments;
 use crate::request::{self, FORMAT, INVALID, Refusal};
 
 /// DE 60.3 of everything but network management and settlement.
@@ -131,7 +132,9 @@ impl Form {
     /// Code 12 if DE 3 or DE 25 is another service's, code 30 for another DE 60.
     pub(crate) fn check(&self, message: &Message<'_>) -> Result<String, Refusal> {
         request::check_is(message, 3, self.processing, INVALID)?;
-        request::check_is(message, 25, self.condition, INVALID)?;
+        let in_instalments = instalments::is_meant(message, self);
+        let condition = if in_instalments { instalments::CONDITION } else { self.condition };
+        request::check_is(message, 25, condition, INVALID)?;
         request::batch(message, self.kind, NO_NETWORK_CODE)
     }
 

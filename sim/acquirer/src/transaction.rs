@@ -43,6 +43,7 @@ pub(crate) fn transaction(
     }
     let mut entry = new_entry(message, key.clone(), State::Approved, &approved());
     entry.service = request.service;
+    entry.instalments = request.instalments;
     let mut booking = Booking { entry, verified: None, balance: None };
     let decision = if request.service.has_card() {
         let card = request.card_data(now.date())?;
@@ -66,9 +67,7 @@ fn decide_without_card(
     booking.entry.masked_pan.clone_from(&original.masked_pan);
     booking.entry.card.clone_from(&original.card);
     let card = original.card.as_deref().unwrap_or_default();
-    let CardRequest { service, amount, key, .. } = request;
-    let successor = Successor { service: *service, amount: *amount, batch: &key.batch, card };
-    successor.check(&host.ledger, original)?;
+    Successor { request, card }.check(&host.ledger, original)?;
     let left = signed(host.issuer.available(card)).saturating_sub(host.ledger.owed(card));
     check_funds(request, 0, left)?;
     match rule {
@@ -107,9 +106,7 @@ fn decide(
     if request.follows {
         let original = originals::find(&host.ledger, request.message)?;
         booking.entry.original = Some(originals::name(original));
-        let CardRequest { service, amount, key, .. } = request;
-        let successor = Successor { service: *service, amount: *amount, batch: &key.batch, card: &card.name };
-        successor.check(&host.ledger, original)?;
+        Successor { request, card: &card.name }.check(&host.ledger, original)?;
         reserved = host.ledger.held(original);
     }
     let left = signed(card.available).saturating_sub(host.ledger.owed(&card.name));

@@ -67,7 +67,7 @@ impl TransactionObject {
     /// `cancelled`, `failed`, `reversed`), `finished` x, `over_limit` s and `approver` s (the limit that it is over, and the
     /// supervisor who approved it nevertheless), `reason` s, `reversal` s (`pending`, `acknowledged`), `stan` s,
     /// `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code` s,
-    /// `approval` s, `reference` s, `tip` t, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
+    /// `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
     /// `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u, `debit_amount` t,
     /// `credit_count` u, `credit_amount` t, `balanced` b, `uploaded` u.
     ///

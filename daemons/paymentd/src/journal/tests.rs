@@ -16,6 +16,7 @@ fn request(key: &str) -> Request {
         amount: 1234,
         currency: "CNY".to_string(),
         tip: 0,
+        instalments: 0,
         original: None,
         order: String::new(),
         operator: String::new(),

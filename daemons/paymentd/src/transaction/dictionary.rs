@@ -31,6 +31,9 @@ impl Transaction {
         if self.request.tip > 0 {
             values.insert("tip", self.request.tip.into());
         }
+        if self.request.instalments > 0 {
+            values.insert("instalments", u32::from(self.request.instalments).into());
+        }
         if let Some(balance) = self.answer.balance {
             values.insert("balance", balance.into());
         }

@@ -10,6 +10,7 @@ fn request(service: Service) -> Request {
         amount: 1234,
         currency: "CNY".to_string(),
         tip: 0,
+        instalments: 0,
         original: None,
         order: String::new(),
         operator: String::new(),

@@ -274,6 +274,8 @@ pub(crate) struct Sale {
     /// Whether tag 9F34 says the opposite of what was done.
     pub(crate) wrong_method: bool,
     pub(crate) psn: u64,
+    /// DE 25 is that of instalments, and DE 62 this.
+    pub(crate) plan: Option<&'static str>,
 }
 
 impl Sale {
@@ -295,6 +297,7 @@ impl Sale {
             wrong_cryptogram: false,
             wrong_method: false,
             psn: 1,
+            plan: None,
         }
     }
 
@@ -371,7 +374,11 @@ impl Sale {
         if service != "balance" {
             message.number(4, self.amount);
         }
-        message.text(3, processing).number(11, self.stan).text(25, condition);
+        message.text(3, processing).number(11, self.stan);
+        message.text(25, if self.plan.is_some() { "64" } else { condition });
+        if let Some(plan) = self.plan.filter(|plan| !plan.is_empty()) {
+            message.bytes(62, plan.as_bytes());
+        }
         if self.has_card() {
             message.number(23, self.psn).text(22, if self.pin.is_some() { "051" } else { "052" });
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use client::payment::TransactionProxy;
-use smartpos_tests::{Sale, Shop, text};
+use smartpos_tests::{Sale, Shop, option, text};
 
 const CNY: &str = "CNY";
 
@@ -12,6 +12,7 @@ const CNY: &str = "CNY";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Service {
     Sale,
+    InstalmentSale,
     Void,
     Refund,
     UnlinkedRefund,
@@ -27,8 +28,9 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 13] = [
+    pub(crate) const ALL: [Service; 14] = [
         Service::Sale,
+        Service::InstalmentSale,
         Service::Void,
         Service::Refund,
         Service::UnlinkedRefund,
@@ -46,6 +48,7 @@ impl Service {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Service::Sale => "sale",
+            Service::InstalmentSale => "instalment-sale",
             Service::Void => "void",
             Service::Refund => "refund",
             Service::UnlinkedRefund => "unlinked-refund",
@@ -69,6 +72,7 @@ impl Service {
             Service::Preauthorisation | Service::Increment | Service::Cancellation => Some("0100"),
             Service::Settlement => Some("0500"),
             Service::Sale
+            | Service::InstalmentSale
             | Service::Void
             | Service::Completion
             | Service::CompletionVoid
@@ -120,6 +124,9 @@ impl Service {
         let (pay, none) = (&shop.payment, HashMap::new());
         let started = match self {
             Service::Sale => shop.follow(key, pay.start_sale(700, CNY, key, none)).await,
+            Service::InstalmentSale => {
+                shop.follow(key, pay.start_sale(1200, CNY, key, option("instalments", 12_u32))).await
+            }
             Service::Void | Service::CompletionVoid => {
                 shop.follow(key, pay.start_void(original, key, none)).await
             }
