@@ -84,7 +84,7 @@ async fn the_exit_code_of_a_sale_says_whether_money_moves_and_its_key_finds_it_a
 async fn each_service_is_a_command_and_the_totals_follow() {
     let bench = Bench::start().await;
     bench.sim("card insert unionpay-credit").await;
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 15] = [
         &["sale", "12.00", "--tip", "2.00", "--key", "sale"],
         &["refund", "3.00", "--original", "sale", "--operator", "01"],
         &["refund", "1.00"],
@@ -97,6 +97,9 @@ async fn each_service_is_a_command_and_the_totals_follow() {
         &["cancel", "second"],
         &["balance"],
         &["cash", "8.00"],
+        &["sale", "10.00", "--key", "meal"],
+        &["tip", "meal", "1.00"],
+        &["sale", "9.00", "--instalments", "6"],
     ];
     for command in commands {
         let run = posctl(&bench, &[&["--json"], command].concat()).await;
@@ -105,9 +108,10 @@ async fn each_service_is_a_command_and_the_totals_follow() {
     }
     let totals = posctl(&bench, &["totals"]).await;
     for line in [
-        ["sale", "1", "12.00"],
+        ["sale", "3", "31.00"],
+        ["tip-adjustment", "1", "1.00"],
         ["completion", "1", "15.00"],
-        ["debit", "2", "27.00"],
+        ["debit", "5", "47.00"],
         ["credit", "2", "4.00"],
     ] {
         let found =
@@ -122,6 +126,29 @@ async fn each_service_is_a_command_and_the_totals_follow() {
     assert_eq!(posctl(&bench, &["reprint", "sale"]).await.code, 0);
     let voids = posctl(&bench, &["list", "--type", "void", "--json"]).await.json();
     assert_eq!(voids.as_array().unwrap().len(), 1);
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn a_supervisor_finds_what_waits_and_approves_or_denies_it() {
+    let limits = "[limits.sale]\ntransaction = 1000\nover_limit = \"supervisor\"\n";
+    let bench = Bench::start_with(&[("paymentd", limits)]).await;
+    bench.sim("card insert unionpay-credit").await;
+    for (decision, code) in [("approve", 0), ("deny", 1)] {
+        let waits = async {
+            until("the wait", async || {
+                let listed = posctl(&bench, &["list", "--state", "approval"]).await;
+                listed.out.contains(decision)
+            })
+            .await;
+            posctl(&bench, &[decision, decision]).await
+        };
+        let arguments = ["sale", "20.00", "--key", decision];
+        let sale = posctl(&bench, &arguments);
+        let (sale, decided) = futures_util::future::join(sale, waits).await;
+        assert_eq!((sale.code, decided.code), (code, 0), "{}{}{}", sale.out, sale.err, decided.err);
+    }
+    assert_eq!(posctl(&bench, &["approve", "approve"]).await.code, 3, "it waits no longer");
     bench.settle_and_compare().await;
 }
 

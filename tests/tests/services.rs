@@ -59,6 +59,16 @@ async fn every_service_is_approved_printed_and_the_same_on_both_sides_and_the_ba
     let void = approved(&bench, shop.run("void", pay.start_void("wrong", "void", none())).await);
     assert_eq!((text(&void, "type"), get::<u64>(&void, "amount")), ("void", Some(2000)));
 
+    approved(&bench, shop.sell(3000, "meal").await);
+    assert_eq!(error_name(pay.start_tip_adjustment("meal", 601, "tip", none()).await), "InvalidArgument");
+    bench.sim("card remove").await;
+    let tip = approved(&bench, shop.run("tip", pay.start_tip_adjustment("meal", 600, "tip", none())).await);
+    assert_eq!((text(&tip, "type"), text(&tip, "original")), ("tip-adjustment", "meal"));
+    assert!(!text(&tip, "masked_pan").is_empty(), "the card of its original");
+    bench.sim("card insert unionpay-credit").await;
+    assert_eq!(error_name(pay.start_void("meal", "k", none()).await), "WrongState");
+    approved(&bench, shop.run("whole", pay.start_refund(3600, CNY, "meal", "whole", none())).await);
+
     let hold = pay.start_preauthorisation(10_000, CNY, "hold", none());
     approved(&bench, shop.run("hold", hold).await);
     approved(&bench, shop.run("more", pay.start_increment(2000, "hold", "more", none())).await);
@@ -77,13 +87,13 @@ async fn every_service_is_approved_printed_and_the_same_on_both_sides_and_the_ba
     let totals = pay.get_totals().await.unwrap();
     let count = |name: &str| get::<u32>(&totals, name).unwrap();
     let amount = |name: &str| get::<u64>(&totals, name).unwrap();
-    assert_eq!((count("debit_count"), amount("debit_amount")), (1, 5500), "{totals:?}");
-    assert_eq!((count("credit_count"), amount("credit_amount")), (2, 1300), "{totals:?}");
+    assert_eq!((count("debit_count"), amount("debit_amount")), (3, 9100), "{totals:?}");
+    assert_eq!((count("credit_count"), amount("credit_amount")), (3, 4900), "{totals:?}");
     bench.settle_and_compare().await;
 
     let closed = approved(&bench, shop.run("close", pay.start_settlement("close", none())).await);
     assert_eq!(get::<bool>(&closed, "balanced"), Some(true), "{closed:?}");
-    assert_eq!(get::<u64>(&closed, "debit_amount"), Some(5500));
+    assert_eq!(get::<u64>(&closed, "debit_amount"), Some(9100));
     assert_eq!(text(&pay.get_totals().await.unwrap(), "batch"), "000002");
     bench.settle_and_compare().await;
 
@@ -96,10 +106,12 @@ async fn every_service_is_approved_printed_and_the_same_on_both_sides_and_the_ba
     for line in ["退货", "原凭证号", "10.00"] {
         assert!(refund.contains(line), "`{line}` is not on the receipt:\n{refund}");
     }
-    let slip = receipt(&bench, 13).await;
-    assert!(slip.contains("对账平") && slip.contains("55.00"), "{slip}");
+    let tip = receipt(&bench, 7).await;
+    assert!(tip.contains("小费调整") && tip.contains("36.00") && tip.contains("6.00"), "{tip}");
+    let slip = receipt(&bench, 16).await;
+    assert!(slip.contains("对账平") && slip.contains("91.00"), "{slip}");
     pay.reprint("sale").await.unwrap();
-    let copy = receipt(&bench, 15).await;
+    let copy = receipt(&bench, 18).await;
     assert!(copy.contains("重印") && copy.contains("5.00") && copy.contains("55.00"), "{copy}");
     assert_eq!(error_name(pay.reprint("nothing").await), "NotFound");
 }
@@ -128,6 +140,9 @@ async fn what_an_original_does_not_allow_is_refused_here_and_the_host_never_aske
         ("InvalidArgument", pay.start_refund(1001, CNY, "sale", "k", none()).await),
         ("InvalidArgument", pay.start_refund(0, CNY, "sale", "k", none()).await),
         ("WrongState", pay.start_refund(1, CNY, "hold", "k", none()).await),
+        ("WrongState", pay.start_tip_adjustment("hold", 1, "k", none()).await),
+        ("InvalidArgument", pay.start_tip_adjustment("sale", 201, "k", none()).await),
+        ("InvalidArgument", pay.start_tip_adjustment("sale", 0, "k", none()).await),
         ("WrongState", pay.start_increment(1, "sale", "k", none()).await),
         ("WrongState", pay.start_completion(1, "sale", "k", none()).await),
         ("InvalidArgument", pay.start_completion(1151, "hold", "k", none()).await),
@@ -163,6 +178,43 @@ async fn what_an_original_does_not_allow_is_refused_here_and_the_host_never_aske
 }
 
 #[tokio::test]
+async fn a_sale_in_instalments_is_printed_so_and_taken_back_whole() {
+    let bench = Bench::start().await;
+    bench.insert("unionpay-credit").await;
+    let shop = bench.shop().await;
+    let pay = &shop.payment;
+    let sell = |key, number: u32| pay.start_sale(1200, CNY, key, option("instalments", number));
+    for number in [1, 5, 99, 256, u32::MAX] {
+        assert_eq!(error_name(sell("k", number).await), "InvalidArgument", "{number}");
+    }
+    let reserve = pay.start_preauthorisation(1, CNY, "k", option("instalments", 6_u32));
+    assert_eq!(error_name(reserve.await), "InvalidArgument");
+    let sale = approved(&bench, shop.run("sale", sell("sale", 12)).await);
+    assert_eq!(get::<u32>(&sale, "instalments"), Some(12), "{sale:?}");
+    assert_eq!(error_name(sell("sale", 6).await), "InvalidArgument", "the key is of another sale");
+    let paper = receipt(&bench, 1).await;
+    assert!(paper.lines().any(|line| line.contains("INSTALMENTS") && line.ends_with("12")), "{paper}");
+    assert_eq!(error_name(pay.start_refund(1199, CNY, "sale", "k", none()).await), "InvalidArgument");
+    assert_eq!(error_name(pay.start_tip_adjustment("sale", 1, "k", none()).await), "WrongState");
+    approved(&bench, shop.run("void", pay.start_void("sale", "void", none())).await);
+    approved(&bench, shop.run("other", sell("other", 3)).await);
+    approved(&bench, shop.run("back", pay.start_refund(1200, CNY, "other", "back", none())).await);
+    bench.sim("host once silent").await;
+    let (outcome, lost) = shop.run("lost", sell("lost", 24)).await;
+    assert_eq!(outcome, "reversed", "{lost:?}");
+    approved(&bench, shop.run("third", sell("third", 6)).await);
+    for loss in ["silent", "drop after"] {
+        bench.sim(&format!("host once {loss}")).await;
+        let key = loss.replace(' ', "-");
+        let refund = pay.start_refund(1200, CNY, "third", &key, none());
+        assert_eq!(shop.run(&key, refund).await.0, "reversed", "{}", bench.logs());
+        bench.settle_and_compare().await;
+    }
+    approved(&bench, shop.run("close", pay.start_settlement("close", none())).await);
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
 async fn an_app_without_the_grant_can_neither_void_nor_refund_nor_reserve_nor_settle() {
     let grants = "[apps.\"dev.example.shop\"]\npermissions = [\"payment.start\", \"payment.read\"]\n";
     let bench = Bench::start_with(&[("smartpos", grants)]).await;
@@ -171,6 +223,7 @@ async fn an_app_without_the_grant_can_neither_void_nor_refund_nor_reserve_nor_se
     for answer in [
         pay.start_void("k", "v", none()).await,
         pay.start_refund(1, CNY, "", "v", none()).await,
+        pay.start_tip_adjustment("k", 1, "v", none()).await,
         pay.start_preauthorisation(1, CNY, "v", none()).await,
         pay.start_increment(1, "k", "v", none()).await,
         pay.start_completion(1, "k", "v", none()).await,

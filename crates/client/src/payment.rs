@@ -40,6 +40,15 @@ pub trait Payment {
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<OwnedObjectPath>;
 
+    /// Adds `tip` minor units to the sale `original` of the open batch, once; without the card.
+    fn start_tip_adjustment(
+        &self,
+        original: &str,
+        tip: u64,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
     /// Reserves an amount on a card.
     fn start_preauthorisation(
         &self,
@@ -147,10 +156,16 @@ pub trait Transaction {
     /// Asks to call the transaction off; `Completed` tells whether that came in time.
     fn cancel(&self) -> zbus::Result<()>;
 
+    /// Approves, as a supervisor, what is over a limit. For operators.
+    fn approve(&self) -> zbus::Result<()>;
+
+    /// Denies it; `reason` is for a person, up to 64 characters.
+    fn deny(&self, reason: &str) -> zbus::Result<()>;
+
     /// All that is known of the transaction.
     fn get_result(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
 
-    /// `created`, `authorizing`, `answered` or `final`.
+    /// `created`, `approval`, `authorizing`, `answered` or `final`.
     #[zbus(property(emits_changed_signal = "false"))]
     fn state(&self) -> zbus::Result<String>;
 

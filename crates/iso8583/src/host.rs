@@ -52,6 +52,20 @@ pub struct Service {
     /// The most that may be asked for, in percent of what the original holds; 100 where nothing is said.
     #[serde(default = "whole")]
     pub percent: u16,
+    /// How it is paid in instalments; `None` where it can't be.
+    pub instalments: Option<Instalments>,
+}
+
+/// How a sale says that it is paid in instalments.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instalments {
+    /// DE 25 of the sale, and of what voids or refunds it.
+    pub condition_code: String,
+    /// The binary data element that has their number, in two ASCII digits.
+    pub field: u8,
+    /// The numbers that the host takes, each 2 to 99.
+    pub plans: Vec<u8>,
 }
 
 /// How far a service goes with the card.
@@ -62,6 +76,8 @@ pub enum CardFlow {
     Full,
     /// The card only says who it is.
     Identify,
+    /// The card is not there: the original stands for it.
+    None,
 }
 
 /// How a batch is closed: reconciliation of the sums, and where they differ, the upload of the batch.

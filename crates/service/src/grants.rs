@@ -1,4 +1,4 @@
-//! Who may do what: permissions by name, and the grants of each app.
+//! Who may do what: permissions by name, and the grants of each app. Those of operators are in `operators.rs`.
 //!
 //! Grants are configuration (`smartpos.toml`) until the app daemon is the authority on them.
 
@@ -7,7 +7,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
-/// Everything that an app can be granted.
+use crate::operators::Operator;
+
+/// Everything that an app or a role can be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 pub enum Permission {
     /// Sell, by card or in cash, ask for a card's balance, and cancel what one started.
@@ -19,6 +21,9 @@ pub enum Permission {
     /// Give money back.
     #[serde(rename = "payment.refund")]
     PaymentRefund,
+    /// Add a tip to one's own sales afterwards, without the card.
+    #[serde(rename = "payment.tip")]
+    PaymentTip,
     /// Pre-authorise, increment, complete and cancel.
     #[serde(rename = "payment.preauthorise")]
     PaymentPreauthorise,
@@ -28,6 +33,9 @@ pub enum Permission {
     /// Read one's own transactions.
     #[serde(rename = "payment.read")]
     PaymentRead,
+    /// Approve, as a supervisor, what is over a limit. It is for operators: no app can be granted it.
+    #[serde(rename = "payment.approve")]
+    PaymentApprove,
     /// Print, and preview what would be printed.
     #[serde(rename = "printer.print")]
     PrinterPrint,
@@ -42,9 +50,11 @@ impl fmt::Display for Permission {
             Permission::PaymentStart => "payment.start",
             Permission::PaymentVoid => "payment.void",
             Permission::PaymentRefund => "payment.refund",
+            Permission::PaymentTip => "payment.tip",
             Permission::PaymentPreauthorise => "payment.preauthorise",
             Permission::PaymentSettle => "payment.settle",
             Permission::PaymentRead => "payment.read",
+            Permission::PaymentApprove => "payment.approve",
             Permission::PrinterPrint => "printer.print",
             Permission::DeviceStatus => "device.status",
         })
@@ -82,6 +92,10 @@ pub struct Shared {
     pub operator_group: String,
     /// Each app by its id.
     pub apps: BTreeMap<String, App>,
+    /// What a role may do, by its name.
+    pub roles: BTreeMap<String, Vec<Permission>>,
+    /// Each operator by name; with none, the group's members may do everything.
+    pub operators: BTreeMap<String, Operator>,
     /// Present on a developer's machine alone.
     pub development: Option<Development>,
 }
@@ -102,6 +116,11 @@ impl Shared {
             if app.uid == 0 {
                 return Err(format!("smartpos.toml: apps.{id:?}.uid: an app is never root"));
             }
+            if app.permissions.contains(&Permission::PaymentApprove) {
+                return Err(format!(
+                    "smartpos.toml: apps.{id:?}.permissions: payment.approve is for operators: nobody approves their own"
+                ));
+            }
             if let Some(other) = uids.insert(app.uid, id) {
                 return Err(format!(
                     "smartpos.toml: apps.{id:?}.uid: {} is the uid of {other} already",
@@ -109,6 +128,7 @@ impl Shared {
                 ));
             }
         }
+        self.check_operators()?;
         match &self.development {
             Some(development) if !self.apps.contains_key(&development.app) => {
                 Err(format!("smartpos.toml: development.app: no app {} is listed", development.app))
@@ -124,6 +144,8 @@ impl Default for Shared {
             bus: crate::bus::Addresses::default(),
             operator_group: "smartpos-operator".to_string(),
             apps: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            operators: BTreeMap::new(),
             development: None,
         }
     }
@@ -143,6 +165,7 @@ mod tests {
             "[apps.'com.example/x']\nuid = 61001",
             "[apps.'com.example.shop']\nuid = 0",
             "[apps.'a.b']\nuid = 61001\n[apps.'a.c']\nuid = 61001",
+            "[apps.'a.b']\nuid = 61001\npermissions = ['payment.approve']",
             "[development]\nuid = 1000\napp = 'a.b'",
         ] {
             assert!(shared(wrong).is_err(), "{wrong}");

@@ -25,7 +25,7 @@ const REMEMBERED: usize = 256;
 /// Who an object belongs to; it is part of the object's path, and the same after a restart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Identity {
-    /// Somebody who operates the terminal: root, or a member of the operators' group.
+    /// Somebody who operates the terminal: root, a listed operator, or a member of the operators' group.
     Operator,
     /// An installed app, by its id.
     App(String),
@@ -52,6 +52,8 @@ pub struct Caller {
     pub name: OwnedUniqueName,
     /// Who it is.
     pub identity: Identity,
+    /// The user of its process.
+    pub uid: u32,
 }
 
 impl Caller {
@@ -80,7 +82,7 @@ pub struct Guard {
     connection: Connection,
     shared: Arc<Shared>,
     operators: Option<u32>,
-    known: Arc<Mutex<HashMap<OwnedUniqueName, Identity>>>,
+    known: Arc<Mutex<HashMap<OwnedUniqueName, (Identity, u32)>>>,
     calls: Quota,
 }
 
@@ -134,7 +136,7 @@ impl Guard {
     /// [`Error::NotPermitted`] with the permission that is missing.
     pub fn authorize(&self, caller: &Caller, permission: Permission) -> Result<()> {
         let granted = match &caller.identity {
-            Identity::Operator => true,
+            Identity::Operator => self.shared.operator_may(caller.uid, permission),
             Identity::Service => false,
             Identity::App(id) => {
                 self.shared.apps.get(id).is_some_and(|app| app.permissions.contains(&permission))
@@ -143,10 +145,19 @@ impl Guard {
         if granted {
             return Ok(());
         }
+        let who = match caller.identity {
+            Identity::Operator => format!("the operator {}", self.operator_name(caller)),
+            _ => caller.identity.to_string(),
+        };
         Err(Error::NotPermitted(format!(
-            "{} was not granted `{permission}`; the terminal's owner can grant it",
-            caller.identity
+            "{who} was not granted `{permission}`; the terminal's owner can grant it"
         )))
+    }
+
+    /// What records call the operator who calls.
+    #[must_use]
+    pub fn operator_name(&self, caller: &Caller) -> String {
+        self.shared.operator_name(caller.uid)
     }
 
     /// Lets a call in that only the daemon which owns `name` on the system bus may make.
@@ -176,14 +187,14 @@ impl Guard {
             header.sender().ok_or_else(|| Error::NotPermitted("a call without a sender".to_string()))?;
         let name = OwnedUniqueName::from(sender.to_owned());
         let remembered = self.lock().get(&name).cloned();
-        let identity = match remembered {
-            Some(identity) => identity,
+        let (identity, uid) = match remembered {
+            Some(known) => known,
             None => self.identify(sender).await?,
         };
-        Ok(Caller { bus: self.bus, name, identity })
+        Ok(Caller { bus: self.bus, name, identity, uid })
     }
 
-    async fn identify(&self, sender: &UniqueName<'_>) -> Result<Identity> {
+    async fn identify(&self, sender: &UniqueName<'_>) -> Result<(Identity, u32)> {
         let bus = DBusProxy::new(&self.connection).await?;
         let credentials = bus
             .get_connection_credentials(BusName::Unique(sender.clone()))
@@ -198,15 +209,15 @@ impl Guard {
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(OwnedUniqueName::from(sender.to_owned()), identity.clone());
-        Ok(identity)
+        known.insert(OwnedUniqueName::from(sender.to_owned()), (identity.clone(), uid));
+        Ok((identity, uid))
     }
 
     fn identity(&self, uid: u32, groups: &[u32]) -> Result<Identity> {
-        let development = self.shared.development.as_ref().filter(|development| development.uid == uid);
         match self.bus {
             BusKind::App => {
-                if let Some(development) = development {
+                let development = self.shared.development.as_ref();
+                if let Some(development) = development.filter(|development| development.uid == uid) {
                     return Ok(Identity::App(development.app.clone()));
                 }
                 let app = self.shared.apps.iter().find(|(_, app)| app.uid == uid);
@@ -214,15 +225,17 @@ impl Guard {
                     .ok_or_else(|| Error::NotPermitted(format!("uid {uid} is no installed app")))
             }
             BusKind::System => {
-                let operator = uid == 0
-                    || development.is_some()
-                    || self.operators.is_some_and(|group| groups.contains(&group));
-                Ok(if operator { Identity::Operator } else { Identity::Service })
+                let in_group = self.operators.is_some_and(|group| groups.contains(&group));
+                Ok(if self.shared.is_operator(uid, in_group) {
+                    Identity::Operator
+                } else {
+                    Identity::Service
+                })
             }
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OwnedUniqueName, Identity>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<OwnedUniqueName, (Identity, u32)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,6 +16,7 @@ pub mod grants;
 pub mod guard;
 pub mod logging;
 mod memory;
+pub mod operators;
 pub mod options;
 pub mod request;
 pub mod stream;

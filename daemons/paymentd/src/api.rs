@@ -42,7 +42,11 @@ impl PaymentService {
     ///
     /// All of them know these `options`: `order` (s), the merchant's number of the order, up to 32 characters; `operator`
     /// (s), who stands at the till, up to 3 letters or digits; `print` (b, default true, of a balance inquiry false), whether
-    /// a receipt is printed. A sale knows `tip` (t), the part of `amount` that is one.
+    /// a receipt is printed. A sale knows `tip` (t), the part of `amount` that is one, and `instalments` (u), in how many the cardholder
+    /// pays: 0, the default, is at once; others are those that the acquirer offers. What is paid so is voided or refunded whole.
+    ///
+    /// One that is over a limit of the terminal's owner is refused, or waits for a supervisor, as the owner has it
+    /// (`Transaction1.Approve`).
     ///
     /// The object's path is `/org/smartpos/Payment/transaction/OWNER/KEY`, where other characters than ASCII letters and digits
     /// are written `_` and two hex digits.
@@ -90,6 +94,23 @@ impl PaymentService {
     ) -> Result<OwnedObjectPath> {
         let money = Some((amount, currency));
         self.start(Call { service: Service::Refund, money, original, key, options }, &header).await
+    }
+
+    /// Adds `tip` to the sale `original` of the open batch, once; the card is not needed. With a tip that the sale had already
+    /// it may be so much of the sale as the terminal's owner and the acquirer allow. Then the sale can be refunded, with its tip,
+    /// and no longer voided.
+    ///
+    /// Errors: as of StartVoid (`payment.tip`).
+    async fn start_tip_adjustment(
+        &self,
+        original: &str,
+        tip: u64,
+        key: &str,
+        options: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath> {
+        let money = Some((tip, self.merchant.currency.as_str()));
+        self.start(Call { service: Service::TipAdjustment, money, original, key, options }, &header).await
     }
 
     /// Reserves an amount on a card.
@@ -261,7 +282,8 @@ impl PaymentService {
     /// Errors: NotPermitted, Throttled.
     #[zbus(out_args("journal", "last", "head"))]
     async fn get_journal_head(&self, #[zbus(header)] header: Header<'_>) -> Result<(String, i64, String)> {
-        let _admitted = self.guard.admit_operator(&header).await?;
+        let admitted = self.guard.admit_operator(&header).await?;
+        self.guard.authorize(&admitted.caller, Permission::PaymentRead)?;
         let (journal, chain) = self.counter.chain().await?;
         Ok((journal.to_string(), chain.last, chain.head.to_string()))
     }
@@ -277,7 +299,8 @@ impl PaymentService {
         limit: u32,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Vec<(i64, i64, i64, String, String)>> {
-        let _admitted = self.guard.admit_operator(&header).await?;
+        let admitted = self.guard.admit_operator(&header).await?;
+        self.guard.authorize(&admitted.caller, Permission::PaymentRead)?;
         arguments::check_page(limit)?;
         let page = self.counter.events(after, limit).await?;
         Ok(page.into_iter().map(arguments::event).collect())

@@ -67,7 +67,7 @@ impl CardSession {
         let signals = MessageStream::for_match_rule(rule, bus, None).await?;
         let options = match service.card {
             CardFlow::Full => HashMap::from([("type", transaction.service().as_str().into())]),
-            CardFlow::Identify => {
+            CardFlow::Identify | CardFlow::None => {
                 HashMap::from([("type", transaction.service().as_str().into()), ("pin", service.pin.into())])
             }
         };

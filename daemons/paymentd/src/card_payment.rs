@@ -83,7 +83,7 @@ async fn not_this_card(session: &mut CardSession, reason: String) -> Event {
     Event::Finished { outcome: Outcome::Declined, reason, card, answer: None, reversal: None }
 }
 
-async fn unless_cancelled<T>(ticket: &Ticket, work: impl Future<Output = T>) -> Result<T, Event> {
+pub(crate) async fn unless_cancelled<T>(ticket: &Ticket, work: impl Future<Output = T>) -> Result<T, Event> {
     tokio::select! {
         result = work => Ok(result),
         () = ticket.cancelled() => Err(Event::finished(Outcome::Cancelled, ticket.why_cancelled())),
@@ -141,7 +141,7 @@ async fn online(
 }
 
 /// How a transaction ends that the host may hold as approved, and the terminal does not.
-fn does_not_stand(ticket: &Ticket, reason: String, card: Option<Card>, reversal: &str) -> Event {
+pub(crate) fn does_not_stand(ticket: &Ticket, reason: String, card: Option<Card>, reversal: &str) -> Event {
     let (outcome, reversal) = match ticket.transaction().service().class() {
         Class::Money => (Outcome::Reversed, Some(reversal.to_string())),
         _ => (Outcome::Failed, None),

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use service::config::find_file;
 use service::currency::{self, Currency};
 
+use crate::approval::Approval;
 use crate::limits::LimitsByService;
 
 /// The configuration of this daemon.
@@ -15,6 +16,22 @@ pub(crate) struct Config {
     pub(crate) merchant: Merchant,
     pub(crate) host: Host,
     pub(crate) limits: LimitsByService,
+    pub(crate) approval: Approval,
+    pub(crate) tips: Tips,
+}
+
+/// Tips that are added to a sale afterwards.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tips {
+    /// The most that all tips of a sale may be, in percent of the sale without them; the acquirer's limit holds, too.
+    pub(crate) percent: u16,
+}
+
+impl Default for Tips {
+    fn default() -> Tips {
+        Tips { percent: 20 }
+    }
 }
 
 /// Who sells.

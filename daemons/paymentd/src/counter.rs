@@ -15,6 +15,7 @@ use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
 use crate::journal::{Filter, Journal, JournalError, Linked, ServiceSum, Terms};
 use crate::limits::LimitsByService;
+use crate::originals::Percent;
 use crate::services::Offers;
 use crate::transaction::{Outcome, Request, Transaction};
 use crate::{api, now, receipt};
@@ -70,6 +71,7 @@ impl Counter {
             return self.show(known, caller).await;
         }
         self.means.rules.offers.check(request.service)?;
+        self.means.rules.offers.check_instalments(request.instalments)?;
         let original = match &request.original {
             Some(key) => Some(self.look_up_for(key, caller, "original").await?.id),
             None => None,
@@ -83,7 +85,8 @@ impl Counter {
         let place =
             place.map_err(|_| Error::Busy("the transaction before is just ending; try again".to_string()))?;
         let Rules { offers, limits } = &self.means.rules;
-        let terms = Terms { completion_percent: offers.completion_percent, limits };
+        let percent = Percent { completion: offers.completion_percent, tip: offers.tip_percent };
+        let terms = Terms { percent, limits };
         let begun = self.means.journal.create(request, original, &terms, now()).await;
         let ticket = self.show(begun.map_err(not_begun)?, caller).await?;
         place.send(ticket.clone());

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use zbus::OwnedObjectPath;
 
 use crate::api::TransactionObject;
+use crate::approval::Decision;
 use crate::transaction::{Request, State, Transaction};
 
 /// Followers of one transaction who are told of its steps.
@@ -58,6 +59,7 @@ struct Shared {
     path: OwnedObjectPath,
     view: Mutex<View>,
     cancel: watch::Sender<Option<&'static str>>,
+    decision: watch::Sender<Option<Decision>>,
     ended: watch::Sender<bool>,
 }
 
@@ -74,9 +76,10 @@ impl Ticket {
         let Request { owner, key, .. } = &transaction.request;
         let path = request::path("/org/smartpos/Payment/transaction", owner, key)?;
         let (cancel, _) = watch::channel(None);
+        let (decision, _) = watch::channel(None);
         let (ended, _) = watch::channel(transaction.state == State::Final);
         let view = Mutex::new(View { transaction, progress: String::new(), followers: Vec::new() });
-        let shared = Shared { buses: buses.clone(), path, view, cancel, ended };
+        let shared = Shared { buses: buses.clone(), path, view, cancel, decision, ended };
         Ok(Ticket { shared: Arc::new(shared) })
     }
 
@@ -99,7 +102,7 @@ impl Ticket {
     }
 
     pub(crate) fn cancellable(&self) -> bool {
-        self.view().transaction.state == State::Created
+        matches!(self.view().transaction.state, State::Created | State::Approval)
     }
 
     pub(crate) fn is_final(&self) -> bool {
@@ -158,6 +161,24 @@ impl Ticket {
 
     pub(crate) fn why_cancelled(&self) -> &'static str {
         self.shared.cancel.borrow().unwrap_or("called off")
+    }
+
+    /// Takes a supervisor's decision, if it waits for one and none was taken: whether it was.
+    pub(crate) fn decide(&self, decision: Decision) -> bool {
+        self.view().transaction.state == State::Approval
+            && self.shared.decision.send_if_modified(|taken| {
+                let first = taken.is_none();
+                if first {
+                    *taken = Some(decision);
+                }
+                first
+            })
+    }
+
+    /// Waits for a supervisor's decision.
+    pub(crate) async fn decided(&self) -> Option<Decision> {
+        let mut decided = self.shared.decision.subscribe();
+        decided.wait_for(Option::is_some).await.ok()?.clone()
     }
 
     /// Shows a step to all followers.

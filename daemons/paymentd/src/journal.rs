@@ -23,8 +23,9 @@ pub(crate) use chain::Linked;
 use writing::Writing;
 
 use crate::limits::LimitsByService;
+use crate::originals::Percent;
 use crate::services::Class;
-use crate::transaction::{Acceptor, Card, Event, Outcome, Request, Totals, Transaction};
+use crate::transaction::{Acceptor, Card, Event, Outcome, Request, State, Totals, Transaction};
 
 /// The schema, one step for each version (`PRAGMA user_version`).
 const MIGRATIONS: &[&str] = &[
@@ -96,8 +97,7 @@ pub(crate) struct Filter {
 
 /// What a new transaction has to keep to.
 pub(crate) struct Terms<'a> {
-    /// The most of a reservation that may be completed, in percent.
-    pub(crate) completion_percent: u16,
+    pub(crate) percent: Percent,
     pub(crate) limits: &'a LimitsByService,
 }
 
@@ -144,19 +144,22 @@ impl Journal {
     ) -> Result<Transaction> {
         let mut tx = self.write().await?;
         let original = match original {
-            Some(id) => Some(history::admit(&mut tx, id, &request, terms.completion_percent).await?),
+            Some(id) => Some(history::admit(&mut tx, id, &request, terms.percent).await?),
             None => None,
         };
         let mut transaction = Transaction::new(request.clone(), original.clone(), now);
-        limits::check(&mut tx, &transaction, terms.limits, now).await?;
+        let over_limit = limits::check(&mut tx, &transaction, terms.limits, now).await?;
+        if let Some(limit) = &over_limit {
+            transaction.ask_approval(limit.clone());
+        }
         let record = transaction.service().class() == Class::Record;
         if record {
             transaction.batch = open_batch(&mut tx).await?;
         }
         transaction.id = insert(&mut tx, &transaction).await?;
-        let created = Event::Created { request, original, batch: transaction.batch };
+        let created = Event::Created { request, original, batch: transaction.batch, over_limit };
         append_event(&mut tx, transaction.id, now, &created).await?;
-        if record {
+        if record && transaction.state == State::Created {
             transaction = write(&mut tx, &transaction, &Event::finished(Outcome::Approved, ""), now).await?;
         }
         tx.commit().await?;
@@ -340,11 +343,12 @@ async fn open_batch(connection: &mut SqliteConnection) -> Result<u32> {
 async fn insert(connection: &mut SqliteConnection, transaction: &Transaction) -> Result<i64> {
     let insert = "INSERT INTO transactions
                       (owner, key, created, state, outcome, reversal, receipt, body, service, original, amount, batch)
-                  VALUES (?, ?, ?, 'created', '', '', '', ?, ?, ?, ?, ?)";
+                  VALUES (?, ?, ?, ?, '', '', '', ?, ?, ?, ?, ?)";
     let inserted = sqlx::query(insert)
         .bind(&transaction.request.owner)
         .bind(transaction.request.key.as_str())
         .bind(transaction.created)
+        .bind(transaction.state.as_str())
         .bind(serde_json::to_string(transaction)?)
         .bind(transaction.service().as_str())
         .bind(transaction.original.as_ref().map(|original| original.id))

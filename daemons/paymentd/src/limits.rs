@@ -15,6 +15,17 @@ const HOUR: i64 = 3_600_000;
 /// Each service's limits; one that is not here has none.
 pub(crate) type LimitsByService = BTreeMap<Service, Limits>;
 
+/// What becomes of a transaction that is over a limit which can be told before a card is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum OverLimit {
+    /// It is not begun.
+    #[default]
+    Refuse,
+    /// It waits for a supervisor (`approval.rs`).
+    Supervisor,
+}
+
 /// The limits of one service. Sums count what was approved or is under way, also where it was voided later. Days are those
 /// of the local calendar.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -30,6 +41,8 @@ pub(crate) struct Limits {
     pub(crate) card_day: Option<u64>,
     /// The most transactions of the last hour.
     pub(crate) per_hour: Option<u32>,
+    /// What becomes of one that is over any of these but that for a card.
+    pub(crate) over_limit: OverLimit,
 }
 
 /// What was done before, since the day and the hour began.
@@ -110,6 +123,7 @@ mod tests {
             app_day: Some(150),
             card_day: Some(120),
             per_hour: Some(3),
+            over_limit: OverLimit::Refuse,
         };
         let done = |day, app_day, hour| Done { day, app_day, hour };
         limits.check(Service::Sale, 100, done(150, 50, 2)).unwrap();

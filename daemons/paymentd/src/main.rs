@@ -1,7 +1,9 @@
 //! `smartpos-paymentd` owns the journal and the links to acquirers.
 
 mod api;
+mod approval;
 mod card;
+mod card_absent;
 mod card_payment;
 mod config;
 mod counter;
@@ -18,6 +20,7 @@ mod teller;
 mod transaction;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use client::card::CardPaymentProxy;
 use client::printer::PrinterProxy;
@@ -58,7 +61,8 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let card = client::proxy::<CardPaymentProxy>(&buses.system).await.map_err(|error| error.to_string())?;
     let printer = client::proxy::<PrinterProxy>(&buses.system).await.map_err(|error| error.to_string())?;
     let profile = host_profile(&config.host, &config_folders)?;
-    let offers = Offers::of(&profile);
+    let mut offers = Offers::of(&profile);
+    offers.tip_percent = offers.tip_percent.min(config.tips.percent);
     let parts = Parts { profile, credentials: &credentials, journal: journal.clone(), card: card.clone() };
     let host = Host::new(&config.host, &config.merchant, parts)?;
 
@@ -84,6 +88,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         printer,
         merchant: merchant.clone(),
         limits: config.limits,
+        approval_limit: Duration::from_secs(config.approval.timeout_s.into()),
         desk,
         stop,
     };

@@ -16,6 +16,15 @@ pub(crate) struct Successor {
     pub(crate) open: bool,
 }
 
+/// How much may be asked for, in percent of what the original holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Percent {
+    /// The most of a reservation that may be completed.
+    pub(crate) completion: u16,
+    /// The most of a sale without tips that its tips may be.
+    pub(crate) tip: u16,
+}
+
 /// An original with all that built on it so far, failures left out.
 #[derive(Debug)]
 pub(crate) struct History<'a> {
@@ -28,24 +37,24 @@ pub(crate) struct History<'a> {
 impl History<'_> {
     /// Whether `service` for `amount` may build on it; then, what the new transaction has to know of it.
     ///
-    /// `percent` is the most that may be completed, in percent of what is reserved.
-    ///
     /// # Errors
     /// [`Error::WrongState`] with the original's state and what to do instead, [`Error::InvalidArgument`] for an amount.
-    pub(crate) fn admit(&self, service: Service, amount: u64, percent: u16) -> Result<Original> {
+    pub(crate) fn admit(&self, service: Service, amount: u64, percent: Percent) -> Result<Original> {
         self.check_stands()?;
         match service {
             Service::Void | Service::CompletionVoid => self.check_void()?,
             Service::Refund => self.check_refund(amount)?,
             Service::Increment => self.check_reservation("incremented")?,
             Service::PreauthorisationCancel => self.check_reservation("cancelled")?,
-            Service::Completion => self.check_completion(amount, percent)?,
+            Service::Completion => self.check_completion(amount, percent.completion)?,
+            Service::TipAdjustment => self.check_tip(amount, percent.tip)?,
             _ => return Err(self.wrong_kind(service.as_str())),
         }
         Ok(Original {
             id: self.original.id,
             service: self.original.service(),
             amount: self.held(),
+            instalments: self.original.request.instalments,
             batch: self.original.batch,
             stan: self.original.stan,
             answer: self.original.answer.clone(),
@@ -54,10 +63,10 @@ impl History<'_> {
         })
     }
 
-    /// Its own amount, and of a pre-authorisation that of its increments, too.
+    /// Its own amount, of a pre-authorisation with its increments, and of a sale with the tip that was added.
     fn held(&self) -> u64 {
-        let increments = self.sum_of(Service::Increment);
-        self.original.amount().saturating_add(increments)
+        let added = self.sum_of(Service::Increment).saturating_add(self.sum_of(Service::TipAdjustment));
+        self.original.amount().saturating_add(added)
     }
 
     fn sum_of(&self, service: Service) -> u64 {
@@ -105,8 +114,41 @@ impl History<'_> {
         if self.has(Service::Refund) {
             return Err(Error::WrongState(format!("`{key}` was refunded already, in part or whole")));
         }
+        if self.has(Service::TipAdjustment) {
+            let problem = "got a tip afterwards: refund it with StartRefund";
+            return Err(Error::WrongState(format!("`{key}` {problem}")));
+        }
         if self.settled {
             return Err(Error::WrongState(format!("`{key}` is settled: refund it with StartRefund")));
+        }
+        Ok(())
+    }
+
+    fn check_tip(&self, amount: u64, percent: u16) -> Result<()> {
+        if self.original.service() != Service::Sale {
+            return Err(self.wrong_kind("given a tip"));
+        }
+        let key = &self.original.request.key;
+        let wrong = |problem: &str| Err(Error::WrongState(format!("`{key}` {problem}")));
+        if self.original.request.instalments > 0 {
+            return wrong("is paid in instalments: sell the tip by itself with StartSale");
+        }
+        if self.settled {
+            return wrong("is settled: sell the tip by itself with StartSale");
+        }
+        if self.has(Service::TipAdjustment) {
+            return wrong("got a tip already");
+        }
+        if self.has(Service::Refund) {
+            return wrong("was refunded already, in part or whole");
+        }
+        let tip = self.original.request.tip;
+        let most = percent_of(self.original.amount().saturating_sub(tip), percent);
+        let left = most.saturating_sub(tip.into());
+        if u128::from(amount) > left {
+            let problem =
+                format!("tips are at most {percent} % of the sale: of that {left} minor units are left");
+            return Err(Error::invalid("tip", problem));
         }
         Ok(())
     }
@@ -115,7 +157,11 @@ impl History<'_> {
         if !matches!(self.original.service(), Service::Sale | Service::Completion) {
             return Err(self.wrong_kind("refunded"));
         }
-        let left = self.original.amount().saturating_sub(self.sum_of(Service::Refund));
+        let left = self.held().saturating_sub(self.sum_of(Service::Refund));
+        if self.original.request.instalments > 0 && amount != left {
+            let problem = format!("it is paid in instalments: refund all of its {left} minor units");
+            return Err(Error::invalid("amount", problem));
+        }
         if amount > left {
             return Err(Error::invalid(
                 "amount",
@@ -140,8 +186,7 @@ impl History<'_> {
 
     fn check_completion(&self, amount: u64, percent: u16) -> Result<()> {
         self.check_reservation("completed")?;
-        let most =
-            u128::from(self.held()).saturating_mul(percent.into()).checked_div(100).unwrap_or_default();
+        let most = percent_of(self.held(), percent);
         if u128::from(amount) > most {
             return Err(Error::invalid(
                 "amount",
@@ -155,4 +200,8 @@ impl History<'_> {
         let (key, kind) = (&self.original.request.key, self.original.service().as_str());
         Error::WrongState(format!("`{key}` is a {kind}, which can't be {verb}"))
     }
+}
+
+fn percent_of(amount: u64, percent: u16) -> u128 {
+    u128::from(amount).saturating_mul(percent.into()).checked_div(100).unwrap_or_default()
 }

@@ -67,6 +67,7 @@ fn name(service: Service) -> &'static str {
         Service::Void => "消费撤销 VOID",
         Service::CompletionVoid => "预授权完成撤销 COMPLETION VOID",
         Service::Refund => "退货 REFUND",
+        Service::TipAdjustment => "小费调整 TIP ADJUSTMENT",
         Service::Preauthorisation => "预授权 PRE-AUTH",
         Service::Increment => "预授权追加 INCREMENT",
         Service::PreauthorisationCancel => "预授权撤销 PRE-AUTH CANCEL",
@@ -99,6 +100,9 @@ fn head<'a>(
     if !transaction.request.operator.is_empty() {
         document.push(pair("操作员 OPERATOR", &transaction.request.operator));
     }
+    if !transaction.approver.is_empty() {
+        document.push(pair("授权人 APPROVED BY", &transaction.approver));
+    }
     document.push(pair("交易类型 TYPE", name(transaction.service())));
     document.push(pair("时间 TIME", &local_time(transaction.finished)));
     document.push(pair("批次号 BATCH", &format!("{:06}", transaction.batch)));
@@ -126,16 +130,26 @@ fn card<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
 fn amounts<'a>(document: &mut Document<'a>, transaction: &'a Transaction, merchant: &'a Merchant) {
     let currency = symbol(&transaction.request.currency);
     let money = |amount: u64| format!("{currency} {}", decimal(amount, digits(merchant)));
+    let is_tip = transaction.service() == Service::TipAdjustment;
     document.push(("rule", Properties::new()));
     if let Some(balance) = transaction.answer.balance {
         let sign = if balance < 0 { "-" } else { "" };
         document.push(text("可用余额 BALANCE".to_string(), &[]));
         document.push(text(format!("{sign}{}", money(balance.unsigned_abs())), &large("right")));
     } else {
+        if transaction.instalments() > 0 {
+            document.push(pair("分期期数 INSTALMENTS", &transaction.instalments().to_string()));
+        }
         if transaction.request.tip > 0 {
             document.push(pair("其中小费 TIP INCLUDED", &money(transaction.request.tip)));
         }
-        document.push(text("金额 AMOUNT".to_string(), &[]));
+        if let Some(sale) = transaction.original.as_ref().filter(|_| is_tip) {
+            let total = sale.amount.saturating_add(transaction.amount());
+            document.push(pair("原金额 SALE", &money(sale.amount)));
+            document.push(pair("合计 TOTAL", &money(total)));
+        }
+        let amount = if is_tip { "小费 TIP" } else { "金额 AMOUNT" };
+        document.push(text(amount.to_string(), &[]));
         document.push(text(money(transaction.amount()), &large("right")));
     }
     document.push(("rule", Properties::new()));

@@ -17,6 +17,8 @@ pub(crate) enum Service {
     CompletionVoid,
     /// Gives money back.
     Refund,
+    /// Adds a tip to a sale of the open batch, without the card.
+    TipAdjustment,
     /// Reserves money.
     Preauthorisation,
     /// Reserves more for a pre-authorisation.
@@ -56,11 +58,12 @@ pub(crate) enum Side {
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 11] = [
+    pub(crate) const ALL: [Service; 12] = [
         Service::Sale,
         Service::Void,
         Service::CompletionVoid,
         Service::Refund,
+        Service::TipAdjustment,
         Service::Preauthorisation,
         Service::Increment,
         Service::PreauthorisationCancel,
@@ -77,6 +80,7 @@ impl Service {
             Service::Void => "void",
             Service::CompletionVoid => "completion-void",
             Service::Refund => "refund",
+            Service::TipAdjustment => "tip-adjustment",
             Service::Preauthorisation => "preauthorisation",
             Service::Increment => "increment",
             Service::PreauthorisationCancel => "preauthorisation-cancel",
@@ -104,7 +108,7 @@ impl Service {
     /// `None` for what moves no money by card, and for voids: a void and what it undoes count nowhere.
     pub(crate) fn side(self) -> Option<Side> {
         match self {
-            Service::Sale | Service::Completion => Some(Side::Debit),
+            Service::Sale | Service::TipAdjustment | Service::Completion => Some(Side::Debit),
             Service::Refund => Some(Side::Credit),
             _ => None,
         }
@@ -121,6 +125,7 @@ impl Service {
             Service::Sale | Service::Balance | Service::Cash => Permission::PaymentStart,
             Service::Void | Service::CompletionVoid => Permission::PaymentVoid,
             Service::Refund => Permission::PaymentRefund,
+            Service::TipAdjustment => Permission::PaymentTip,
             Service::Preauthorisation
             | Service::Increment
             | Service::PreauthorisationCancel
@@ -137,17 +142,41 @@ pub(crate) struct Offers {
     settlement: bool,
     /// The most that may be completed, in percent of what is reserved.
     pub(crate) completion_percent: u16,
+    /// The most that tips may be, in percent of the sale without them.
+    pub(crate) tip_percent: u16,
+    /// In how many instalments a sale can be paid.
+    plans: Vec<u8>,
 }
 
 impl Offers {
     pub(crate) fn of(host: &iso8583::Host) -> Offers {
         let online = Service::ALL.into_iter().filter(|service| host.services.contains_key(service.as_str()));
-        let completion = host.services.get(Service::Completion.as_str());
+        let percent =
+            |service: Service| host.services.get(service.as_str()).map_or(100, |service| service.percent);
+        let sale = host.services.get(Service::Sale.as_str());
+        let instalments = sale.and_then(|sale| sale.instalments.as_ref());
         Offers {
+            plans: instalments.map(|instalments| instalments.plans.clone()).unwrap_or_default(),
             online: online.collect(),
             settlement: host.settlement.is_some(),
-            completion_percent: completion.map_or(100, |completion| completion.percent),
+            completion_percent: percent(Service::Completion),
+            tip_percent: percent(Service::TipAdjustment),
         }
+    }
+
+    /// Whether a sale can be paid in `number` instalments; 0 is at once.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where there are none, [`Error::InvalidArgument`] with those that there are.
+    pub(crate) fn check_instalments(&self, number: u8) -> Result<()> {
+        if number == 0 || self.plans.contains(&number) {
+            return Ok(());
+        }
+        if self.plans.is_empty() {
+            return Err(Error::NotSupported("this terminal's acquirer offers no instalments".to_string()));
+        }
+        let plans: Vec<String> = self.plans.iter().map(u8::to_string).collect();
+        Err(Error::invalid("options.instalments", format!("the acquirer offers {}", plans.join(", "))))
     }
 
     /// # Errors

@@ -5,6 +5,7 @@ use std::time::Duration;
 use client::card::CardPaymentProxy;
 use client::printer::PrinterProxy;
 use futures_util::StreamExt as _;
+use iso8583::CardFlow;
 use service::bus::Buses;
 use tokio::sync::{mpsc, watch};
 use zbus::Connection;
@@ -16,8 +17,8 @@ use crate::inhibitor::Inhibitor;
 use crate::journal::{Journal, JournalError};
 use crate::limits::LimitsByService;
 use crate::services::Class;
-use crate::transaction::{Card, Event, Reversal, Transaction};
-use crate::{card_payment, now, receipt, settlement};
+use crate::transaction::{Card, Event, Outcome, Reversal, Transaction};
+use crate::{approval, card_absent, card_payment, now, receipt, settlement};
 
 /// The printer daemon takes a job at once, or is left alone.
 const PRINTER_LIMIT: Duration = Duration::from_secs(3);
@@ -31,6 +32,8 @@ pub(crate) struct Teller {
     printer: PrinterProxy<'static>,
     merchant: Merchant,
     limits: LimitsByService,
+    /// How long to wait for a supervisor.
+    approval_limit: Duration,
     desk: Desk,
     /// Set when the daemon is asked to stop.
     stop: watch::Receiver<bool>,
@@ -54,6 +57,7 @@ pub(crate) struct Tools {
     pub(crate) printer: PrinterProxy<'static>,
     pub(crate) merchant: Merchant,
     pub(crate) limits: LimitsByService,
+    pub(crate) approval_limit: Duration,
     pub(crate) desk: Desk,
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -61,7 +65,8 @@ pub(crate) struct Tools {
 impl Teller {
     /// Makes a teller and ends, in the journal, what was open when the terminal went down. A settlement goes on.
     pub(crate) async fn new(tools: Tools, pending_count: watch::Sender<u32>) -> Result<Teller, String> {
-        let Tools { buses, journal, host, card, printer, merchant, limits, desk, stop } = tools;
+        let Tools { buses, journal, host, card, printer, merchant, limits, approval_limit, desk, stop } =
+            tools;
         let (mut pending, mut unprinted, mut settling) = (Vec::new(), Vec::new(), None);
         for mut transaction in journal.open_items().await.map_err(|error| error.to_string())? {
             if let Some(end) = transaction.recover(host.no_answer_reason()) {
@@ -89,6 +94,7 @@ impl Teller {
             printer,
             merchant,
             limits,
+            approval_limit,
             desk,
             stop,
             settling,
@@ -157,9 +163,17 @@ impl Teller {
     }
 
     async fn run(&mut self, ticket: &Ticket) -> Result<(), JournalError> {
+        if let Some(end) = approval::wait(self, ticket, self.approval_limit).await? {
+            return self.finish(ticket, &end).await;
+        }
         let end = match ticket.transaction().service().class() {
+            Class::Money | Class::Inquiry if self.is_without_card(ticket) => {
+                Some(card_absent::run(self, ticket).await?)
+            }
             Class::Money | Class::Inquiry => Some(card_payment::run(self, ticket).await?),
             Class::Settlement => settlement::run(self, ticket).await?,
+            // A supervisor had to approve it.
+            Class::Record if !ticket.is_final() => Some(Event::finished(Outcome::Approved, "")),
             // It was final when it came; its end is still to be told.
             Class::Record => {
                 self.print(ticket.transaction()).await?;
@@ -171,6 +185,11 @@ impl Teller {
             Some(end) => self.finish(ticket, &end).await,
             None => Ok(()),
         }
+    }
+
+    fn is_without_card(&self, ticket: &Ticket) -> bool {
+        let described = self.host.described(&ticket.transaction());
+        described.is_ok_and(|service| service.card == CardFlow::None)
     }
 
     /// Returns at once when the daemon was asked to stop, else after `delay`: whether to go on.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! created ──▶ authorizing ──▶ answered ──▶ final
-//!    └──────────────┴───────────────────────▲
+//!   ▲└──────────────┴───────────────────────▲
+//! approval ─────────────────────────────────┘
 //! ```
 //!
 //! Each event is durable before what follows from it is done. `Authorized` comes before the first byte of the
@@ -29,6 +30,8 @@ pub(crate) enum State {
     /// Asked for; the host knows nothing of it.
     #[default]
     Created,
+    /// Asked for, and over a limit: it waits for a supervisor. The host knows nothing of it.
+    Approval,
     /// The request may have reached the host: what it holds is unknown.
     Authorizing,
     /// The host approved; what the terminal has to do is not done.
@@ -74,7 +77,13 @@ macro_rules! words {
     };
 }
 
-words!(State { Created => "created", Authorizing => "authorizing", Answered => "answered", Final => "final" });
+words!(State {
+    Created => "created",
+    Approval => "approval",
+    Authorizing => "authorizing",
+    Answered => "answered",
+    Final => "final",
+});
 words!(Outcome {
     Approved => "approved",
     Declined => "declined",
@@ -85,7 +94,8 @@ words!(Outcome {
 words!(Reversal { Pending => "pending", Acknowledged => "acknowledged" });
 
 impl State {
-    pub(crate) const ALL: [State; 4] = [State::Created, State::Authorizing, State::Answered, State::Final];
+    pub(crate) const ALL: [State; 5] =
+        [State::Created, State::Approval, State::Authorizing, State::Answered, State::Final];
 }
 
 impl Outcome {
@@ -96,6 +106,7 @@ impl Outcome {
 /// An event, reduced to what decides on the next state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    SupervisorApproved,
     Authorized,
     Answered,
     Uploaded,
@@ -108,11 +119,13 @@ pub(crate) enum Step {
 pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
     use Outcome::{Approved, Cancelled, Declined, Failed, Reversed};
     let after = match step {
+        Step::SupervisorApproved => State::Created,
         Step::Authorized => State::Authorizing,
         Step::Answered | Step::Uploaded => State::Answered,
         Step::Finished(_) | Step::ReversalAcknowledged | Step::ReceiptQueued => State::Final,
     };
     let possible = match (state, step) {
+        (State::Approval, Step::SupervisorApproved | Step::Finished(Declined | Cancelled)) => true,
         (State::Created, Step::Authorized) => class != Class::Record,
         // The host was never asked: nothing to approve, unless it is never asked, and nothing to take back.
         (State::Created, Step::Finished(Declined | Cancelled | Failed)) => true,
@@ -150,7 +163,12 @@ pub(crate) enum Event {
         /// The open batch, of what the host never hears of; others get theirs with the trace number.
         #[serde(default, skip_serializing_if = "is_none")]
         batch: u32,
+        /// The limit that it is over, for a supervisor to approve.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        over_limit: Option<String>,
     },
+    /// The supervisor with this name approved it, though it is over a limit.
+    SupervisorApproved { by: String },
     /// The host is going to be asked. `chip_data` is DE 55 as sent, in hex, for the reversal; `totals` are those of the batch
     /// that is to be closed.
     Authorized {
@@ -192,6 +210,7 @@ impl Event {
     fn step(&self) -> Option<Step> {
         Some(match self {
             Event::Created { .. } => return None,
+            Event::SupervisorApproved { .. } => Step::SupervisorApproved,
             Event::Authorized { .. } => Step::Authorized,
             Event::Answered { .. } => Step::Answered,
             Event::Uploaded { .. } => Step::Uploaded,
@@ -217,6 +236,12 @@ pub(crate) struct Transaction {
     #[serde(default)]
     pub(crate) finished: i64,
     pub(crate) state: State,
+    /// The limit that it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) over_limit: Option<String>,
+    /// The supervisor who approved it in spite of that; empty where none had to, or has.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) approver: String,
     #[serde(default)]
     pub(crate) outcome: Option<Outcome>,
     /// Why it ended so, for a person.
@@ -259,6 +284,8 @@ impl Transaction {
             created: now,
             finished: 0,
             state: State::Created,
+            over_limit: None,
+            approver: String::new(),
             outcome: None,
             reason: String::new(),
             stan: 0,
@@ -275,6 +302,11 @@ impl Transaction {
         }
     }
 
+    /// Has it, which was just asked for and is over `limit`, wait for a supervisor.
+    pub(crate) fn ask_approval(&mut self, limit: String) {
+        (self.state, self.over_limit) = (State::Approval, Some(limit));
+    }
+
     /// What it does: what was asked for, made exact by what it is asked of.
     pub(crate) fn service(&self) -> Service {
         match (self.request.service, self.original.as_ref().map(|original| original.service)) {
@@ -289,6 +321,11 @@ impl Transaction {
             Some(original) if self.request.amount == 0 => original.amount,
             _ => self.request.amount,
         }
+    }
+
+    /// In how many instalments it, or what it builds on, is paid; 0 for at once.
+    pub(crate) fn instalments(&self) -> u8 {
+        self.original.as_ref().map_or(self.request.instalments, |original| original.instalments)
     }
 
     pub(crate) fn is_final(&self) -> bool {
@@ -311,6 +348,7 @@ impl Transaction {
         })?;
         match event {
             Event::Created { .. } => {}
+            Event::SupervisorApproved { by } => self.approver.clone_from(by),
             Event::Authorized { stan, batch, acceptor, card, chip_data, totals } => {
                 (self.stan, self.batch, self.totals) = (*stan, *batch, *totals);
                 self.acceptor.clone_from(acceptor);
@@ -351,10 +389,12 @@ impl Transaction {
 
     /// How a transaction that was open when the terminal went down has to end; `None` when it is final, or goes on.
     pub(crate) fn recover(&self, no_answer: &str) -> Option<Event> {
+        const WAITING: &str = "the terminal restarted before a supervisor approved it";
         const BEFORE: &str = "the terminal restarted before the host was asked";
         const DURING: &str = "the terminal restarted before it was done";
         match (self.state, self.service().class()) {
             (State::Final, _) | (State::Authorizing | State::Answered, Class::Settlement) => None,
+            (State::Approval, _) => Some(Event::finished(Outcome::Declined, WAITING)),
             (State::Created, _) => Some(Event::finished(Outcome::Failed, BEFORE)),
             (_, Class::Inquiry | Class::Record) => Some(Event::finished(Outcome::Failed, DURING)),
             (_, Class::Money) => Some(Event::Finished {

@@ -40,6 +40,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// Add a tip to a sale of the open batch, without the card
+    Tip {
+        /// The key of the sale
+        original: String,
+        #[command(flatten)]
+        amount: Amount,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Reserve an amount on a card
     Preauth {
         #[command(flatten)]
@@ -74,6 +83,19 @@ pub(crate) enum Command {
     Settle {
         #[command(flatten)]
         common: Common,
+    },
+    /// Approve, as a supervisor, a transaction that is over a limit; `posctl list --state approval` shows those that wait
+    Approve {
+        /// The key of the transaction
+        key: String,
+    },
+    /// Deny, as a supervisor, a transaction that is over a limit
+    Deny {
+        /// The key of the transaction
+        key: String,
+        /// Why, for the record
+        #[arg(long, default_value = "")]
+        reason: String,
     },
     /// Show what the open batch comes to
     Totals,
@@ -155,6 +177,9 @@ pub(crate) struct Sale {
     /// The part of the amount that is a tip, such as 2.00
     #[arg(long, value_name = "AMOUNT")]
     pub(crate) tip: Option<String>,
+    /// In how many instalments the customer pays
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) instalments: Option<u32>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -175,7 +200,7 @@ pub(crate) struct List {
     /// Only those of this type: sale, void, refund, preauthorisation, completion, settlement, …
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) service: Option<String>,
-    /// Only those in this state: created, authorizing, answered, final
+    /// Only those in this state: created, approval, authorizing, answered, final
     #[arg(long)]
     pub(crate) state: Option<String>,
     /// Only those with this outcome: approved, declined, cancelled, failed, reversed

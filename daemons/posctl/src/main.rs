@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 the transaction was not approved (or the job not printed), 2 a wrong command line, 3 an error.
 
+mod approval;
 mod audit;
 mod cli;
 mod dictionary;
@@ -51,6 +52,8 @@ async fn run(arguments: Arguments) -> Outcome {
     let json = arguments.json;
     match arguments.command {
         Command::Totals => totals::totals(&bus().await?, json).await,
+        Command::Approve { key } => approval::approve(&bus().await?, &key).await,
+        Command::Deny { key, reason } => approval::deny(&bus().await?, &key, &reason).await,
         Command::Reprint { key } => paper::reprint(&bus().await?, &key).await,
         Command::Show { key } => journal::show(&bus().await?, &key, json).await,
         Command::List(list) => journal::list(&bus().await?, &list, json).await,

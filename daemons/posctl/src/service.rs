@@ -39,6 +39,7 @@ fn common(command: &Command) -> Option<&Common> {
         | Command::Complete(Following { common, .. })
         | Command::Void { common, .. }
         | Command::Refund { common, .. }
+        | Command::Tip { common, .. }
         | Command::Preauth { common, .. }
         | Command::Cancel { common, .. }
         | Command::Balance { common }
@@ -69,7 +70,10 @@ async fn start(
 ) -> Result<OwnedObjectPath, Error> {
     let minor = |amount: &Amount| money::parse(&amount.amount, &amount.currency);
     Ok(match command {
-        Command::Sale(Sale { amount, tip, .. }) => {
+        Command::Sale(Sale { amount, tip, instalments, .. }) => {
+            if let Some(number) = instalments {
+                options.insert("instalments", (*number).into());
+            }
             if let Some(tip) = tip {
                 options.insert("tip", money::parse(tip, &amount.currency)?.into());
             }
@@ -79,6 +83,9 @@ async fn start(
         Command::Refund { amount, original, .. } => {
             let original = original.as_deref().unwrap_or_default();
             payment.start_refund(minor(amount)?, &amount.currency, original, key, options).await?
+        }
+        Command::Tip { original, amount, .. } => {
+            payment.start_tip_adjustment(original, minor(amount)?, key, options).await?
         }
         Command::Preauth { amount, .. } => {
             payment.start_preauthorisation(minor(amount)?, &amount.currency, key, options).await?
@@ -134,6 +141,7 @@ async fn follow(transaction: &TransactionProxy<'_>, key: &str) -> Result<(), Err
 
 fn in_words(state: &str, progress: &str) -> String {
     let words = match progress {
+        "approval" => "over a limit: a supervisor has to approve it",
         "insert-card" => "insert the card",
         "reading" => "reading the card",
         "pin" | "pin-digits" => "the customer types the PIN",

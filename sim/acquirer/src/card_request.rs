@@ -6,13 +6,16 @@ use keys::emv::CryptogramInput;
 
 use crate::CURRENCY;
 use crate::chip::ChipData;
+use crate::instalments;
 use crate::issuer::{Issuer, Terms};
 use crate::ledger::Key;
 use crate::request::{self, FORMAT, INVALID, INVALID_AMOUNT, Refusal, WorkingKeys};
 use crate::service::{Form, Service};
 
 /// In each of them.
-const MANDATORY: [u8; 12] = [3, 11, 22, 23, 25, 35, 41, 42, 49, 53, 60, 64];
+const MANDATORY: [u8; 8] = [3, 11, 25, 41, 42, 49, 60, 64];
+/// Where a card was read.
+const CARD: [u8; 4] = [22, 23, 35, 53];
 const AMOUNT: u8 = 4;
 const CHIP_DATA: u8 = 55;
 /// Where an original is named.
@@ -26,6 +29,10 @@ pub(crate) struct CardRequest<'a> {
     pub(crate) service: Service,
     /// Whether it names an original.
     pub(crate) follows: bool,
+    /// Whether it, or what it takes back, is paid in instalments.
+    pub(crate) in_instalments: bool,
+    /// The number of its own instalments; 0 for none.
+    pub(crate) instalments: u8,
     pub(crate) key: Key,
     /// DE 4; nothing in a balance inquiry.
     pub(crate) amount: u64,
@@ -54,20 +61,34 @@ impl<'a> CardRequest<'a> {
         let form = Form::of_request(message)?;
         let service = form.service;
         let mut mandatory = MANDATORY.to_vec();
+        mandatory.extend(CARD.iter().filter(|_| service.has_card()));
         mandatory.extend(service.has_amount().then_some(AMOUNT));
         mandatory.extend(service.has_chip_data().then_some(CHIP_DATA));
+        mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
         mandatory.extend(ORIGINAL.iter().filter(|_| form.original));
-        request::check_elements(message, &mandatory, &PIN)?;
+        let optional: &[u8] = if service.has_card() { &PIN } else { &[] };
+        request::check_elements(message, &mandatory, optional)?;
         request::check_terminal(message)?;
         let keys = request::check_mac(message, keys)?.clone();
         let batch = form.check(message)?;
-        check_values(message)?;
+        request::check_is(message, 49, CURRENCY, INVALID)?;
+        if service.has_card() {
+            check_card(message)?;
+        }
         let amount = if service.has_amount() { request::amount(message)? } else { 0 };
         if service.has_amount() && amount == 0 {
             return Err(Refusal::new(INVALID_AMOUNT, "DE 4: the amount is zero"));
         }
         let key = Key { terminal: request::text(message, 41)?, batch, stan: request::text(message, 11)? };
-        Ok(CardRequest { message, service, follows: form.original, key, amount, keys })
+        let (follows, in_instalments) = (form.original, instalments::is_meant(message, form));
+        let instalments = instalments::number(message)?;
+        if in_instalments && instalments == 0 && !follows {
+            return Err(Refusal::new(
+                INVALID,
+                "DE 25: this needs the sale in instalments that it takes back",
+            ));
+        }
+        Ok(CardRequest { message, service, follows, in_instalments, instalments, key, amount, keys })
     }
 
     /// Opens what the terminal has sealed, and reads what the chip says; `now` is the host's day.
@@ -96,8 +117,7 @@ impl<'a> CardRequest<'a> {
 }
 
 /// Checks the elements that say how the card was read and the message protected.
-fn check_values(message: &Message<'_>) -> Result<(), Refusal> {
-    request::check_is(message, 49, CURRENCY, INVALID)?;
+fn check_card(message: &Message<'_>) -> Result<(), Refusal> {
     let [capture, block] = PIN.map(|number| message.get(number).is_some());
     if capture != block {
         return Err(Refusal::new(FORMAT, "DE 26 and DE 52: both or none"));

@@ -23,7 +23,7 @@ impl Sum {
 /// What a batch comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Sales and completions.
+    /// Sales, their tips, and completions.
     pub debit: Sum,
     /// Refunds.
     pub credit: Sum,
@@ -43,7 +43,7 @@ impl Entry {
     #[must_use]
     pub fn side(&self) -> Option<Side> {
         match self.service {
-            Service::Sale | Service::Completion => Some(Side::Debit),
+            Service::Sale | Service::TipAdjustment | Service::Completion => Some(Side::Debit),
             Service::Refund => Some(Side::Credit),
             _ => None,
         }
@@ -63,9 +63,11 @@ impl Ledger {
         self.successors(key).filter(move |one| one.service == service && self.stands(one))
     }
 
-    /// Its amount, and of a pre-authorisation that of its increments, too.
+    /// Its amount, of a pre-authorisation with its increments, and of a sale with its tip.
     pub(crate) fn held(&self, entry: &Entry) -> u64 {
-        entry.amount.saturating_add(self.sum(&entry.key(), Service::Increment))
+        let added =
+            [Service::Increment, Service::TipAdjustment].map(|service| self.sum(&entry.key(), service));
+        added.into_iter().fold(entry.amount, u64::saturating_add)
     }
 
     /// How much of it was given back.
@@ -81,7 +83,7 @@ impl Ledger {
     #[must_use]
     pub fn exposure(&self, key: &Key) -> i64 {
         let Some(entry) = self.find(key).filter(|entry| self.stands(entry)) else { return 0 };
-        let paid = |entry: &Entry| signed(entry.amount).saturating_sub(signed(self.refunded(entry)));
+        let paid = |entry: &Entry| signed(self.held(entry)).saturating_sub(signed(self.refunded(entry)));
         match entry.service {
             Service::Sale | Service::Completion => paid(entry),
             Service::Refund => signed(entry.amount).saturating_neg(),

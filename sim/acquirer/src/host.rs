@@ -24,7 +24,7 @@ pub(crate) const SIGN_ON: Mti = Mti(0x0800);
 pub(crate) const AUTHORISATION: Mti = Mti(0x0100);
 /// Sale, completion, their voids, balance inquiry.
 pub(crate) const FINANCIAL: Mti = Mti(0x0200);
-/// Refund.
+/// Refund, tip adjustment.
 pub(crate) const ADVICE: Mti = Mti(0x0220);
 /// Batch upload.
 pub(crate) const UPLOAD: Mti = Mti(0x0320);
@@ -303,6 +303,7 @@ pub(crate) fn new_entry(message: &Message<'_>, key: Key, state: State, refusal: 
         service: Service::Unknown,
         original: None,
         amount: request::amount(message).unwrap_or(0),
+        instalments: 0,
         currency: echo(message, 49),
         masked_pan: String::new(),
         approval: None,

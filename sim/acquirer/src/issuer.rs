@@ -74,6 +74,11 @@ impl Issuer {
         Ok(card)
     }
 
+    /// What the owner of the card with this name has, in minor units.
+    pub(crate) fn available(&self, name: &str) -> u64 {
+        self.cards.iter().find(|card| card.name == name).map_or(0, |card| card.available)
+    }
+
     /// Checks that the chip speaks of the transaction of the message.
     pub(crate) fn check_terms(chip: &ChipData<'_>, terms: &Terms<'_>) -> Result<(), Refusal> {
         let Terms { amount, currency, kind, today } = *terms;

@@ -47,6 +47,9 @@ pub struct Entry {
     pub original: Option<Original>,
     /// In minor units.
     pub amount: u64,
+    /// In how many instalments the cardholder pays it; 0 for at once.
+    #[serde(default)]
+    pub instalments: u8,
     /// DE 49.
     pub currency: String,
     /// First six and last four digits; empty where the card could not be read.

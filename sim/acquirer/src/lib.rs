@@ -14,6 +14,7 @@ pub mod chip;
 pub mod commands;
 pub mod history;
 pub mod host;
+mod instalments;
 pub mod issuer;
 pub mod ledger;
 pub mod mangling;

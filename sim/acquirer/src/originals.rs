@@ -3,21 +3,20 @@
 
 use iso8583::Message;
 
+use crate::card_request::CardRequest;
 use crate::ledger::{Entry, Key, Ledger, Original, State};
 use crate::request::{self, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
 use crate::service::Service;
 
 /// How much more than what is held may be taken, in percent of it.
 const MOST_COMPLETED: u64 = 115;
+/// The most that a tip may be, in percent of the sale.
+const MOST_TIP: u64 = 30;
 
 /// A request that builds on an original.
 pub(crate) struct Successor<'a> {
-    pub(crate) service: Service,
-    /// In minor units.
-    pub(crate) amount: u64,
-    /// DE 60.2.
-    pub(crate) batch: &'a str,
-    /// The name of the card that was read.
+    pub(crate) request: &'a CardRequest<'a>,
+    /// The name of the card that was read, or of that of the original.
     pub(crate) card: &'a str,
 }
 
@@ -63,19 +62,24 @@ impl Successor<'_> {
             return Err(Refusal::new(NO_ORIGINAL, "the original was made with another card"));
         }
         self.check_kind(original)?;
+        if self.request.in_instalments != (original.instalments > 0) {
+            let how = if original.instalments > 0 { "in instalments" } else { "at once" };
+            return Err(Refusal::new(INVALID, format!("DE 25: the original is paid {how}")));
+        }
         if !ledger.stands(original) {
             return Err(Refusal::new(INVALID, "the original was voided or cancelled already"));
         }
-        match self.service {
+        match self.request.service {
             Service::Void | Service::CompletionVoid => self.check_void(ledger, original),
             Service::Refund => self.check_refund(ledger, original),
+            Service::TipAdjustment => self.check_tip(ledger, original),
             _ => self.check_reservation(ledger, original),
         }
     }
 
     fn check_kind(&self, original: &Entry) -> Result<(), Refusal> {
-        let fits: &[Service] = match self.service {
-            Service::Void => &[Service::Sale],
+        let fits: &[Service] = match self.request.service {
+            Service::Void | Service::TipAdjustment => &[Service::Sale],
             Service::CompletionVoid => &[Service::Completion],
             Service::Refund => &[Service::Sale, Service::Completion],
             _ => &[Service::Preauthorisation],
@@ -83,21 +87,38 @@ impl Successor<'_> {
         if fits.contains(&original.service) {
             return Ok(());
         }
-        Err(Refusal::new(INVALID, format!("a {} can't have a {}", original.service, self.service)))
+        Err(Refusal::new(INVALID, format!("a {} can't have a {}", original.service, self.request.service)))
     }
 
     fn check_void(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
-        if original.settled || original.batch != self.batch {
+        self.check_untouched(ledger, original)?;
+        self.check_amount(original.amount)
+    }
+
+    fn check_tip(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
+        self.check_untouched(ledger, original)?;
+        self.check_limit(original.amount.saturating_mul(MOST_TIP) / 100, "may be given as a tip")
+    }
+
+    /// Neither settled nor refunded nor given a tip.
+    fn check_untouched(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
+        if original.settled || original.batch != self.request.key.batch {
             return Err(Refusal::new(INVALID, "the original is of another batch: refund it"));
         }
         if ledger.refunded(original) > 0 {
             return Err(Refusal::new(INVALID, "the original was refunded, in part or whole"));
         }
-        self.check_amount(original.amount)
+        if ledger.held(original) > original.amount {
+            return Err(Refusal::new(INVALID, "the original got a tip already: refund it"));
+        }
+        Ok(())
     }
 
     fn check_refund(&self, ledger: &Ledger, original: &Entry) -> Result<(), Refusal> {
-        let left = original.amount.saturating_sub(ledger.refunded(original));
+        let left = ledger.held(original).saturating_sub(ledger.refunded(original));
+        if original.instalments > 0 {
+            return self.check_amount(left);
+        }
         self.check_limit(left, "are left of the original")
     }
 
@@ -106,7 +127,7 @@ impl Successor<'_> {
             return Err(Refusal::new(INVALID, "the original was completed already"));
         }
         let held = ledger.held(original);
-        match self.service {
+        match self.request.service {
             Service::Completion => {
                 self.check_limit(held.saturating_mul(MOST_COMPLETED) / 100, "may be completed")
             }
@@ -116,17 +137,20 @@ impl Successor<'_> {
     }
 
     fn check_amount(&self, expected: u64) -> Result<(), Refusal> {
-        if self.amount == expected {
+        if self.request.amount == expected {
             return Ok(());
         }
-        Err(Refusal::new(WRONG_AMOUNT, format!("DE 4: expected all of {expected}, got {}", self.amount)))
+        Err(Refusal::new(
+            WRONG_AMOUNT,
+            format!("DE 4: expected all of {expected}, got {}", self.request.amount),
+        ))
     }
 
     fn check_limit(&self, most: u64, what: &str) -> Result<(), Refusal> {
-        if self.amount <= most {
+        if self.request.amount <= most {
             return Ok(());
         }
-        Err(Refusal::new(WRONG_AMOUNT, format!("DE 4: {most} {what}, got {}", self.amount)))
+        Err(Refusal::new(WRONG_AMOUNT, format!("DE 4: {most} {what}, got {}", self.request.amount)))
     }
 }
 

@@ -7,21 +7,27 @@ use iso8583::Message;
 
 use crate::CURRENCY;
 use crate::host::{Acquirer, Answer, new_entry};
+use crate::instalments;
 use crate::ledger::{Entry, Key, State};
 use crate::request::{self, APPROVED, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
 use crate::rules::Rule;
 use crate::service::Form;
 
-const MANDATORY: [u8; 13] = [3, 4, 11, 22, 23, 25, 39, 41, 42, 49, 60, 61, 64];
+const MANDATORY: [u8; 11] = [3, 4, 11, 25, 39, 41, 42, 49, 60, 61, 64];
+/// How the card was read, where one was.
+const CARD: [u8; 2] = [22, 23];
 /// Approval code and chip data, as far as the terminal has them.
 const OPTIONAL: [u8; 2] = [38, 55];
 
 /// Checks a reversal and undoes what it names.
 pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
-    request::check_elements(message, &MANDATORY, &OPTIONAL)?;
+    let form = Form::of_reversal(message)?;
+    let mut mandatory = MANDATORY.to_vec();
+    mandatory.extend(CARD.iter().filter(|_| form.service.has_card()));
+    mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
+    request::check_elements(message, &mandatory, &OPTIONAL)?;
     request::check_terminal(message)?;
     request::check_mac(message, host.keys(message))?;
-    let form = Form::of_reversal(message)?;
     let batch = form.check(message)?;
     let reason = check_form(host, message)?;
     let key = original(message, &batch)?;
@@ -35,6 +41,7 @@ pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) 
     let Some(known) = host.ledger.find(&key).cloned() else {
         let mut entry = new_entry(message, key, State::Reversed, &unknown);
         entry.service = form.service;
+        entry.instalments = instalments::number(message)?;
         host.book(entry)?;
         return Ok(Answer::new(NO_ORIGINAL, unknown.reason));
     };
@@ -106,6 +113,9 @@ fn check_same(message: &Message<'_>, form: &Form, known: &Entry) -> Result<(), R
     if amount != known.amount {
         let reason = format!("DE 4: expected {} as in the request, got {amount}", known.amount);
         return Err(Refusal::new(WRONG_AMOUNT, reason));
+    }
+    if instalments::number(message)? != known.instalments {
+        return Err(Refusal::new(INVALID, "DE 62: not the instalments of the request"));
     }
     match (message.get(38), &known.approval) {
         (Some(got), Some(approval)) if !got.is(approval) => {

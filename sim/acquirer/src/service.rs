@@ -6,6 +6,7 @@ use iso8583::{Message, Mti};
 use serde::{Deserialize, Serialize};
 
 use crate::host::{ADVICE, AUTHORISATION, FINANCIAL};
+use crate::instalments;
 use crate::request::{self, FORMAT, INVALID, Refusal};
 
 /// DE 60.3 of everything but network management and settlement.
@@ -21,6 +22,8 @@ pub enum Service {
     Void,
     /// Gives money back, of a sale or a completion or without one.
     Refund,
+    /// Adds a tip to a sale of the same batch, without the card.
+    TipAdjustment,
     /// Holds money.
     Preauthorisation,
     /// Holds more for the same pre-authorisation.
@@ -54,11 +57,12 @@ pub(crate) struct Form {
 }
 
 #[rustfmt::skip]
-const FORMS: [Form; 10] = [
+const FORMS: [Form; 11] = [
     Form { service: Service::Sale,                   mti: FINANCIAL,     processing: "000000", condition: "00", kind: "22", original: false },
     Form { service: Service::Void,                   mti: FINANCIAL,     processing: "200000", condition: "00", kind: "23", original: true },
     Form { service: Service::Refund,                 mti: ADVICE,        processing: "200000", condition: "00", kind: "25", original: false },
     Form { service: Service::Refund,                 mti: ADVICE,        processing: "200000", condition: "00", kind: "25", original: true },
+    Form { service: Service::TipAdjustment,          mti: ADVICE,        processing: "000000", condition: "00", kind: "34", original: true },
     Form { service: Service::Preauthorisation,       mti: AUTHORISATION, processing: "030000", condition: "06", kind: "10", original: false },
     Form { service: Service::Increment,              mti: AUTHORISATION, processing: "030000", condition: "06", kind: "10", original: true },
     Form { service: Service::PreauthorisationCancel, mti: AUTHORISATION, processing: "200000", condition: "06", kind: "11", original: true },
@@ -71,6 +75,11 @@ impl Service {
     /// Whether the card decides, too, and DE 55 is there.
     pub(crate) fn has_chip_data(self) -> bool {
         matches!(self, Service::Sale | Service::Preauthorisation | Service::Balance)
+    }
+
+    /// Whether a card was read, and DE 22, 23, 35 and 53 are there.
+    pub(crate) fn has_card(self) -> bool {
+        self != Service::TipAdjustment
     }
 
     /// Whether DE 4 is there.
@@ -123,7 +132,9 @@ impl Form {
     /// Code 12 if DE 3 or DE 25 is another service's, code 30 for another DE 60.
     pub(crate) fn check(&self, message: &Message<'_>) -> Result<String, Refusal> {
         request::check_is(message, 3, self.processing, INVALID)?;
-        request::check_is(message, 25, self.condition, INVALID)?;
+        let in_instalments = instalments::is_meant(message, self);
+        let condition = if in_instalments { instalments::CONDITION } else { self.condition };
+        request::check_is(message, 25, condition, INVALID)?;
         request::batch(message, self.kind, NO_NETWORK_CODE)
     }
 

@@ -41,13 +41,39 @@ pub(crate) fn transaction(
     if host.ledger.is_closed(&key.terminal, &key.batch) {
         return Err(Refusal::new(INVALID, "DE 60: the batch is closed"));
     }
-    let card = request.card_data(now.date())?;
     let mut entry = new_entry(message, key.clone(), State::Approved, &approved());
     entry.service = request.service;
-    entry.masked_pan = card.track.pan().masked();
+    entry.instalments = request.instalments;
     let mut booking = Booking { entry, verified: None, balance: None };
-    let decision = decide(host, &request, &card, rule, now, &mut booking);
+    let decision = if request.service.has_card() {
+        let card = request.card_data(now.date())?;
+        booking.entry.masked_pan = card.track.pan().masked();
+        decide(host, &request, &card, rule, now, &mut booking)
+    } else {
+        decide_without_card(host, &request, rule, &mut booking)
+    };
     book(host, booking, decision, now)
+}
+
+/// What the issuer says where the original stands for the card.
+fn decide_without_card(
+    host: &Acquirer,
+    request: &CardRequest<'_>,
+    rule: &Rule,
+    booking: &mut Booking,
+) -> Result<(), Refusal> {
+    let original = originals::find(&host.ledger, request.message)?;
+    booking.entry.original = Some(originals::name(original));
+    booking.entry.masked_pan.clone_from(&original.masked_pan);
+    booking.entry.card.clone_from(&original.card);
+    let card = original.card.as_deref().unwrap_or_default();
+    Successor { request, card }.check(&host.ledger, original)?;
+    let left = signed(host.issuer.available(card)).saturating_sub(host.ledger.owed(card));
+    check_funds(request, 0, left)?;
+    match rule {
+        Rule::Decline(code) => Err(Refusal::new(code, "declined by rule")),
+        _ => Ok(()),
+    }
 }
 
 /// What the issuer says. It notes in `booking` the card that it recognised, also if it declines.
@@ -80,9 +106,7 @@ fn decide(
     if request.follows {
         let original = originals::find(&host.ledger, request.message)?;
         booking.entry.original = Some(originals::name(original));
-        let CardRequest { service, amount, key, .. } = request;
-        let successor = Successor { service: *service, amount: *amount, batch: &key.batch, card: &card.name };
-        successor.check(&host.ledger, original)?;
+        Successor { request, card: &card.name }.check(&host.ledger, original)?;
         reserved = host.ledger.held(original);
     }
     let left = signed(card.available).saturating_sub(host.ledger.owed(&card.name));
@@ -99,7 +123,9 @@ fn decide(
 /// Checks that what the cardholder has to pay or to leave untouched beyond what is `reserved` for it is `left`.
 fn check_funds(request: &CardRequest<'_>, reserved: u64, left: i64) -> Result<(), Refusal> {
     let needed = match request.service {
-        Service::Sale | Service::Preauthorisation | Service::Increment => request.amount,
+        Service::Sale | Service::TipAdjustment | Service::Preauthorisation | Service::Increment => {
+            request.amount
+        }
         Service::Completion => request.amount.saturating_sub(reserved),
         _ => return Ok(()),
     };

@@ -1,7 +1,7 @@
 //! Whether the terminal's journal and the host's ledger tell the same story.
 //!
 //! Transactions are matched by batch and STAN (DE 60.2, DE 11). An approved one must be approved on the other side
-//! with the same service, amount, currency, card, original, DE 38 and DE 37, so that the money which both sides have moved
+//! with the same service, amount, instalments, currency, card, original, DE 38 and DE 37, so that the money which both sides have moved
 //! is the same sum, too. A reversed one is one that the host does not hold as
 //! approved, and whose reversal it has acknowledged. What is not final is a disagreement: compare when all is settled.
 
@@ -52,6 +52,8 @@ pub struct Booking {
     pub original: Option<Number>,
     /// In minor units.
     pub amount: u64,
+    /// In how many instalments it is paid; 0 for at once.
+    pub instalments: u32,
     /// ISO 4217, numeric.
     pub currency: String,
     /// First six and last four digits.
@@ -114,6 +116,7 @@ pub fn from_journal(transaction: &Dictionary) -> Result<Entry> {
         service: text("type"),
         original: named("original_batch", "original_stan"),
         amount: get(transaction, "amount").ok_or_else(|| lacks("amount"))?,
+        instalments: get(transaction, "instalments").unwrap_or_default(),
         currency: if letters == known { numeric.to_owned() } else { letters },
         masked_pan: text("masked_pan"),
         approval: text("approval"),
@@ -137,6 +140,8 @@ struct LedgerLine {
     batch: String,
     stan: String,
     amount: u64,
+    #[serde(default)]
+    instalments: u32,
     currency: String,
     masked_pan: String,
     approval: Option<String>,
@@ -176,6 +181,7 @@ impl From<LedgerLine> for Entry {
                 service: line.service,
                 original: line.original.map(|original| (original.batch, original.stan)),
                 amount: line.amount,
+                instalments: line.instalments,
                 currency: line.currency,
                 masked_pan: line.masked_pan,
                 approval: line.approval.unwrap_or_default(),
@@ -245,11 +251,13 @@ fn differ(ours: &Entry, theirs: Option<&Entry>) -> Option<String> {
 
 fn differ_in_booking(ours: &Booking, theirs: &Booking) -> Option<String> {
     let amounts = (ours.amount.to_string(), theirs.amount.to_string());
+    let instalments = (ours.instalments.to_string(), theirs.instalments.to_string());
     let originals = (format!("{:?}", ours.original), format!("{:?}", theirs.original));
     [
         ("service", &ours.service, &theirs.service),
         ("original", &originals.0, &originals.1),
         ("amount", &amounts.0, &amounts.1),
+        ("instalments", &instalments.0, &instalments.1),
         ("currency", &ours.currency, &theirs.currency),
         ("card", &ours.masked_pan, &theirs.masked_pan),
         ("DE 38", &ours.approval, &theirs.approval),
@@ -278,6 +286,7 @@ mod tests {
                 service: "sale".to_owned(),
                 original: None,
                 amount: 1234,
+                instalments: 0,
                 currency: "156".to_owned(),
                 masked_pan: "621700******0007".to_owned(),
                 approval: "A00001".to_owned(),
@@ -330,10 +339,11 @@ mod tests {
     #[test]
     fn an_approval_that_differs_in_any_field_is_a_disagreement() {
         let ours = entry("1", Standing::Approved);
-        let wrong: [fn(&mut Booking); 7] = [
+        let wrong: [fn(&mut Booking); 8] = [
             |booking| booking.service = "refund".to_owned(),
             |booking| booking.original = Some(("000001".to_owned(), "000002".to_owned())),
             |booking| booking.amount = 1235,
+            |booking| booking.instalments = 12,
             |booking| booking.currency = "840".to_owned(),
             |booking| booking.masked_pan.clear(),
             |booking| booking.approval.clear(),

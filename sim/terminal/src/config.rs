@@ -43,8 +43,8 @@ pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) 
         "apps": { APP: {
             "uid": 61001,
             "permissions": [
-                "payment.start", "payment.void", "payment.refund", "payment.preauthorise", "payment.settle",
-                "payment.read", "printer.print", "device.status",
+                "payment.start", "payment.void", "payment.refund", "payment.tip", "payment.preauthorise",
+                "payment.settle", "payment.read", "printer.print", "device.status",
             ],
         } },
     });

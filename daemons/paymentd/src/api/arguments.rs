@@ -39,9 +39,11 @@ pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result
     let order: String = options.take("order")?.unwrap_or_default();
     let operator: String = options.take("operator")?.unwrap_or_default();
     let print = options.take("print")?.unwrap_or(service != Service::Balance);
-    let tip: u64 = match service {
-        Service::Sale => options.take("tip")?.unwrap_or_default(),
-        _ => 0,
+    let (tip, instalments): (u64, u32) = match service {
+        Service::Sale => {
+            (options.take("tip")?.unwrap_or_default(), options.take("instalments")?.unwrap_or_default())
+        }
+        _ => (0, 0),
     };
     options.finish()?;
     let amount = match money {
@@ -71,6 +73,8 @@ pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result
         amount,
         currency: currency.to_string(),
         tip,
+        instalments: u8::try_from(instalments)
+            .map_err(|_| Error::invalid("options.instalments", format!("{instalments} are too many")))?,
         original: original_key(service, original)?,
         order,
         operator,
@@ -99,7 +103,11 @@ fn check_currency(given: &str, taken: &str) -> Result<()> {
 fn original_key(service: Service, original: &str) -> Result<Option<Key>> {
     let may_lack = !matches!(
         service,
-        Service::Void | Service::Increment | Service::Completion | Service::PreauthorisationCancel
+        Service::Void
+            | Service::TipAdjustment
+            | Service::Increment
+            | Service::Completion
+            | Service::PreauthorisationCancel
     );
     if original.is_empty() && may_lack {
         return Ok(None);

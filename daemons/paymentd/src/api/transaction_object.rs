@@ -2,14 +2,18 @@
 
 use service::bus::Buses;
 use service::grants::Permission;
-use service::guard::{Caller, Guard, Identity};
+use service::guard::{Admitted, Caller, Guard, Identity};
 use service::options::Dictionary;
 use service::{Error, Result};
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{fdo, interface};
 
+use crate::approval::Decision;
 use crate::desk::Ticket;
+
+/// Characters of the reason for a denial.
+const MAX_REASON: usize = 64;
 
 /// One transaction, on one bus.
 pub(crate) struct TransactionObject {
@@ -34,14 +38,36 @@ impl TransactionObject {
         Ok(())
     }
 
+    /// Approves, as a supervisor, a transaction that is over a limit and waits for it (`approval`): it goes on. The journal and
+    /// the receipt say who did. For operators alone: no app can be granted it.
+    ///
+    /// Errors: NotPermitted (`payment.approve`), WrongState where it does not wait, or no longer.
+    async fn approve(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        let admitted = self.admit_supervisor(&header).await?;
+        self.decide(Decision::Approved { by: self.guard.operator_name(&admitted.caller) })
+    }
+
+    /// Denies it, which ends it as declined. `reason` is for a person: up to 64 printable characters, or none.
+    ///
+    /// Errors: as of Approve; InvalidArgument.
+    async fn deny(&self, reason: &str, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        let admitted = self.admit_supervisor(&header).await?;
+        if reason.chars().count() > MAX_REASON || reason.chars().any(char::is_control) {
+            return Err(Error::invalid("reason", format!("give up to {MAX_REASON} printable characters")));
+        }
+        let (by, reason) = (self.guard.operator_name(&admitted.caller), reason.to_string());
+        self.decide(Decision::Denied { by, reason })
+    }
+
     /// All that is known of the transaction.
     ///
-    /// `type` s (the service: `sale`, `void`, `completion-void`, `refund`, `preauthorisation`, `increment`,
+    /// `type` s (the service: `sale`, `void`, `completion-void`, `refund`, `tip-adjustment`, `preauthorisation`, `increment`,
     /// `preauthorisation-cancel`, `completion`, `balance`, `cash`, `settlement`), `key` s, `owner` s, `amount` t,
     /// `currency` s, `state` s, `host` s, `created` x; and as they become known `outcome` s (`approved`, `declined`,
-    /// `cancelled`, `failed`, `reversed`), `finished` x, `reason` s, `reversal` s (`pending`, `acknowledged`), `stan` s,
+    /// `cancelled`, `failed`, `reversed`), `finished` x, `over_limit` s and `approver` s (the limit that it is over, and the
+    /// supervisor who approved it nevertheless), `reason` s, `reversal` s (`pending`, `acknowledged`), `stan` s,
     /// `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code` s,
-    /// `approval` s, `reference` s, `tip` t, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
+    /// `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
     /// `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u, `debit_amount` t,
     /// `credit_count` u, `credit_amount` t, `balanced` b, `uploaded` u.
     ///
@@ -56,14 +82,14 @@ impl TransactionObject {
         Ok(self.ticket.transaction().to_dictionary())
     }
 
-    /// `created`, `authorizing` (the host may know of it), `answered` (the host approved) or `final`.
+    /// `created`, `approval` (it is over a limit and waits for a supervisor), `authorizing` (the host may know of it), `answered` (the host approved) or `final`.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn state(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
         self.check_reader(header).await?;
         Ok(self.ticket.transaction().state.as_str().to_string())
     }
 
-    /// What the transaction waits for: `insert-card`, `pin`, `host` …
+    /// What the transaction waits for: `approval`, `insert-card`, `pin`, `host` …
     #[zbus(property(emits_changed_signal = "false"))]
     async fn progress(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
         self.check_reader(header).await?;
@@ -96,6 +122,20 @@ impl TransactionObject {
 }
 
 impl TransactionObject {
+    async fn admit_supervisor(&self, header: &Header<'_>) -> Result<Admitted> {
+        let admitted = self.guard.admit_operator(header).await?;
+        self.guard.authorize(&admitted.caller, Permission::PaymentApprove)?;
+        Ok(admitted)
+    }
+
+    fn decide(&self, decision: Decision) -> Result<()> {
+        if self.ticket.decide(decision) {
+            return Ok(());
+        }
+        let problem = "the transaction waits for no supervisor; GetResult tells how it stands";
+        Err(Error::WrongState(problem.to_string()))
+    }
+
     fn check_owner(&self, caller: &Caller) -> Result<()> {
         let owner = self.ticket.transaction().request.owner;
         if caller.identity == Identity::Operator || caller.identity.to_string() == owner {

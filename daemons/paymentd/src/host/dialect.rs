@@ -1,21 +1,21 @@
 //! The messages of `docs/host-unionpay-direct.md`, made and read. What differs from service to service is data: the
 //! profile's `[services]`.
 
-use iso8583::{Builder, Host, Message, Mti};
+use iso8583::{Builder, CardFlow, Host, Message, Mti};
 
 use super::HostError;
 use crate::config::Merchant;
-use crate::services::Class;
+use crate::services::{Class, Service};
 use crate::transaction::{Answer, Card, Transaction};
 
 /// The longest message that is sent, in bytes.
 const MAX_MESSAGE: usize = 2048;
 
 /// What the card gave for the host; its secrets are enciphered by the secure module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct OnlineCard {
     pub(crate) card: Card,
-    /// DE 35.
+    /// DE 35; empty where there is no card.
     pub(crate) sealed_track2: Vec<u8>,
     /// DE 52, where the cardholder entered a PIN.
     pub(crate) pin_block: Option<Vec<u8>>,
@@ -56,18 +56,23 @@ pub(super) fn request(
 ) -> Result<Vec<u8>, HostError> {
     let service = described(host, transaction)?;
     let batch = batch(service, transaction);
+    let plan = plan(host, transaction)?;
     let original = transaction.original.as_ref();
     let named = original.map(|one| format!("{:06}{:06}{}", one.batch, one.stan, one.answer.date));
     let mut message = Builder::new(&host.codec, service.mti);
-    common(&mut message, service, transaction);
-    message.bytes(35, &card.sealed_track2).text(60, &batch);
+    common(&mut message, service, transaction, plan.as_ref());
+    message.text(60, &batch);
     if !card.chip_data.is_empty() {
         message.bytes(55, &card.chip_data);
     }
     if let (Some(original), Some(named)) = (original, &named) {
         message.text(37, &original.answer.reference).text(38, &original.answer.approval).text(61, named);
     }
+    if service.card != CardFlow::None {
+        message.bytes(35, &card.sealed_track2);
+    }
     match &card.pin_block {
+        None if service.card == CardFlow::None => {}
         Some(pin_block) => {
             // DE 53: PIN by ISO 9564 format 0 with the PAN, double-length key, track enciphered.
             message.text(26, "12").bytes(52, pin_block).text(53, "2610000000000000");
@@ -84,10 +89,11 @@ pub(super) fn request(
 pub(super) fn reversal(host: &Host, transaction: &Transaction) -> Result<Vec<u8>, HostError> {
     let service = described(host, transaction)?;
     let batch = batch(service, transaction);
+    let plan = plan(host, transaction)?;
     let named = format!("{:06}{:06}", transaction.batch, transaction.stan);
     let chip_data = hex::decode(&transaction.chip_data).unwrap_or_default();
     let mut message = Builder::new(&host.codec, Mti(0x0400));
-    common(&mut message, service, transaction);
+    common(&mut message, service, transaction, plan.as_ref());
     message.text(39, &transaction.reversal_reason).text(60, &batch).text(61, &named);
     if !transaction.answer.approval.is_empty() {
         message.text(38, &transaction.answer.approval);
@@ -108,13 +114,43 @@ pub(super) fn described<'h>(
     host.services.get(word).ok_or(HostError::NotOffered(word))
 }
 
+/// How a message says that its transaction, or what that undoes, is paid in instalments.
+struct Plan<'h> {
+    instalments: &'h iso8583::Instalments,
+    /// Their number in two digits, of the sale itself.
+    number: Option<String>,
+}
+
+/// The plan of `transaction`, where it has one.
+fn plan<'h>(host: &'h Host, transaction: &Transaction) -> Result<Option<Plan<'h>>, HostError> {
+    if transaction.instalments() == 0 {
+        return Ok(None);
+    }
+    let sale = host.services.get(Service::Sale.as_str());
+    let instalments = sale.and_then(|sale| sale.instalments.as_ref());
+    let instalments = instalments.ok_or(HostError::NotOffered("instalments"))?;
+    let own = transaction.request.instalments;
+    Ok(Some(Plan { instalments, number: (own > 0).then(|| format!("{own:02}")) }))
+}
+
 /// What a request and its reversal share.
-fn common<'m>(message: &mut Builder<'m>, service: &'m iso8583::Service, transaction: &'m Transaction) {
+fn common<'m>(
+    message: &mut Builder<'m>,
+    service: &'m iso8583::Service,
+    transaction: &'m Transaction,
+    plan: Option<&'m Plan<'_>>,
+) {
     message.text(3, &service.processing_code).number(11, transaction.stan.into());
     if has_amount(transaction) {
         message.number(4, transaction.amount());
     }
-    message.text(22, &transaction.card.entry_mode).text(25, &service.condition_code);
+    message.text(25, plan.map_or(&service.condition_code, |plan| &plan.instalments.condition_code));
+    if let Some((plan, number)) = plan.and_then(|plan| Some((plan, plan.number.as_ref()?))) {
+        message.bytes(plan.instalments.field, number.as_bytes());
+    }
+    if service.card != CardFlow::None {
+        message.text(22, &transaction.card.entry_mode);
+    }
     if let Some(sequence) = transaction.card.pan_sequence {
         message.number(23, sequence.into());
     }

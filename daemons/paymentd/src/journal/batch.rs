@@ -48,7 +48,7 @@ impl Journal {
     pub(crate) async fn batch_entries(&self, batch: u32, skip: u32, limit: u8) -> Result<Vec<BatchEntry>> {
         let select = concat!(
             standing!("service, amount, CAST(body ->> '$.stan' AS INTEGER) AS stan"),
-            " AND service IN ('sale', 'completion', 'refund') ORDER BY id LIMIT ?3 OFFSET ?2"
+            " AND service IN ('sale', 'tip-adjustment', 'completion', 'refund') ORDER BY id LIMIT ?3 OFFSET ?2"
         );
         let rows = sqlx::query(select).bind(batch).bind(skip).bind(limit).fetch_all(&self.reader).await?;
         let mut entries = Vec::with_capacity(rows.len());

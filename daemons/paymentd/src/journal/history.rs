@@ -3,7 +3,7 @@
 use sqlx::{Row as _, SqliteConnection};
 
 use super::{JournalError, Result, open_batch, read};
-use crate::originals::{History, Successor};
+use crate::originals::{History, Percent, Successor};
 use crate::services::Service;
 use crate::transaction::{Original, Request};
 
@@ -12,7 +12,7 @@ pub(super) async fn admit(
     connection: &mut SqliteConnection,
     id: i64,
     request: &Request,
-    percent: u16,
+    percent: Percent,
 ) -> Result<Original> {
     let row = sqlx::query("SELECT id, body FROM transactions WHERE id = ?")
         .bind(id)

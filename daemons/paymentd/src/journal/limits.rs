@@ -3,7 +3,7 @@
 use sqlx::{Row as _, SqliteConnection};
 
 use super::{Journal, JournalError, Result};
-use crate::limits::{Done, LimitsByService, day_of, hour_before};
+use crate::limits::{Done, LimitsByService, OverLimit, day_of, hour_before};
 use crate::services::Service;
 use crate::transaction::Transaction;
 
@@ -28,17 +28,21 @@ impl Journal {
     }
 }
 
-/// Whether `transaction`, which is not there yet, is within its service's limits.
+/// Whether `transaction`, which is not there yet, is within its service's limits; if not, what a supervisor has to approve.
 pub(super) async fn check(
     connection: &mut SqliteConnection,
     transaction: &Transaction,
     limits: &LimitsByService,
     now: i64,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let service = transaction.service();
-    let Some(limits) = limits.get(&service) else { return Ok(()) };
+    let Some(limits) = limits.get(&service) else { return Ok(None) };
     let done = done(connection, service, &transaction.request.owner, now).await?;
-    limits.check(service, transaction.amount(), done).map_err(JournalError::Refused)
+    match (limits.check(service, transaction.amount(), done), limits.over_limit) {
+        (Ok(()), _) => Ok(None),
+        (Err(service::Error::LimitExceeded(limit)), OverLimit::Supervisor) => Ok(Some(limit)),
+        (Err(refusal), _) => Err(JournalError::Refused(refusal)),
+    }
 }
 
 async fn done(connection: &mut SqliteConnection, service: Service, owner: &str, now: i64) -> Result<Done> {

@@ -5,7 +5,8 @@ use crate::services::Service;
 use crate::transaction::{Answer, Reversal, Sum};
 
 static NO_LIMITS: LimitsByService = LimitsByService::new();
-const TERMS: Terms<'_> = Terms { completion_percent: 115, limits: &NO_LIMITS };
+const PERCENT: Percent = Percent { completion: 115, tip: 20 };
+const TERMS: Terms<'_> = Terms { percent: PERCENT, limits: &NO_LIMITS };
 
 fn request(key: &str) -> Request {
     Request {
@@ -15,6 +16,7 @@ fn request(key: &str) -> Request {
         amount: 1234,
         currency: "CNY".to_string(),
         tip: 0,
+        instalments: 0,
         original: None,
         order: String::new(),
         operator: String::new(),
@@ -162,6 +164,33 @@ async fn refunds_in_parts_never_exceed_the_sale_also_after_settlement_and_voids_
 }
 
 #[tokio::test]
+async fn a_sale_gets_one_tip_afterwards_within_its_percentage_and_is_then_refunded_and_not_voided() {
+    let (_folder, journal) = journal().await;
+    let sale = approved(&journal, Request { amount: 1100, tip: 100, ..request("original") }, None).await;
+    let of = |key: &str, service, amount| {
+        journal.create(following(key, service, amount), Some(sale.id), &TERMS, 9)
+    };
+    assert!(refusal(of("much", Service::TipAdjustment, 101).await).contains("100 minor units"));
+    let mut tip = of("tip", Service::TipAdjustment, 100).await.unwrap();
+    assert!(refusal(of("early", Service::TipAdjustment, 1).await).contains("under way"));
+    approve(&journal, &mut tip).await;
+    assert!(refusal(of("twice", Service::TipAdjustment, 1).await).contains("tip already"));
+    assert!(refusal(of("void", Service::Void, 0).await).contains("StartRefund"));
+    let (_, sums) = journal.open_totals().await.unwrap();
+    assert_eq!(sums.iter().map(|one| one.sum.amount).sum::<u64>(), 1200);
+    assert!(refusal(of("over", Service::Refund, 1201).await).contains("1200"));
+    approve(&journal, &mut of("back", Service::Refund, 1200).await.unwrap()).await;
+    let later = approved(&journal, request("later"), None).await;
+    let settlement = settle(&journal, "settlement").await;
+    let debit = settlement.totals.unwrap().debit;
+    assert_eq!((debit.count, debit.amount), (3, 2434));
+    let entries = journal.batch_entries(1, 0, 8).await.unwrap();
+    assert_eq!(entries.len(), 4, "the tip is uploaded, too");
+    let late = journal.create(following("late", Service::TipAdjustment, 1), Some(later.id), &TERMS, 9);
+    assert!(refusal(late.await).contains("settled"));
+}
+
+#[tokio::test]
 async fn a_reservation_is_completed_once_up_to_its_percentage_and_then_no_longer_cancelled() {
     let (_folder, journal) = journal().await;
     let reserve = Request { service: Service::Preauthorisation, amount: 1000, ..request("original") };
@@ -214,7 +243,7 @@ async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and
     let (_folder, journal) = journal().await;
     let limits = crate::limits::Limits { app_day: Some(2000), ..Default::default() };
     let limits = LimitsByService::from([(Service::Sale, limits)]);
-    let terms = Terms { completion_percent: 100, limits: &limits };
+    let terms = Terms { percent: PERCENT, limits: &limits };
     let mut first = journal.create(request("first"), None, &terms, 1).await.unwrap();
     let over = journal.create(request("second"), None, &terms, 2).await;
     assert!(refusal(over).contains("766 are left"));

@@ -17,6 +17,7 @@ const CLASSES: [(Class, &str, &str); 4] = [
 
 fn steps() -> Vec<(Step, String)> {
     let mut steps = vec![
+        (Step::SupervisorApproved, "supervisor-approved".to_string()),
         (Step::Authorized, "authorized".to_string()),
         (Step::Answered, "answered".to_string()),
         (Step::Uploaded, "uploaded".to_string()),
@@ -32,6 +33,7 @@ fn steps() -> Vec<(Step, String)> {
 /// What may be done once the step is durable, and not before.
 fn allows(step: Step) -> &'static str {
     match step {
+        Step::SupervisorApproved => "it goes on like one within the limits",
         Step::Authorized => "the first byte of the request leaves",
         Step::Answered => "the card, or the upload, goes on with the host's answer",
         Step::Uploaded => "the next group is sent",
@@ -53,7 +55,7 @@ fn draw() -> String {
         let services: Vec<String> = services.map(|service| format!("`{}`", service.as_str())).collect();
         let _ = write!(
             text,
-            "\n## {name}\n\n{}. {about}\n\n```mermaid\nstateDiagram-v2\n    [*] --> created\n",
+            "\n## {name}\n\n{}. {about}\n\n```mermaid\nstateDiagram-v2\n    [*] --> created\n    [*] --> approval: over a limit\n",
             services.join(", ")
         );
         for state in State::ALL {

@@ -31,6 +31,9 @@ impl Transaction {
         if self.request.tip > 0 {
             values.insert("tip", self.request.tip.into());
         }
+        if self.request.instalments > 0 {
+            values.insert("instalments", u32::from(self.request.instalments).into());
+        }
         if let Some(balance) = self.answer.balance {
             values.insert("balance", balance.into());
         }
@@ -54,13 +57,15 @@ impl Transaction {
             .collect()
     }
 
-    fn texts(&self) -> [(&'static str, String); 20] {
+    fn texts(&self) -> [(&'static str, String); 22] {
         let original = self.original.as_ref();
         let original_key = self.request.original.as_ref().map(ToString::to_string).unwrap_or_default();
         [
             ("order", self.request.order.clone()),
             ("operator", self.request.operator.clone()),
             ("reason", self.reason.clone()),
+            ("over_limit", self.over_limit.clone().unwrap_or_default()),
+            ("approver", self.approver.clone()),
             ("stan", number(self.stan)),
             ("batch", number(self.batch)),
             ("original", original_key),

@@ -21,6 +21,9 @@ pub(crate) struct Request {
     /// The part of `amount` that is a tip.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) tip: u64,
+    /// In how many instalments the cardholder pays; 0 for at once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) instalments: u8,
     /// The key of the transaction that this one builds on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) original: Option<Key>,
@@ -35,8 +38,8 @@ pub(crate) struct Request {
 }
 
 /// For serde, which passes a reference.
-fn is_zero(amount: &u64) -> bool {
-    *amount == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// What a transaction has to know of the one that it builds on, as it stood when this one was begun.
@@ -47,6 +50,9 @@ pub(crate) struct Original {
     pub(crate) service: Service,
     /// What it holds: its own amount, and of a pre-authorisation that of its increments, too.
     pub(crate) amount: u64,
+    /// In how many instalments it is paid; 0 for at once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) instalments: u8,
     pub(crate) batch: u32,
     pub(crate) stan: u32,
     /// What the host answered.

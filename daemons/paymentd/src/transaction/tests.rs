@@ -10,6 +10,7 @@ fn request(service: Service) -> Request {
         amount: 1234,
         currency: "CNY".to_string(),
         tip: 0,
+        instalments: 0,
         original: None,
         order: String::new(),
         operator: String::new(),
@@ -53,6 +54,23 @@ fn what_the_host_never_saw_is_neither_approved_nor_reversed() {
         assert!(begun(Service::Void).apply(&finished(outcome), 2).is_err(), "{outcome:?}");
     }
     begun(Service::Cash).apply(&finished(Outcome::Approved), 2).unwrap();
+}
+
+#[test]
+fn what_waits_for_a_supervisor_goes_on_by_their_word_alone_and_a_restart_declines_it() {
+    let mut sale = begun(Service::Sale);
+    sale.ask_approval("limits.sale.day".to_string());
+    for event in [authorized(), finished(Outcome::Approved), finished(Outcome::Reversed)] {
+        assert!(sale.clone().apply(&event, 2).is_err(), "{event:?}");
+    }
+    let end = sale.recover("98").unwrap();
+    sale.clone().apply(&end, 2).unwrap();
+    assert!(matches!(end, Event::Finished { outcome: Outcome::Declined, .. }));
+    let word = Event::SupervisorApproved { by: "li".to_string() };
+    sale.apply(&word, 2).unwrap();
+    assert_eq!((sale.state, sale.approver.as_str()), (State::Created, "li"));
+    assert!(sale.apply(&word, 3).is_err(), "once");
+    sale.apply(&authorized(), 3).unwrap();
 }
 
 #[test]

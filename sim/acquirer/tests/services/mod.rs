@@ -183,6 +183,68 @@ fn a_reversal_undoes_any_service_and_its_original_stands_again() {
 }
 
 #[test]
+fn a_tip_is_added_once_without_the_card_and_the_sale_is_then_refunded_with_it() {
+    let mut desk = Desk::open();
+    let sale = desk.approve(&Sale::of("unionpay-credit", 1, 1000));
+    refused(&mut desk, &Sale::follow("tip-adjustment", &sale, 2, 301), "64", "tip");
+    let tip = Sale::follow("tip-adjustment", &sale, 3, 300);
+    desk.approve(&tip);
+    assert_eq!(desk.owed(), 1300);
+    refused(&mut desk, &Sale::follow("tip-adjustment", &sale, 4, 1), "12", "tip already");
+    refused(&mut desk, &Sale::follow("void", &sale, 5, 1000), "12", "tip already");
+    desk.reverse(&tip, "00");
+    assert_eq!(desk.owed(), 1000);
+    let given = desk.approve(&Sale::follow("tip-adjustment", &sale, 6, 200));
+    refused(&mut desk, &Sale::follow("void", &given, 7, 200), "12", "can't have");
+    desk.approve(&Sale::follow("refund", &sale, 8, 1200));
+    assert_eq!(desk.owed(), 0);
+    let refunded = desk.approve(&Sale::of("unionpay-credit", 9, 1000));
+    desk.approve(&Sale::follow("refund", &refunded, 10, 1));
+    refused(&mut desk, &Sale::follow("tip-adjustment", &refunded, 11, 1), "12", "refunded");
+    let hold = desk.approve(&Sale { service: "preauthorisation", ..Sale::of("unionpay-credit", 12, 100) });
+    refused(&mut desk, &Sale::follow("tip-adjustment", &hold, 13, 1), "12", "can't have");
+}
+
+#[test]
+fn what_is_paid_in_instalments_says_so_and_is_taken_back_whole_and_as_such() {
+    let mut desk = Desk::open();
+    let in_instalments = |plan, request: Sale| Sale { plan: Some(plan), ..request };
+    for (plan, code, reason) in
+        [("", "30", "DE 62: missing"), ("05", "12", "not offered"), ("6", "30", "two digits")]
+    {
+        refused(&mut desk, &in_instalments(plan, Sale::of("unionpay-credit", 1, 1200)), code, reason);
+    }
+    let hold = Sale { service: "preauthorisation", ..Sale::of("unionpay-credit", 2, 1) };
+    refused(&mut desk, &in_instalments("06", hold), "30", "DE 62");
+    let request = in_instalments("06", Sale::of("unionpay-credit", 3, 1200));
+    let sale = desk.approve(&request);
+    assert_eq!((desk.owed(), desk.entries().last().map(|entry| entry.instalments)), (1200, Some(6)));
+    refused(&mut desk, &Sale::follow("void", &sale, 4, 1200), "12", "in instalments");
+    refused(&mut desk, &Sale::follow("tip-adjustment", &sale, 5, 1), "12", "in instalments");
+    refused(&mut desk, &in_instalments("", Sale::follow("refund", &sale, 6, 1199)), "64", "expected all");
+    let void = in_instalments("", Sale::follow("void", &sale, 7, 1200));
+    desk.approve(&void);
+    desk.reverse(&void, "00");
+    desk.approve(&in_instalments("", Sale::follow("void", &sale, 14, 1200)));
+    let again = in_instalments("24", Sale::of("unionpay-credit", 8, 300));
+    let sale = desk.approve(&again);
+    desk.reverse(&Sale { plan: Some("12"), ..again.clone() }, "12");
+    desk.reverse(&again, "00");
+    refused(&mut desk, &in_instalments("", Sale::follow("refund", &sale, 9, 300)), "25", "reversed");
+    let sale = desk.approve(&in_instalments("12", Sale::of("unionpay-credit", 10, 700)));
+    let refund = in_instalments("", Sale::follow("refund", &sale, 11, 700));
+    desk.approve(&refund);
+    refused(&mut desk, &in_instalments("", Sale::follow("refund", &sale, 15, 700)), "64", "expected all");
+    desk.reverse(&refund, "00");
+    desk.approve(&in_instalments("", Sale::follow("refund", &sale, 16, 700)));
+    let free = Sale { service: "refund", ..Sale::of("unionpay-credit", 17, 1) };
+    refused(&mut desk, &in_instalments("", free), "12", "DE 25");
+    let plain = desk.approve(&Sale::of("unionpay-credit", 12, 500));
+    refused(&mut desk, &in_instalments("", Sale::follow("void", &plain, 13, 500)), "12", "at once");
+    assert_eq!(desk.owed(), 500);
+}
+
+#[test]
 fn an_expired_card_pays_nothing_and_can_have_its_money_back() {
     let mut desk = Desk::open();
     refused(&mut desk, &Sale::of("expired", 1, 100), "54", "expired");

@@ -21,10 +21,11 @@ enum Step {
     Repeat { request: usize },
 }
 
-const SERVICES: [&str; 9] = [
+const SERVICES: [&str; 10] = [
     "sale",
     "void",
     "refund",
+    "tip-adjustment",
     "preauthorisation",
     "increment",
     "preauthorisation-cancel",
@@ -35,7 +36,7 @@ const SERVICES: [&str; 9] = [
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => (0..9_usize, any::<usize>(), 1..4_u64)
+        6 => (0..10_usize, any::<usize>(), 1..4_u64)
             .prop_map(|(service, original, amount)| Step::Ask { service, original, amount }),
         2 => any::<usize>().prop_map(|request| Step::Reverse { request }),
         1 => any::<usize>().prop_map(|request| Step::Repeat { request }),
@@ -65,7 +66,7 @@ fn reckon(approved: &Approved) -> (i64, Totals) {
             sum(&mut totals).count += 1;
         };
         match entry.service {
-            Service::Sale | Service::Completion => {
+            Service::Sale | Service::TipAdjustment | Service::Completion => {
                 owed += amount;
                 count(|totals| &mut totals.debit);
             }

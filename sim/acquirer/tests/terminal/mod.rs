@@ -231,10 +231,11 @@ pub(crate) fn card(name: &str) -> Profile {
 /// Service, MTI, DE 3, DE 25, DE 60.1, and whether it has chip data.
 type Form = (&'static str, u16, &'static str, &'static str, &'static str, bool);
 
-const FORMS: [Form; 9] = [
+const FORMS: [Form; 10] = [
     ("sale", 0x0200, "000000", "00", "22", true),
     ("void", 0x0200, "200000", "00", "23", false),
     ("refund", 0x0220, "200000", "00", "25", false),
+    ("tip-adjustment", 0x0220, "000000", "00", "34", false),
     ("preauthorisation", 0x0100, "030000", "06", "10", true),
     ("increment", 0x0100, "030000", "06", "10", false),
     ("preauthorisation-cancel", 0x0100, "200000", "06", "11", false),
@@ -273,6 +274,8 @@ pub(crate) struct Sale {
     /// Whether tag 9F34 says the opposite of what was done.
     pub(crate) wrong_method: bool,
     pub(crate) psn: u64,
+    /// DE 25 is that of instalments, and DE 62 this.
+    pub(crate) plan: Option<&'static str>,
 }
 
 impl Sale {
@@ -294,6 +297,7 @@ impl Sale {
             wrong_cryptogram: false,
             wrong_method: false,
             psn: 1,
+            plan: None,
         }
     }
 
@@ -327,14 +331,16 @@ impl Sale {
         let kind = self.kind();
         let mut sale = Builder::new(&dialect().codec, Mti(mti));
         self.common(&mut sale, &kind);
-        sale.bytes(35, &sealed);
+        if self.has_card() {
+            sale.bytes(35, &sealed);
+            sale.text(53, if block.is_some() { "2610000000000000" } else { "0610000000000000" });
+        }
         if has_chip {
             sale.bytes(55, &chip);
         }
         if let Some((one, original)) = &named {
             sale.text(37, &one.rrn).text(38, &one.approval).text(61, original);
         }
-        sale.text(53, if block.is_some() { "2610000000000000" } else { "0610000000000000" });
         if let Some(block) = &block {
             sale.text(26, "12").bytes(52, block);
         }
@@ -359,13 +365,23 @@ impl Sale {
         format!("{}{:06}000", self.form().4, self.batch)
     }
 
+    fn has_card(&self) -> bool {
+        self.service != "tip-adjustment"
+    }
+
     fn common<'m>(&'m self, message: &mut Builder<'m>, kind: &'m str) {
         let (service, _, processing, condition, ..) = self.form();
         if service != "balance" {
             message.number(4, self.amount);
         }
-        message.text(3, processing).number(11, self.stan).number(23, self.psn).text(25, condition);
-        message.text(22, if self.pin.is_some() { "051" } else { "052" });
+        message.text(3, processing).number(11, self.stan);
+        message.text(25, if self.plan.is_some() { "64" } else { condition });
+        if let Some(plan) = self.plan.filter(|plan| !plan.is_empty()) {
+            message.bytes(62, plan.as_bytes());
+        }
+        if self.has_card() {
+            message.number(23, self.psn).text(22, if self.pin.is_some() { "051" } else { "052" });
+        }
         message.text(41, self.terminal).text(42, self.merchant).text(49, "156").text(60, kind);
         message.bytes(64, &[0; 8]);
     }

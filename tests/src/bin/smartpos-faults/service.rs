@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use client::payment::TransactionProxy;
-use smartpos_tests::{Sale, Shop, text};
+use smartpos_tests::{Sale, Shop, option, text};
 
 const CNY: &str = "CNY";
 
@@ -12,9 +12,11 @@ const CNY: &str = "CNY";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Service {
     Sale,
+    InstalmentSale,
     Void,
     Refund,
     UnlinkedRefund,
+    TipAdjustment,
     Preauthorisation,
     Increment,
     Cancellation,
@@ -26,11 +28,13 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 12] = [
+    pub(crate) const ALL: [Service; 14] = [
         Service::Sale,
+        Service::InstalmentSale,
         Service::Void,
         Service::Refund,
         Service::UnlinkedRefund,
+        Service::TipAdjustment,
         Service::Preauthorisation,
         Service::Increment,
         Service::Cancellation,
@@ -44,9 +48,11 @@ impl Service {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Service::Sale => "sale",
+            Service::InstalmentSale => "instalment-sale",
             Service::Void => "void",
             Service::Refund => "refund",
             Service::UnlinkedRefund => "unlinked-refund",
+            Service::TipAdjustment => "tip-adjustment",
             Service::Preauthorisation => "preauthorisation",
             Service::Increment => "increment",
             Service::Cancellation => "cancellation",
@@ -62,10 +68,11 @@ impl Service {
     pub(crate) fn request(self) -> Option<&'static str> {
         match self {
             Service::Cash => None,
-            Service::Refund | Service::UnlinkedRefund => Some("0220"),
+            Service::Refund | Service::UnlinkedRefund | Service::TipAdjustment => Some("0220"),
             Service::Preauthorisation | Service::Increment | Service::Cancellation => Some("0100"),
             Service::Settlement => Some("0500"),
             Service::Sale
+            | Service::InstalmentSale
             | Service::Void
             | Service::Completion
             | Service::CompletionVoid
@@ -81,7 +88,9 @@ impl Service {
     /// Makes what the service is about, such as the sale that is to be voided.
     pub(crate) async fn prepare(self, shop: &Shop, key: &str) -> Result<(), String> {
         let steps: &[Service] = match self {
-            Service::Void | Service::Refund | Service::Settlement => &[Service::Sale],
+            Service::Void | Service::Refund | Service::TipAdjustment | Service::Settlement => {
+                &[Service::Sale]
+            }
             Service::Increment | Service::Cancellation | Service::Completion => &[Service::Preauthorisation],
             Service::CompletionVoid => &[Service::Preauthorisation, Service::Completion],
             _ => &[],
@@ -101,7 +110,7 @@ impl Service {
     /// Asks for the service under `key`, and returns its outcome.
     pub(crate) async fn ask(self, shop: &Shop, key: &str) -> Result<String, String> {
         let original = match self {
-            Service::Void | Service::Refund => format!("{key}-sale"),
+            Service::Void | Service::Refund | Service::TipAdjustment => format!("{key}-sale"),
             Service::Increment | Service::Cancellation | Service::Completion => {
                 format!("{key}-preauthorisation")
             }
@@ -115,11 +124,17 @@ impl Service {
         let (pay, none) = (&shop.payment, HashMap::new());
         let started = match self {
             Service::Sale => shop.follow(key, pay.start_sale(700, CNY, key, none)).await,
+            Service::InstalmentSale => {
+                shop.follow(key, pay.start_sale(1200, CNY, key, option("instalments", 12_u32))).await
+            }
             Service::Void | Service::CompletionVoid => {
                 shop.follow(key, pay.start_void(original, key, none)).await
             }
             Service::Refund | Service::UnlinkedRefund => {
                 shop.follow(key, pay.start_refund(300, CNY, original, key, none)).await
+            }
+            Service::TipAdjustment => {
+                shop.follow(key, pay.start_tip_adjustment(original, 100, key, none)).await
             }
             Service::Preauthorisation => {
                 shop.follow(key, pay.start_preauthorisation(900, CNY, key, none)).await
