@@ -15,6 +15,21 @@ pub(crate) struct Config {
     pub(crate) merchant: Merchant,
     pub(crate) host: Host,
     pub(crate) limits: LimitsByService,
+    pub(crate) journal: Journal,
+}
+
+/// What becomes of the journal.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Journal {
+    /// Events after which the secure module seals the journal; 0 is never.
+    pub(crate) seal_events: u32,
+}
+
+impl Default for Journal {
+    fn default() -> Journal {
+        Journal { seal_events: 100 }
+    }
 }
 
 /// Who sells.

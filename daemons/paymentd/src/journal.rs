@@ -4,6 +4,7 @@ mod batch;
 mod chain;
 mod history;
 mod limits;
+mod seals;
 mod writing;
 
 use std::fs::{File, TryLockError};
@@ -31,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_journal.sql"),
     include_str!("../migrations/0002_services.sql"),
     include_str!("../migrations/0003_chain.sql"),
+    include_str!("../migrations/0007_seals.sql"),
 ];
 /// The first version whose events are a chain.
 const CHAINED: usize = 3;

@@ -12,6 +12,7 @@ mod journal;
 mod limits;
 mod originals;
 mod receipt;
+mod sealer;
 mod services;
 mod settlement;
 mod teller;
@@ -30,6 +31,7 @@ use crate::counter::{Counter, Means, Rules};
 use crate::desk::Desk;
 use crate::host::{Host, Parts};
 use crate::journal::Journal;
+use crate::sealer::Sealer;
 use crate::services::Offers;
 use crate::teller::{Teller, Tools};
 
@@ -76,6 +78,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         rules: Rules { offers, limits: config.limits.clone() },
         teller,
     });
+    let sealer = Sealer::new(journal.clone(), card.clone(), config.journal.seal_events);
     let tools = Tools {
         buses,
         journal,
@@ -97,5 +100,5 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         };
         connection.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
     }
-    Ok(teller.work(tickets))
+    Ok(teller.work(tickets, sealer))
 }

@@ -206,6 +206,10 @@ pub(crate) enum Audit {
         /// A head that an earlier export printed: the copy has to go on from there
         #[arg(long, value_name = "HEX")]
         head: Option<audit::Link>,
+        /// The public key of the terminal's secure module, which an earlier export printed: the seals have to be by it. Give
+        /// each one that the terminal has had
+        #[arg(long = "key", value_name = "HEX")]
+        keys: Vec<audit::PublicKey>,
     },
 }
 

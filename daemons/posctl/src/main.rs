@@ -57,7 +57,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Print { file, key } => paper::print(&bus().await?, &file, key, json).await,
         Command::Preview { file, output } => paper::preview(&bus().await?, &file, &output).await,
         Command::Audit(Audit::Export { file }) => audit::export(&bus().await?, &file, json).await,
-        Command::Audit(Audit::Verify { file, head }) => audit::verify(&file, head, json),
+        Command::Audit(Audit::Verify { file, head, keys }) => audit::verify(&file, head, keys, json),
         Command::Status => status::status(&bus().await?, json).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
