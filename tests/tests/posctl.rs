@@ -8,6 +8,7 @@
 )]
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
@@ -288,6 +289,39 @@ async fn the_module_seals_the_journal_at_rest_and_a_chain_that_was_made_anew_doe
     }
     // Without the key and the seals, only an earlier head would tell.
     assert_eq!(posctl(&bench, &["audit", "verify", "unsealed.jsonl"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn an_export_has_every_transaction_once_in_columns_that_a_spreadsheet_reads() {
+    let bench = Bench::start().await;
+    let shop = bench.shop().await;
+    // More than a page, and what a separator would break.
+    for number in 0..110 {
+        let (key, order) = (format!("cash-{number}"), format!("a, \"{number}\""));
+        let options = HashMap::from([("print", false.into()), ("order", order.as_str().into())]);
+        let record = async || shop.payment.record_cash(150, "CNY", &key, options.clone()).await.is_ok();
+        until("the teller to be ready", record).await;
+    }
+    let export = async |words: &[&str]| posctl(&bench, &[&["export"], words].concat()).await;
+    let csv = export(&["--format", "csv"]).await;
+    assert_eq!(csv.code, 0, "{}", csv.err);
+    let lines: Vec<&str> = csv.out.split_terminator("\r\n").collect();
+    assert!(
+        lines.first().unwrap().starts_with("created,finished,owner,key,type,state,outcome,amount,currency,")
+    );
+    assert_eq!(lines.len(), 111);
+    let newest = lines.get(1).unwrap();
+    assert!(newest.contains(",cash-109,cash,final,approved,1.50,CNY,,\"a, \"\"109\"\"\","), "{newest}");
+    let json = export(&["--format", "json"]).await.json();
+    let keys: HashSet<&str> =
+        json.as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap()).collect();
+    assert_eq!(keys.len(), 110);
+    for nothing in [["--type", "sale"], ["--until", "2020-01-01"], ["--since", "2999-01-01"]] {
+        let none = export(&[&["--format", "json"], &nothing[..]].concat()).await;
+        assert_eq!(none.json().as_array().map(Vec::len), Some(0), "{nothing:?}");
+    }
+    let since = export(&["--format", "json", "--since", "2020-01-01", "--until", "2999-01-01"]).await;
+    assert_eq!(since.json().as_array().map(Vec::len), Some(110));
 }
 
 /// The copy with another amount and all links made to fit, with its seals or without.

@@ -7,3 +7,6 @@ CREATE TABLE seals (
     signature BLOB NOT NULL,
     batch INTEGER NOT NULL    -- the batch that was open
 ) STRICT;
+
+-- A transaction can be dropped when none of its events is left.
+CREATE INDEX events_by_transaction ON events (transaction_id);

@@ -24,11 +24,13 @@ pub(crate) struct Config {
 pub(crate) struct Journal {
     /// Events after which the secure module seals the journal; 0 is never.
     pub(crate) seal_events: u32,
+    /// Days that the journal goes back at least; what is older, settled and sealed is dropped. 0 is for ever.
+    pub(crate) keep_days: u32,
 }
 
 impl Default for Journal {
     fn default() -> Journal {
-        Journal { seal_events: 100 }
+        Journal { seal_events: 100, keep_days: 0 }
     }
 }
 

@@ -4,6 +4,7 @@ mod batch;
 mod chain;
 mod history;
 mod limits;
+mod retention;
 mod seals;
 mod writing;
 

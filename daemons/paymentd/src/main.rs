@@ -78,7 +78,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         rules: Rules { offers, limits: config.limits.clone() },
         teller,
     });
-    let sealer = Sealer::new(journal.clone(), card.clone(), config.journal.seal_events);
+    let sealer = Sealer::new(journal.clone(), card.clone(), &config.journal);
     let tools = Tools {
         buses,
         journal,

@@ -1,4 +1,4 @@
-//! Has the secure module seal the journal while the terminal is at rest.
+//! Has the secure module seal the journal while the terminal is at rest, and then drops what is older than the owner keeps.
 //!
 //! A seal is owed after so many events, and after a settlement. It waits until the teller has had nothing to do for a moment,
 //! gives way to a sale at any time, and where the module is away it is made after a later transaction. While none is
@@ -11,10 +11,12 @@ use audit::{Identity, Octets, chain::Chain};
 use client::card::CardPaymentProxy;
 
 use crate::journal::{Journal, JournalError};
-use crate::now;
+use crate::{config, limits, now};
 
 /// The terminal counts as at rest when so long nothing was asked of it.
 const REST: Duration = Duration::from_secs(2);
+/// In milliseconds.
+const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// Seals the journal.
 pub(crate) struct Sealer {
@@ -22,6 +24,8 @@ pub(crate) struct Sealer {
     card: CardPaymentProxy<'static>,
     /// Events after which a seal is owed; 0 is never.
     every: u32,
+    /// Days that the journal goes back; 0 is for ever.
+    keep_days: u32,
     owed: bool,
 }
 
@@ -37,13 +41,14 @@ enum SealError {
 }
 
 impl Sealer {
-    pub(crate) fn new(journal: Journal, card: CardPaymentProxy<'static>, every: u32) -> Sealer {
-        Sealer { journal, card, every, owed: every > 0 }
+    pub(crate) fn new(journal: Journal, card: CardPaymentProxy<'static>, config: &config::Journal) -> Sealer {
+        let config::Journal { seal_events: every, keep_days } = *config;
+        Sealer { journal, card, every, keep_days, owed: true }
     }
 
-    /// Something was appended: a seal may be owed.
+    /// Something was appended: a seal may be owed, or something be old enough.
     pub(crate) fn note(&mut self) {
-        self.owed = self.every > 0;
+        self.owed = true;
     }
 
     pub(crate) fn is_owed(&self) -> bool {
@@ -53,9 +58,14 @@ impl Sealer {
     /// Waits for the terminal to be at rest, and seals if that is due. Dropping it undoes nothing.
     pub(crate) async fn seal(&mut self) {
         tokio::time::sleep(REST).await;
-        let sealed = self.seal_now().await;
+        let done = async {
+            let sealed = self.seal_now().await?;
+            self.drop_old().await?;
+            Ok(sealed)
+        };
+        let done = done.await;
         self.owed = false;
-        match sealed {
+        match done {
             Ok(Some(last)) => log::info!(event = last; "the journal is sealed"),
             Ok(None) => {}
             Err(SealError::Module(zbus::Error::MethodError(name, ..)))
@@ -68,8 +78,21 @@ impl Sealer {
         }
     }
 
+    /// Drops what is too old, a seal's worth at a time, so that a sale waits for one at most.
+    async fn drop_old(&self) -> Result<(), JournalError> {
+        if self.keep_days > 0 {
+            let today = limits::day_of(now());
+            let before = today.saturating_sub(DAY.saturating_mul(self.keep_days.into()));
+            while self.journal.drop_oldest(before).await? {}
+        }
+        Ok(())
+    }
+
     /// The last event that is sealed now; `None` where nothing is due.
     async fn seal_now(&self) -> Result<Option<i64>, SealError> {
+        if self.every == 0 {
+            return Ok(None);
+        }
         let Some((journal, chain)) = self.journal.unsealed(self.every.into()).await? else { return Ok(None) };
         let seal = self.ask(&journal, &chain).await?;
         self.journal.keep_seal(&seal).await?;

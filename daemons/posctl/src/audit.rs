@@ -27,12 +27,19 @@ pub(crate) async fn export(bus: &Connection, path: &Path, json: bool) -> Outcome
     let (journal, last, head) = payment.get_journal_head().await?;
     let head = octets(head.parse())?;
     let seals = seals(&payment, last).await?;
+    // What the journal has dropped is covered by the seal before its first event.
+    let first = payment.read_journal(0, 1).await?.first().map_or(last.saturating_add(1), |event| event.0);
+    let dropped = first.saturating_sub(1);
     // It names cards, masked: for whoever exports it alone.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = BufWriter::new(file.map_err(|error| Error::file(path, error))?);
     let mut write = |line: Line<'_>| put(&mut file, &line).map_err(|error| Error::file(path, error));
     write(Line::Journal { version: VERSION, identity: octets(journal.parse())? })?;
-    let (mut written, mut unwritten) = (0, seals.iter().peekable());
+    let mut unwritten = seals.iter().peekable();
+    if let Some(anchor) = unwritten.next_if(|seal| seal.last == dropped) {
+        write(Line::Anchor(*anchor))?;
+    }
+    let mut written = dropped;
     while written < last {
         let page = payment.read_journal(written, PAGE).await?;
         let before = written;
@@ -40,12 +47,6 @@ pub(crate) async fn export(bus: &Connection, path: &Path, json: bool) -> Outcome
             let link = link.parse().map_err(|error| {
                 Error::Refused(format!("the journal's event {id} was changed: its link is none: {error}"))
             })?;
-            // What the journal has dropped is covered by the seal before its first event.
-            while let Some(seal) = unwritten.next_if(|seal| written == 0 && seal.last < id) {
-                if seal.last.saturating_add(1) == id {
-                    write(Line::Anchor(*seal))?;
-                }
-            }
             write(Line::Record { id, transaction, at, body: Cow::Owned(body), link })?;
             written = id;
             while let Some(seal) = unwritten.next_if(|seal| seal.last <= id) {
@@ -61,7 +62,7 @@ pub(crate) async fn export(bus: &Connection, path: &Path, json: bool) -> Outcome
     let durable = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
     durable.map_err(|error| Error::file(path, error))?;
     let seal = seals.last().copied();
-    let copied = Whole { chain: Chain { last, head }, dropped: 0, seal };
+    let copied = Whole { chain: Chain { last, head }, dropped, seal };
     output::line(&if json { Value::Object(in_json(&copied)).to_string() } else { text(&copied) })?;
     Ok(ExitCode::SUCCESS)
 }

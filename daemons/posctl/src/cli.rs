@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Operate a smartpos terminal: sell, refund, settle, look transactions up, print, see how it is.
@@ -89,6 +89,8 @@ pub(crate) enum Command {
     },
     /// List the operator's transactions, newest first
     List(List),
+    /// Write all transactions to stdout for another program, newest first
+    Export(Export),
     /// Print a document and wait until it is on paper
     Print {
         /// A JSON array of elements, or plain text; - is stdin
@@ -190,6 +192,29 @@ pub(crate) struct List {
     /// At most so many
     #[arg(long, default_value_t = 20)]
     pub(crate) limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// csv has one record for each transaction (RFC 4180), amounts with decimals, times in UTC; json has all that is known
+    #[arg(long, value_enum)]
+    pub(crate) format: Format,
+    /// Only those of this type: sale, void, refund, preauthorisation, completion, settlement, …
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) service: Option<String>,
+    /// Only those from this local time on, such as 2026-11-22 or 2026-11-22T08:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only those before this local time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+/// The form of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Csv,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
