@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "a command-line tool says what went wrong on stderr")]
 
 mod case;
+mod clock;
 mod crowd;
 mod dice;
 mod matrix;
@@ -138,7 +139,7 @@ fn all(options: &Options) -> Result<Vec<Done>, String> {
     let mut cases = Vec::new();
     for Done { case, result } in work::run(faultless, options.seed, options.jobs) {
         let report = result.map_err(|error| format!("{case}, without any fault: {error}"))?;
-        cases.extend(matrix::cases(case.service, &report.points));
+        cases.extend(matrix::cases(case.service, &report));
     }
     cases.retain(|case| {
         let name = case.to_string();
