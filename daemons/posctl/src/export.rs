@@ -1,4 +1,4 @@
-//! `posctl export`: all transactions for another program, oldest columns first and never renamed.
+//! `posctl export`: all transactions, for another program. Its columns are never renamed or moved.
 
 use std::collections::HashMap;
 use std::process::ExitCode;
