@@ -7,12 +7,18 @@
     reason = "a test ends at the first surprise"
 )]
 
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output};
 
+use audit::Octets;
+use audit::chain::{Chain, Record};
+use audit::copy::Line;
 use client::payment::PaymentProxy;
 use serde_json::Value;
+use sim_terminal::Part;
 use smartpos_tests::{Bench, option, until, within};
 
 /// How a call of `posctl` ended.
@@ -259,6 +265,114 @@ async fn a_copy_of_the_journal_is_whole_and_shows_what_was_changed_and_what_is_o
     let before = verify("empty.jsonl", &known).await;
     assert!(before.code == 1 && before.out.contains("never had the head"), "{}", before.out);
     assert_eq!(verify("second.jsonl", &["--head", "12"]).await.code, 2);
+}
+
+#[tokio::test]
+async fn the_module_seals_the_journal_at_rest_and_a_chain_that_was_made_anew_does_not_fit() {
+    let mut bench = Bench::start_with(&[("paymentd", "[journal]\nseal_events = 4\n")]).await;
+    let bus = bench.terminal.system_bus().await.unwrap();
+    let payment = PaymentProxy::new(&bus).await.unwrap();
+    let sealed = async |event| {
+        until("a seal", async || {
+            payment
+                .read_seals(0, 100)
+                .await
+                .is_ok_and(|seals| seals.last().is_some_and(|seal| seal.0 == event))
+        })
+        .await;
+    };
+    let cash = async |bench: &Bench, key| {
+        let done = posctl(bench, &["cash", "2.00", "--no-receipt", "--key", key]).await;
+        assert_eq!(done.code, 0, "{}", done.err);
+    };
+    cash(&bench, "first").await;
+    cash(&bench, "second").await;
+    sealed(4).await;
+    // Without its module the terminal goes on, and the seal is made when the module is back.
+    bench.terminal.kill(Part::Module).await.unwrap();
+    cash(&bench, "third").await;
+    cash(&bench, "fourth").await;
+    let later = "the journal is sealed later";
+    until("the attempt without a module", async || bench.logs().contains(later)).await;
+    bench.terminal.restart(Part::Module).await.unwrap();
+    until("the module", async || posctl(&bench, &["status"]).await.code == 0).await;
+    cash(&bench, "fifth").await;
+    sealed(10).await;
+
+    let exported = posctl(&bench, &["--json", "audit", "export", "copy.jsonl"]).await.json();
+    let key = exported["seal"]["key"].as_str().unwrap().to_owned();
+    assert_eq!((&exported["events"], &exported["seal"]["last"]), (&10.into(), &10.into()));
+    let verify = async |name| posctl(&bench, &["--json", "audit", "verify", name, "--key", &key]).await;
+    let whole = verify("copy.jsonl").await;
+    assert_eq!((whole.code, &whole.json()["seal"]["last"]), (0, &10.into()), "{}", whole.out);
+    let copy = fs::read_to_string(bench.folder().join("copy.jsonl")).unwrap();
+    for (name, forged, problem) in [
+        ("anew.jsonl", made_anew(&copy, true), "what was sealed as record 4"),
+        ("unsealed.jsonl", made_anew(&copy, false), "has no seal by the key"),
+    ] {
+        fs::write(bench.folder().join(name), forged).unwrap();
+        let forged = verify(name).await;
+        assert!(forged.code == 1 && forged.out.contains(problem), "{}", forged.out);
+    }
+    // Without the key and the seals, only an earlier head would tell.
+    assert_eq!(posctl(&bench, &["audit", "verify", "unsealed.jsonl"]).await.code, 0);
+}
+
+#[tokio::test]
+async fn an_export_has_every_transaction_once_in_columns_that_a_spreadsheet_reads() {
+    let bench = Bench::start().await;
+    let shop = bench.shop().await;
+    // More than a page, and what a separator would break.
+    for number in 0..110 {
+        let (key, order) = (format!("cash-{number}"), format!("a, \"{number}\""));
+        let options = HashMap::from([("print", false.into()), ("order", order.as_str().into())]);
+        let record = async || shop.payment.record_cash(150, "CNY", &key, options.clone()).await.is_ok();
+        until("the teller to be ready", record).await;
+    }
+    let export = async |words: &[&str]| posctl(&bench, &[&["export"], words].concat()).await;
+    let csv = export(&["--format", "csv"]).await;
+    assert_eq!(csv.code, 0, "{}", csv.err);
+    let lines: Vec<&str> = csv.out.split_terminator("\r\n").collect();
+    assert!(
+        lines.first().unwrap().starts_with("created,finished,owner,key,type,state,outcome,amount,currency,")
+    );
+    assert_eq!(lines.len(), 111);
+    let newest = lines.get(1).unwrap();
+    assert!(newest.contains(",cash-109,cash,final,approved,1.50,CNY,,\"a, \"\"109\"\"\","), "{newest}");
+    let json = export(&["--format", "json"]).await.json();
+    let keys: HashSet<&str> =
+        json.as_array().unwrap().iter().map(|one| one["key"].as_str().unwrap()).collect();
+    assert_eq!(keys.len(), 110);
+    for nothing in [["--type", "sale"], ["--until", "2020-01-01"], ["--since", "2999-01-01"]] {
+        let none = export(&[&["--format", "json"], &nothing[..]].concat()).await;
+        assert_eq!(none.json().as_array().map(Vec::len), Some(0), "{nothing:?}");
+    }
+    let since = export(&["--format", "json", "--since", "2020-01-01", "--until", "2999-01-01"]).await;
+    assert_eq!(since.json().as_array().map(Vec::len), Some(110));
+}
+
+/// The copy with another amount and all links made to fit, with its seals or without.
+fn made_anew(copy: &str, with_seals: bool) -> String {
+    let mut chain = Chain::new(&Octets([0; 16]));
+    let mut forged = String::new();
+    for line in copy.lines() {
+        let line = match serde_json::from_str(line).unwrap() {
+            Line::Journal { version, identity } => {
+                chain = Chain::new(&identity);
+                Line::Journal { version, identity }
+            }
+            Line::Record { id, transaction, at, body, .. } => {
+                let body: Cow<'_, str> = body.replace("\"amount\":200", "\"amount\":199").into();
+                chain.append(&Record { id, transaction, at, body: &body });
+                Line::Record { id, transaction, at, body, link: chain.head }
+            }
+            Line::End { .. } => Line::End { last: chain.last, head: chain.head },
+            Line::Seal(_) if !with_seals => continue,
+            seal => seal,
+        };
+        forged.push_str(&line.to_text().unwrap());
+    }
+    forged
 }
 
 /// Events in the journal.

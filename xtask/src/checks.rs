@@ -30,6 +30,7 @@ pub(crate) fn test(depth: Depth) -> Result {
         Step::new("build", cargo(&["build", "--workspace"])?),
         Step::new("test", cargo(&["test", "--workspace"])?),
         Step::new("faults", xtask(faults)?),
+        Step::new("crowd", xtask(&["faults", "crowd", "--requests", "2000"])?),
         Step::new("documentation", documentation()?),
         Step::new("yocto", xtask(&["yocto", "--check"])?),
     ];

@@ -26,6 +26,8 @@ cargo xtask COMMAND
   faults [--seed N] [--case NAME]
                   for each service, each step of its run and all that can go wrong there: do terminal and
                   host agree afterwards? --help tells the rest
+  faults crowd [--seed N] [--requests N]
+                  eight apps at one terminal at the same time, while its daemons die
   lint            format, clippy, documentation, dependencies
   bench           measure speed and size of the release build
   fuzz TARGET [--minutes N]

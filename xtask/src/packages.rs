@@ -24,6 +24,7 @@ const TERMINAL: &[Package] = &[
 const TESTS: &[Package] = &[
     Package { name: "dbus-bin", purpose: "dbus-send, to try the bus policies" },
     Package { name: "gdb", purpose: "gcore, to look for secrets in a core dump" },
+    Package { name: "libfaketime", purpose: "a daemon whose clock jumps" },
     Package { name: "python3", purpose: "the client in Python" },
     Package { name: "python3-dbus", purpose: "the client in Python" },
     Package { name: "python3-gi", purpose: "the main loop of the client in Python" },

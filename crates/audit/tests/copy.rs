@@ -8,8 +8,10 @@
 )]
 
 use audit::chain::{Broken, Chain, Record};
-use audit::copy::{Check, Error, Line, MAX_LINE, VERSION};
-use audit::{Identity, Link, Octets};
+use audit::copy::{Check, Error, Line, MAX_LINE, VERSION, Whole};
+use audit::seal::{Seal, statement};
+use audit::{Identity, Link, Octets, PublicKey};
+use keys::sm2::{DEFAULT_ID, PrivateKey};
 use proptest::prelude::*;
 
 const JOURNAL: Identity = Octets([7; 16]);
@@ -30,13 +32,44 @@ fn copy(bodies: &[&str]) -> Vec<String> {
 }
 
 fn check(lines: &[String], known: Option<Link>) -> Result<Chain, Error> {
-    let mut check = Check::new(known);
+    verify(lines, known, Vec::new()).map(|whole| whole.chain)
+}
+
+fn verify(lines: &[String], known: Option<Link>, trusted: Vec<PublicKey>) -> Result<Whole, Error> {
+    let mut check = Check::new(known, trusted);
     lines.iter().try_for_each(|line| check.line(line.as_bytes()))?;
     check.finish()
 }
 
 fn head(bodies: &[&str]) -> Link {
     check(&copy(bodies), None).unwrap().head
+}
+
+/// A secure module with the audit key `secret`.
+fn module(secret: u8) -> PrivateKey {
+    PrivateKey::new(&[secret; 32]).unwrap()
+}
+
+fn sealed_by(module: &PrivateKey, chain: &Chain) -> Seal {
+    let at = 1_763_900_000_999;
+    let signature = module.sign(DEFAULT_ID, &statement(&JOURNAL, chain, at)).unwrap();
+    Seal {
+        last: chain.last,
+        head: chain.head,
+        at,
+        key: Octets(module.public_key()),
+        signature: Octets(signature),
+    }
+}
+
+/// A copy of a journal with `bodies` that `module` has sealed after the second and the fourth record: lines 4 and 7.
+fn sealed_copy(bodies: &[&str], module: &PrivateKey) -> Vec<String> {
+    let mut lines = copy(bodies);
+    for (records, line) in [(4, 5), (2, 3)] {
+        let chain = check(&copy(bodies.get(..records).unwrap()), None).unwrap();
+        lines.insert(line, Line::Seal(sealed_by(module, &chain)).to_text().unwrap());
+    }
+    lines
 }
 
 /// Computed apart from this crate, by Python's hashlib, from the definition in `chain.rs`.
@@ -109,9 +142,91 @@ fn a_chain_that_was_made_anew_or_cut_lacks_a_head_that_was_known() {
 }
 
 #[test]
+fn a_sealed_copy_says_up_to_where_and_by_whom() {
+    let (module, stranger) = (module(1), Octets(module(2).public_key()));
+    let lines = sealed_copy(&BODIES, &module);
+    let key = Octets(module.public_key());
+    let whole = verify(&lines, None, vec![stranger, key]).unwrap();
+    assert_eq!((whole.chain.last, whole.dropped), (5, 0));
+    assert_eq!(whole.seal.map(|seal| (seal.last, seal.key)), Some((4, key)));
+    assert_eq!(verify(&lines, None, vec![stranger]), Err(Error::Stranger(4)));
+    assert_eq!(verify(&copy(&BODIES), None, vec![key]), Err(Error::Unsealed));
+}
+
+#[test]
+fn a_chain_that_was_made_anew_as_a_whole_does_not_fit_its_seals() {
+    let (module, thief) = (module(1), module(2));
+    let seals: Vec<String> =
+        sealed_copy(&BODIES, &module).into_iter().filter(|line| line.contains("\"seal\"")).collect();
+    // Every link fits; the seals are those of the true journal.
+    let mut forged = copy(&["{\"cheaper\":1}", "", "{\"event\":\"answered\"}", "收据\n\"\\", "{}"]);
+    forged.insert(5, seals.get(1).unwrap().clone());
+    forged.insert(3, seals.first().unwrap().clone());
+    let by_module = vec![Octets(module.public_key())];
+    assert_eq!(verify(&forged, None, Vec::new()), Err(Error::NotSealed { line: 4, last: 2 }));
+    // Nor does a seal that somebody made for the new chain, whose key is not the module's, or is only said to be.
+    let resealed = sealed_copy(&["{\"cheaper\":1}", "", "{}", "", ""], &thief);
+    assert_eq!(verify(&resealed, None, by_module.clone()), Err(Error::Stranger(4)));
+    let (theirs, ours) = (Octets(thief.public_key()).to_string(), Octets(module.public_key()).to_string());
+    let renamed: Vec<String> = resealed.iter().map(|line| line.replace(&theirs, &ours)).collect();
+    assert_eq!(verify(&renamed, None, by_module), Err(Error::Forged(4)));
+}
+
+#[test]
+fn a_seal_that_is_changed_moved_or_doubled_is_found() {
+    let whole = sealed_copy(&BODIES, &module(1));
+    for (what, from, to) in [
+        ("time", "\"at\":1763900000999", "\"at\":1763900000998"),
+        ("record", "\"seal\":{\"last\":2", "\"seal\":{\"last\":1"),
+    ] {
+        let mut changed = whole.clone();
+        let line = changed.get_mut(3).unwrap();
+        assert!(line.contains(from), "{line}");
+        *line = line.replacen(from, to, 1);
+        assert!(verify(&changed, None, Vec::new()).is_err(), "{what}");
+    }
+    let moved = |to: usize, remove: bool| {
+        let mut lines = whole.clone();
+        let seal = lines.get(3).unwrap().clone();
+        if remove {
+            lines.remove(3);
+        }
+        lines.insert(to, seal);
+        verify(&lines, None, Vec::new())
+    };
+    assert!((1..8).filter(|to| *to != 3).all(|to| moved(to, true).is_err()));
+    assert_eq!(moved(4, false), Err(Error::Misplaced(5)), "twice");
+}
+
+#[test]
+fn a_copy_of_a_journal_that_has_dropped_records_begins_with_the_seal_over_them() {
+    let module = module(1);
+    let whole = sealed_copy(&BODIES, &module);
+    let mut shortened = whole.clone();
+    // The first two records; their seal becomes the anchor.
+    let anchor = shortened.remove(3).replace("\"seal\"", "\"anchor\"");
+    shortened.splice(1..3, [anchor.clone()]);
+    let key = Octets(module.public_key());
+    let verified = verify(&shortened, None, vec![key]).unwrap();
+    assert_eq!((verified.dropped, verified.chain), (2, check(&whole, None).unwrap()));
+    let known = Some(head(BODIES.get(..2).unwrap()));
+    assert!(verify(&shortened, known, vec![key]).is_ok(), "the anchor's head is one that was known");
+    // More is gone than the anchor covers, or less, or the anchor is not there.
+    for (index, line) in [(2, None), (2, whole.get(2)), (1, None)] {
+        let mut cut = shortened.clone();
+        cut.remove(index);
+        if let Some(line) = line {
+            cut.insert(index, line.clone());
+        }
+        assert!(verify(&cut, None, Vec::new()).is_err(), "{index} {line:?}");
+    }
+    assert_eq!(verify(&[whole.clone(), vec![anchor]].concat(), None, vec![key]), Err(Error::Misplaced(10)));
+}
+
+#[test]
 fn a_line_without_end_is_refused_and_not_parsed() {
     let endless = vec![b' '; MAX_LINE + 1];
-    assert!(matches!(Check::new(None).line(&endless), Err(Error::Unreadable { line: 1, .. })));
+    assert!(matches!(Check::new(None, Vec::new()).line(&endless), Err(Error::Unreadable { line: 1, .. })));
 }
 
 proptest! {
@@ -124,7 +239,7 @@ proptest! {
         let place = place.index(changed.len() - 1);
         let same = changed.get(place) == Some(&octet);
         *changed.get_mut(place).unwrap() = octet;
-        let mut check = Check::new(None);
+        let mut check = Check::new(None, Vec::new());
         let fed = lines.iter().try_for_each(|line| check.line(line)).and_then(|()| check.finish());
         // A hex digit may be written large; nothing else can be written in two ways of the same length.
         let spelling = octet.is_ascii_uppercase();

@@ -58,6 +58,15 @@ pub trait CardPayment {
 
     /// Whether `mac` is that of `data` under the MAC key.
     fn verify_mac(&self, data: &[u8], mac: &[u8]) -> zbus::Result<bool>;
+
+    /// The module's public audit key, and its signature over where the journal was.
+    fn seal_journal(
+        &self,
+        journal: &[u8],
+        last: i64,
+        head: &[u8],
+        at: i64,
+    ) -> zbus::Result<(Vec<u8>, Vec<u8>)>;
 }
 
 /// One EMV transaction.

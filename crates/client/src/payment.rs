@@ -133,6 +133,11 @@ pub trait Payment {
     /// milliseconds since 1970, what happened, and its link. For the operator.
     fn read_journal(&self, after: i64, limit: u32) -> zbus::Result<Vec<(i64, i64, i64, String, String)>>;
 
+    /// One page of the secure module's seals over the journal, oldest first, that cover more than the event `after`: of each the
+    /// last event that it covers, milliseconds since 1970, that event's link, the module's public key and its signature. For the
+    /// operator alone.
+    fn read_seals(&self, after: i64, limit: u32) -> zbus::Result<Vec<(i64, i64, String, String, String)>>;
+
     /// `ready`, `busy`, or `reversal-pending`.
     #[zbus(property(emits_changed_signal = "false"))]
     fn state(&self) -> zbus::Result<String>;

@@ -2,6 +2,7 @@
 
 use sm2::dsa::signature::{Signer, Verifier};
 use sm2::dsa::{Signature, SigningKey, VerifyingKey};
+use sm2::elliptic_curve::sec1::ToSec1Point as _;
 use sm2::pke::{DecryptingKey, Mode};
 use sm2::{NonZeroScalar, SecretKey};
 use sm3::{Digest, Sm3};
@@ -40,6 +41,15 @@ impl PrivateKey {
     /// [`Error::Sm2`] unless the number is from 1 to the order of the curve.
     pub fn new(bytes: &[u8; 32]) -> Result<Self> {
         SecretKey::from_slice(bytes).map(Self).map_err(|_| Error::Sm2)
+    }
+
+    /// The public key: the point `x ‖ y`.
+    #[must_use]
+    pub fn public_key(&self) -> [u8; 64] {
+        let mut key = [0; 64];
+        let point = self.0.public_key().to_sec1_point(false);
+        key.iter_mut().zip(point.as_bytes().iter().skip(1)).for_each(|(to, from)| *to = *from);
+        key
     }
 
     /// The signature `r ‖ s` of `message` by the signer `id`. Its random number comes from key and message (RFC 6979).
@@ -129,6 +139,7 @@ mod tests {
     fn what_is_signed_verifies() {
         let key = PrivateKey::new(&bytes(PRIVATE)).unwrap();
         let signature = key.sign(DEFAULT_ID, b"a sale").unwrap();
+        assert_eq!(key.public_key(), bytes(PUBLIC));
         assert_eq!(verify(&bytes(PUBLIC), DEFAULT_ID, b"a sale", &signature), Ok(()));
         assert_eq!(PrivateKey::new(&[0; 32]).err(), Some(Error::Sm2));
         assert_eq!(format!("{key:?}"), "PrivateKey(…)");

@@ -11,8 +11,10 @@ use crate::wire::{Reader, Writer};
 pub mod capability {
     /// Card tokens: [`Request::CardToken`](super::Request::CardToken).
     pub const CARD_TOKEN: u32 = 1 << 2;
+    /// Seals over a journal: [`Request::SealJournal`](super::Request::SealJournal).
+    pub const JOURNAL_SEAL: u32 = 1 << 8;
     /// All that this crate knows.
-    pub(crate) const ALL: u32 = CARD_TOKEN;
+    pub(crate) const ALL: u32 = CARD_TOKEN | JOURNAL_SEAL;
 }
 
 /// Bytes that are wiped on drop.
@@ -123,6 +125,8 @@ pub enum Request {
     SealTrack2 { key: String, track2: Secret },
     /// The token of a PAN.
     CardToken { key: String, pan: Zeroizing<String> },
+    /// A seal over a journal, up to an event.
+    SealJournal { journal: [u8; 16], last: i64, head: [u8; 32], at: i64 },
 }
 
 impl Request {
@@ -143,13 +147,18 @@ impl Request {
             Self::VerifyMac { .. } => 0x33,
             Self::SealTrack2 { .. } => 0x34,
             Self::CardToken { .. } => 0x35,
+            Self::SealJournal { .. } => 0x40,
         }
     }
 
     /// The capabilities without which the module doesn't know the operation.
     #[must_use]
     pub fn capabilities(&self) -> u32 {
-        if let Self::CardToken { .. } = self { capability::CARD_TOKEN } else { 0 }
+        match self {
+            Self::CardToken { .. } => capability::CARD_TOKEN,
+            Self::SealJournal { .. } => capability::JOURNAL_SEAL,
+            _ => 0,
+        }
     }
 
     /// The payload of a request frame.
@@ -192,6 +201,12 @@ impl Request {
                 to.text(key);
                 to.text(pan);
             }
+            Self::SealJournal { journal, last, head, at } => {
+                to.raw(journal);
+                to.raw(&last.to_be_bytes());
+                to.raw(head);
+                to.raw(&at.to_be_bytes());
+            }
         }
         to.finish()
     }
@@ -221,6 +236,12 @@ impl Request {
             0x33 => Self::VerifyMac { key: key_name(&mut from)?, mac: from.array()?, message: from.data()? },
             0x34 => Self::SealTrack2 { key: key_name(&mut from)?, track2: from.data()? },
             0x35 => Self::CardToken { key: key_name(&mut from)?, pan: from.text("PAN")? },
+            0x40 => Self::SealJournal {
+                journal: from.array()?,
+                last: i64::from_be_bytes(from.array()?),
+                head: from.array()?,
+                at: i64::from_be_bytes(from.array()?),
+            },
             unknown => return Err(Error::Operation(unknown)),
         };
         from.end()?;
@@ -349,7 +370,7 @@ pub enum Response {
     Done,
     /// To [`Request::Status`].
     Status(Status),
-    /// Random bytes, an ATR, a response APDU, sealed data, a token.
+    /// Random bytes, an ATR, a response APDU, sealed data, a token, a public key with a signature.
     Data(Secret),
     /// To [`Request::KeyCheckValue`].
     CheckValue([u8; 4]),
@@ -412,7 +433,7 @@ impl Response {
                 firmware: from.text("firmware")?.to_string(),
                 serial: from.text("serial number")?.to_string(),
             }),
-            0x02 | 0x10 | 0x12 | 0x34 | 0x35 => Self::Data(from.data()?),
+            0x02 | 0x10 | 0x12 | 0x34 | 0x35 | 0x40 => Self::Data(from.data()?),
             0x11 | 0x20 | 0x21 | 0x30 => Self::Done,
             0x31 => Self::CheckValue(from.array()?),
             0x32 => Self::Mac(from.array()?),

@@ -33,7 +33,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 14);
+    assert_eq!(vectors().len(), 16);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -70,6 +70,10 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
         (
             Request::CardToken { key: "token".to_owned(), pan: "6217001234567890".to_owned().into() },
             Response::Data(vec![1, 2, 3, 4, 5, 6, 7, 8].into()),
+        ),
+        (
+            Request::SealJournal { journal: [7; 16], last: 3, head: [9; 32], at: 1_763_900_000_000 },
+            Response::Data(vec![5; 128].into()),
         ),
     ] {
         host.request(&request, Duration::from_secs(1), now).unwrap();

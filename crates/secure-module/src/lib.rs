@@ -53,6 +53,15 @@ pub enum Event {
     Reset,
 }
 
+/// A seal over a journal: a signature of SM2 with SM3 (GM/T 0003.2-2012), which anyone checks with the public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalSeal {
+    /// The module's audit key: the point `x ‖ y`.
+    pub public_key: [u8; 64],
+    /// `r ‖ s`.
+    pub signature: [u8; 64],
+}
+
 /// A secure module. Every operation fails with [`Error::Gone`] for ever once the module has gone away.
 #[async_trait]
 pub trait SecureModule: Send + Sync {
@@ -147,6 +156,19 @@ pub trait SecureModule: Send + Sync {
     /// the other.
     async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
         let _ = (slot, pan);
+        Err(Error::NotSupported)
+    }
+
+    /// Signs where the journal with the identity `journal` was at the time `at` (milliseconds since 1970): its event `last` had
+    /// the link `head`. The key is one that the module made itself and uses for nothing else.
+    async fn seal_journal(
+        &self,
+        journal: [u8; 16],
+        last: i64,
+        head: [u8; 32],
+        at: i64,
+    ) -> Result<JournalSeal> {
+        let _ = (journal, last, head, at);
         Err(Error::NotSupported)
     }
 }

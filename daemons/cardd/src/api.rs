@@ -164,6 +164,33 @@ impl CardPaymentService {
         let (module, _) = self.module.ready()?;
         module.verify_mac(&KeySlot::MAK, &data, mac).await.map_err(refusal)
     }
+
+    /// Signs, under the module's audit key, where the journal with the identity `journal` (16 bytes) was at the time `at`
+    /// (milliseconds since 1970): its event `last` had the link `head` (32 bytes). Returns the public key and the signature, of 64
+    /// bytes each: SM2 with SM3.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, NotSupported by a module that seals nothing.
+    #[zbus(out_args("public_key", "signature"))]
+    async fn seal_journal(
+        &self,
+        journal: Vec<u8>,
+        last: i64,
+        head: Vec<u8>,
+        at: i64,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(Vec<u8>, Vec<u8>)> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        let journal = journal.try_into().map_err(|_| Error::invalid("journal", "it has 16 bytes"))?;
+        let head = head.try_into().map_err(|_| Error::invalid("head", "it has 32 bytes"))?;
+        let (module, _) = self.module.ready()?;
+        match module.seal_journal(journal, last, head, at).await {
+            Ok(seal) => Ok((seal.public_key.to_vec(), seal.signature.to_vec())),
+            Err(ModuleError::NotSupported) => {
+                Err(Error::NotSupported("the secure card module seals no journals".to_string()))
+            }
+            Err(error) => Err(refusal(error)),
+        }
+    }
 }
 
 fn working_key(slot: &str, key: &[u8], check: &[u8]) -> Result<(KeySlot, [u8; 16], [u8; 4])> {

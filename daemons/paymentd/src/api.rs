@@ -306,6 +306,24 @@ impl PaymentService {
         Ok(page.into_iter().map(arguments::event).collect())
     }
 
+    /// One page of the secure module's seals over the journal, oldest first, that cover more than the event `after`; 0 for the first
+    /// page. `limit` is 1 to 100. Of each: the last event that it covers, milliseconds since 1970, that event's link, the module's
+    /// public key and its signature. For the operator alone.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, Throttled.
+    #[zbus(out_args("seals"))]
+    async fn read_seals(
+        &self,
+        after: i64,
+        limit: u32,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<(i64, i64, String, String, String)>> {
+        let _admitted = self.guard.admit_operator(&header).await?;
+        arguments::check_page(limit)?;
+        let page = self.counter.seals(after, limit).await?;
+        Ok(page.into_iter().map(arguments::seal).collect())
+    }
+
     /// `ready`, `busy` while a transaction runs, or `reversal-pending` while the host has one to acknowledge.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn state(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<&str> {

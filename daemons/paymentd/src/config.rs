@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) limits: LimitsByService,
     pub(crate) approval: Approval,
     pub(crate) tips: Tips,
+    pub(crate) journal: Journal,
 }
 
 /// Tips that are added to a sale afterwards.
@@ -31,6 +32,22 @@ pub(crate) struct Tips {
 impl Default for Tips {
     fn default() -> Tips {
         Tips { percent: 20 }
+    }
+}
+
+/// What becomes of the journal.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Journal {
+    /// Events after which the secure module seals the journal; 0 is never.
+    pub(crate) seal_events: u32,
+    /// Days that the journal goes back at least; what is older, settled and sealed is dropped. 0 is for ever.
+    pub(crate) keep_days: u32,
+}
+
+impl Default for Journal {
+    fn default() -> Journal {
+        Journal { seal_events: 100, keep_days: 0 }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audit::chain::Chain;
+use audit::seal::Seal;
 use client::printer::PrinterProxy;
 use service::bus::{BusKind, Buses, vanished};
 use service::guard::{Caller, Guards, Identity};
@@ -121,6 +122,12 @@ impl Counter {
     pub(crate) async fn events(&self, after: i64, limit: u32) -> Result<Vec<Linked>> {
         let events = self.means.journal.events(after, limit).await;
         events.map_err(|error| Error::internal("the journal can't be read", error))
+    }
+
+    /// Up to `limit` seals of the journal, oldest first, that cover more than the event `after`.
+    pub(crate) async fn seals(&self, after: i64, limit: u32) -> Result<Vec<Seal>> {
+        let seals = self.means.journal.seals(after, limit).await;
+        seals.map_err(|error| Error::internal("the journal's seals can't be read", error))
     }
 
     /// Prints the receipt of the transaction under `key` once more, marked as a duplicate.

@@ -4,6 +4,8 @@ mod batch;
 mod chain;
 mod history;
 mod limits;
+mod retention;
+mod seals;
 mod writing;
 
 use std::fs::{File, TryLockError};
@@ -15,7 +17,7 @@ use service::request::Key;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use tokio::sync::watch;
 
 pub(crate) use batch::{BatchEntry, ServiceSum};
@@ -32,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_journal.sql"),
     include_str!("../migrations/0002_services.sql"),
     include_str!("../migrations/0003_chain.sql"),
+    include_str!("../migrations/0004_seals.sql"),
 ];
 /// The first version whose events are a chain.
 const CHAINED: usize = 3;
@@ -70,16 +73,6 @@ impl JournalError {
 }
 
 type Result<T> = std::result::Result<T, JournalError>;
-
-/// The part that both lists share.
-macro_rules! list {
-    () => {
-        "SELECT id, body FROM transactions
-         WHERE id < ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR outcome = ?3)
-           AND (?4 IS NULL OR created >= ?4) AND (?5 IS NULL OR created < ?5)
-           AND (?7 IS NULL OR service = ?7)"
-    };
-}
 
 /// Which transactions to list.
 #[derive(Debug, Clone, Default)]
@@ -233,27 +226,7 @@ impl Journal {
 
     /// Up to `limit` transactions, newest first, below the id `before`.
     pub(crate) async fn list(&self, filter: &Filter, before: i64, limit: u32) -> Result<Vec<Transaction>> {
-        // With its owner given outright, SQLite takes the index; a parameter that may be null would make it read all.
-        let query = match &filter.owner {
-            Some(owner) => sqlx::query(concat!(list!(), " AND owner = ?8 ORDER BY id DESC LIMIT ?6"))
-                .bind(before)
-                .bind(&filter.state)
-                .bind(&filter.outcome)
-                .bind(filter.since)
-                .bind(filter.until)
-                .bind(limit)
-                .bind(&filter.service)
-                .bind(owner),
-            None => sqlx::query(concat!(list!(), " ORDER BY id DESC LIMIT ?6"))
-                .bind(before)
-                .bind(&filter.state)
-                .bind(&filter.outcome)
-                .bind(filter.since)
-                .bind(filter.until)
-                .bind(limit)
-                .bind(&filter.service),
-        };
-        let rows = query.fetch_all(&self.reader).await?;
+        let rows = list(filter, before, limit).build().fetch_all(&self.reader).await?;
         rows.iter().map(read).collect()
     }
 
@@ -281,6 +254,25 @@ impl Journal {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+/// Only what is asked for stands in the query: SQLite then walks one index from the newest on, however many there are.
+fn list(filter: &Filter, before: i64, limit: u32) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT id, body FROM transactions WHERE id < ");
+    query.push_bind(before);
+    let Filter { owner, service, state, outcome, since, until } = filter;
+    let words = [("owner", owner), ("service", service), ("state", state), ("outcome", outcome)];
+    for (column, word) in words.into_iter().filter_map(|(column, word)| Some((column, word.clone()?))) {
+        query.push(format_args!(" AND {column} = ")).push_bind(word);
+    }
+    // The + keeps it from an index whose order is another one.
+    for (bound, time) in [(">=", *since), ("<", *until)] {
+        if let Some(time) = time {
+            query.push(format_args!(" AND +created {bound} ")).push_bind(time);
+        }
+    }
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+    query
 }
 
 /// A pool of one connection, which is made when it is first needed and stays.

@@ -14,6 +14,7 @@ mod journal;
 mod limits;
 mod originals;
 mod receipt;
+mod sealer;
 mod services;
 mod settlement;
 mod teller;
@@ -33,6 +34,7 @@ use crate::counter::{Counter, Means, Rules};
 use crate::desk::Desk;
 use crate::host::{Host, Parts};
 use crate::journal::Journal;
+use crate::sealer::Sealer;
 use crate::services::Offers;
 use crate::teller::{Teller, Tools};
 
@@ -80,6 +82,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         rules: Rules { offers, limits: config.limits.clone() },
         teller,
     });
+    let sealer = Sealer::new(journal.clone(), card.clone(), &config.journal);
     let tools = Tools {
         buses,
         journal,
@@ -102,5 +105,5 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         };
         connection.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
     }
-    Ok(teller.work(tickets))
+    Ok(teller.work(tickets, sealer))
 }

@@ -16,6 +16,7 @@ use crate::host::{Host, HostError, Link, OnlineCard};
 use crate::inhibitor::Inhibitor;
 use crate::journal::{Journal, JournalError};
 use crate::limits::LimitsByService;
+use crate::sealer::Sealer;
 use crate::services::Class;
 use crate::transaction::{Card, Event, Outcome, Reversal, Transaction};
 use crate::{approval, card_absent, card_payment, now, receipt, settlement};
@@ -111,7 +112,11 @@ impl Teller {
     }
 
     /// Works until asked to stop.
-    pub(crate) async fn work(mut self, mut tickets: mpsc::Receiver<Ticket>) -> Result<(), String> {
+    pub(crate) async fn work(
+        mut self,
+        mut tickets: mpsc::Receiver<Ticket>,
+        mut sealer: Sealer,
+    ) -> Result<(), String> {
         let mut stop = self.stop.clone();
         let watched = self.printer.inner().receive_owner_changed().await;
         let mut printers =
@@ -140,9 +145,11 @@ impl Teller {
                     attempt = self.note_settled(settled, attempt)?;
                     continue;
                 }
+                () = sealer.seal(), if sealer.is_owed() => continue,
             };
             let Some(ticket) = ticket else { break };
             self.serve(&ticket).await.map_err(|error| error.to_string())?;
+            sealer.note();
             attempt = 0;
         }
         self.journal.close().await;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Operate a smartpos terminal: sell, refund, settle, look transactions up, print, see how it is.
@@ -111,6 +111,8 @@ pub(crate) enum Command {
     },
     /// List the operator's transactions, newest first
     List(List),
+    /// Write all transactions to stdout for another program, newest first
+    Export(Export),
     /// Print a document and wait until it is on paper
     Print {
         /// A JSON array of elements, or plain text; - is stdin
@@ -217,6 +219,29 @@ pub(crate) struct List {
     pub(crate) limit: usize,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// csv has one record for each transaction (RFC 4180), amounts with decimals, times in UTC; json has all that is known
+    #[arg(long, value_enum)]
+    pub(crate) format: Format,
+    /// Only those of this type: sale, void, refund, preauthorisation, completion, settlement, …
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) service: Option<String>,
+    /// Only those from this local time on, such as 2026-11-22 or 2026-11-22T08:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Only those before this local time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+}
+
+/// The form of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Csv,
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
     /// Write a copy of the journal, each event with its link, as JSON Lines; prints the head to keep
@@ -231,6 +256,10 @@ pub(crate) enum Audit {
         /// A head that an earlier export printed: the copy has to go on from there
         #[arg(long, value_name = "HEX")]
         head: Option<audit::Link>,
+        /// The public key of the terminal's secure module, which an earlier export printed: the seals have to be by it. Give
+        /// each one that the terminal has had
+        #[arg(long = "key", value_name = "HEX")]
+        keys: Vec<audit::PublicKey>,
     },
 }
 

@@ -57,18 +57,28 @@ fn filter(list: &cli::List) -> Result<HashMap<&str, Variant<'_>>, Error> {
             filter.insert(key, Variant::from(value.as_str()));
         }
     }
-    for (key, value) in [("since", &list.since), ("until", &list.until)] {
-        if let Some(value) = value {
-            filter.insert(key, Variant::from(seconds(value, &TimeZone::system())?));
-        }
-    }
+    period(&mut filter, list.since.as_deref(), list.until.as_deref())?;
     Ok(filter)
 }
 
-/// A local time such as 2026-11-22 or 2026-11-22T08:00, in seconds since 1970.
-fn seconds(text: &str, zone: &TimeZone) -> Result<i64, Error> {
+/// Adds to `filter` from when and until when.
+pub(crate) fn period(
+    filter: &mut HashMap<&str, Variant<'_>>,
+    since: Option<&str>,
+    until: Option<&str>,
+) -> Result<(), Error> {
+    for (key, value) in [("since", since), ("until", until)] {
+        if let Some(value) = value {
+            filter.insert(key, Variant::from(milliseconds(value, &TimeZone::system())?));
+        }
+    }
+    Ok(())
+}
+
+/// A local time such as 2026-11-22 or 2026-11-22T08:00, in milliseconds since 1970.
+fn milliseconds(text: &str, zone: &TimeZone) -> Result<i64, Error> {
     let time = text.parse::<DateTime>().and_then(|time| zone.to_timestamp(time));
-    time.map(|time| time.as_second())
+    time.map(|time| time.as_millisecond())
         .map_err(|_| Error::Usage(format!("`{text}` is no time; use 2026-11-22 or 2026-11-22T08:00")))
 }
 
@@ -94,9 +104,9 @@ mod tests {
     #[test]
     fn a_date_is_its_first_second_in_local_time() {
         let zone = TimeZone::fixed(jiff::tz::offset(8));
-        assert_eq!(seconds("1970-01-02", &zone).unwrap(), 16 * 3600);
-        assert_eq!(seconds("1970-01-01T08:00:30", &zone).unwrap(), 30);
-        assert!(seconds("yesterday", &zone).is_err());
+        assert_eq!(milliseconds("1970-01-02", &zone).unwrap(), 16 * 3_600_000);
+        assert_eq!(milliseconds("1970-01-01T08:00:30", &zone).unwrap(), 30_000);
+        assert!(milliseconds("yesterday", &zone).is_err());
     }
 
     #[test]

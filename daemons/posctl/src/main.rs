@@ -9,6 +9,7 @@ mod cli;
 mod dictionary;
 mod document;
 mod error;
+mod export;
 mod journal;
 mod money;
 mod output;
@@ -57,10 +58,11 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Reprint { key } => paper::reprint(&bus().await?, &key).await,
         Command::Show { key } => journal::show(&bus().await?, &key, json).await,
         Command::List(list) => journal::list(&bus().await?, &list, json).await,
+        Command::Export(export) => export::export(&bus().await?, &export).await,
         Command::Print { file, key } => paper::print(&bus().await?, &file, key, json).await,
         Command::Preview { file, output } => paper::preview(&bus().await?, &file, &output).await,
         Command::Audit(Audit::Export { file }) => audit::export(&bus().await?, &file, json).await,
-        Command::Audit(Audit::Verify { file, head }) => audit::verify(&file, head, json),
+        Command::Audit(Audit::Verify { file, head, keys }) => audit::verify(&file, head, keys, json),
         Command::Status => status::status(&bus().await?, json).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

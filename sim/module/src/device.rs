@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use audit::chain::Chain;
+use audit::{Identity, Octets, seal};
+use keys::sm2::{self, PrivateKey};
 use keys::{Pan, TdesKey, mac, track2};
 use link::{Event, Refusal, Request, Response, Status};
 use sim_cards::Drawer;
@@ -164,13 +167,16 @@ impl Device {
             }
             Request::SealTrack2 { key, track2 } => {
                 let key = self.keys.key(&key, Use::Data)?;
-                seal(key, &track2).map(Response::Data)
+                seal_track2(key, &track2).map(Response::Data)
             }
             Request::CardToken { key, pan } => {
                 let key = self.keys.key(&key, Use::Token)?;
                 let pan = Pan::new(&pan).map_err(|error| (Refusal::Invalid, error.to_string()))?;
                 let token = mac::retail(key, pan.digits().as_bytes());
                 Ok(Response::Data(Zeroizing::new(token.to_vec())))
+            }
+            Request::SealJournal { journal, last, head, at } => {
+                seal_journal(&Octets(journal), &Chain { last, head: Octets(head) }, at).map(Response::Data)
             }
         }
     }
@@ -179,6 +185,15 @@ impl Device {
 /// Derived, so that the secret itself serves this one use alone.
 fn token_key() -> TdesKey {
     TdesKey::new(TdesKey::new(DEVICE_SECRET).wrap(&TdesKey::new(*b"card token key 1")))
+}
+
+/// The public key and the signature. The key is derived, as the token's is.
+fn seal_journal(journal: &Identity, chain: &Chain, at: i64) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    let unable = |error: keys::Error| (Refusal::NotSupported, error.to_string());
+    let secret = Zeroizing::new(sm2::sm3(&[&DEVICE_SECRET[..], b"audit key 1"].concat()));
+    let key = PrivateKey::new(&secret).map_err(unable)?;
+    let signature = key.sign(sm2::DEFAULT_ID, &seal::statement(journal, chain, at)).map_err(unable)?;
+    Ok(Zeroizing::new([key.public_key(), signature].concat()))
 }
 
 fn only_slot(slot: u8) -> Result<(), Refused> {
@@ -194,7 +209,7 @@ fn random(length: u16) -> Result<Zeroizing<Vec<u8>>, Refused> {
     Ok(bytes)
 }
 
-fn seal(key: &TdesKey, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+fn seal_track2(key: &TdesKey, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
     let mut confounder = [0; 8];
     fill(&mut confounder)?;
     let sealed = track2::seal(key, confounder, data);

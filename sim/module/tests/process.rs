@@ -12,6 +12,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use audit::Octets;
+use audit::seal::Seal;
 use keys::{Pan, Pin, TdesKey, kcv, mac, pin_block, track2};
 use link::{Event, Happening, Host, PinEntry, PinResult, Refusal, Request, Response};
 use sim_control::Reply;
@@ -284,6 +286,28 @@ async fn a_card_has_one_token_for_the_life_of_the_module() {
     let process = Process::on_a_socket();
     let mut line = process.connect().await;
     assert_eq!(line.data(token("token", "6217001234567890")).await, first);
+}
+
+#[tokio::test]
+async fn a_journal_is_sealed_by_a_key_that_the_module_has_for_its_life_and_loses_when_it_is_tampered_with() {
+    let (identity, head, at) = (Octets([7; 16]), Octets([9; 32]), 1_763_900_000_000);
+    let request = Request::SealJournal { journal: identity.0, last: 3, head: head.0, at };
+    let mut keys = Vec::new();
+    for _ in 0..2 {
+        let process = Process::on_a_socket();
+        let mut line = process.connect().await;
+        let sealed = line.data(request.clone()).await;
+        let (key, signature) = sealed.split_at(64);
+        let key = Octets::try_from(key).unwrap();
+        let seal = Seal { last: 3, head, at, key, signature: Octets::try_from(signature).unwrap() };
+        assert!(seal.is_signed(&identity));
+        assert!(!Seal { at: at + 1, ..seal }.is_signed(&identity));
+        keys.push(key);
+        process.simctl("module tamper").await;
+        assert_eq!(line.event().await, Event::Tampered);
+        assert_eq!(line.refusal(request.clone()).await, Refusal::Tampered);
+    }
+    assert_eq!(keys.first(), keys.last(), "another process is the same device");
 }
 
 #[tokio::test]

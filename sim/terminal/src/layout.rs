@@ -109,6 +109,11 @@ impl Layout {
         self.root.join("ledger.jsonl")
     }
 
+    /// How far paymentd's clock is off, where that can be moved.
+    pub(crate) fn clock(&self) -> PathBuf {
+        self.root.join("clock")
+    }
+
     /// The key that the module and the host share.
     #[must_use]
     pub fn tmk(&self) -> PathBuf {

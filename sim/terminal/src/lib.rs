@@ -18,6 +18,7 @@
 //! however that ends.
 
 mod buses;
+mod clock;
 pub mod compare;
 mod config;
 mod error;
@@ -27,6 +28,7 @@ mod process;
 mod records;
 mod terminal;
 
+pub use clock::Clock;
 pub use config::{APP, MERCHANT_ID, TERMINAL_ID};
 pub use error::{Error, Result};
 pub use layout::Layout;

@@ -14,6 +14,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::part::Part;
 
@@ -49,6 +50,8 @@ pub(crate) enum Readiness {
 pub(crate) struct Process {
     program: Program,
     child: Child,
+    /// Also when it has ended.
+    number: Option<u32>,
     notices: Option<JoinHandle<()>>,
 }
 
@@ -66,6 +69,7 @@ impl Program {
             File::options().create(true).append(true).open(&self.log).map_err(Error::file(&self.log))?;
         let mut child =
             self.command(log).spawn().map_err(|source| Error::NotStarted { part: self.part, source })?;
+        let number = child.id();
         let ready = timeout(READY_LIMIT, async {
             match (&socket, child.stdout.take()) {
                 (Some(socket), _) => tokio::select! {
@@ -90,7 +94,7 @@ impl Program {
             }
         }
         let notices = socket.map(|socket| tokio::spawn(drain(socket)));
-        Ok(Process { program: self, child, notices })
+        Ok(Process { program: self, number, child, notices })
     }
 
     /// The program below `setpriv`, so that the kernel ends it when the thread that started it ends, however it does.
@@ -174,6 +178,7 @@ impl Drop for Process {
         if let Some(notices) = &self.notices {
             notices.abort();
         }
+        self.number.into_iter().for_each(clock::tidy);
     }
 }
 

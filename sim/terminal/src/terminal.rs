@@ -9,6 +9,7 @@ use futures_util::future::select_all;
 use sim_control::Reply;
 use zbus::{Connection, connection};
 
+use crate::clock::{self, Clock};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::part::Part;
@@ -21,6 +22,7 @@ pub struct Terminal {
     layout: Layout,
     module_line: ModuleLine,
     disk: Option<PathBuf>,
+    movable_clock: bool,
     running: BTreeMap<Part, Process>,
     stopped: BTreeMap<Part, Program>,
 }
@@ -32,6 +34,7 @@ pub struct Builder {
     parts: Vec<Part>,
     module_line: ModuleLine,
     disk: Option<PathBuf>,
+    movable_clock: bool,
 }
 
 /// What is between cardd and the secure module.
@@ -66,6 +69,13 @@ impl Builder {
         self
     }
 
+    /// Gives paymentd a clock that [`Clock::set`] moves, by Debian's `libfaketime`.
+    #[must_use]
+    pub fn movable_clock(mut self) -> Builder {
+        self.movable_clock = true;
+        self
+    }
+
     /// Adds a disk for a machine in QEMU, whose medium is the file `image`: it is written to.
     #[must_use]
     pub fn disk(mut self, image: impl Into<PathBuf>) -> Builder {
@@ -83,9 +93,12 @@ impl Builder {
     pub async fn start(self) -> Result<Terminal> {
         let layout = Layout::create(&self.root)?;
         config::make_master_key(&layout)?;
-        let (module_line, disk) = (self.module_line, self.disk);
-        let mut terminal =
-            Terminal { layout, module_line, disk, running: BTreeMap::new(), stopped: BTreeMap::new() };
+        let Builder { module_line, disk, movable_clock, .. } = self;
+        let (running, stopped) = (BTreeMap::new(), BTreeMap::new());
+        let mut terminal = Terminal { layout, module_line, disk, movable_clock, running, stopped };
+        if movable_clock {
+            terminal.clock().set("+0")?;
+        }
         let (daemons, hardware): (Vec<Part>, Vec<Part>) =
             self.parts.into_iter().partition(|part| part.is_daemon());
         for part in hardware {
@@ -113,6 +126,7 @@ impl Terminal {
             parts: Part::ALL.to_vec(),
             module_line: ModuleLine::default(),
             disk: None,
+            movable_clock: false,
         }
     }
 
@@ -126,6 +140,12 @@ impl Terminal {
     #[must_use]
     pub fn pid(&self, part: Part) -> Option<u32> {
         self.running.get(&part).and_then(Process::id)
+    }
+
+    /// Paymentd's clock, of a terminal that was built with a movable one.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        Clock::new(self.layout.clock())
     }
 
     /// Ends a part with SIGKILL, as `kill -9` does.
@@ -260,10 +280,13 @@ impl Terminal {
             true => Readiness::Notify(layout.notify_socket(part)),
             false => Readiness::FirstLine,
         };
-        let environment = match part.is_daemon() {
+        let mut environment = match part.is_daemon() {
             true => daemon_environment(layout, part),
             false => Vec::new(),
         };
+        if part == Part::Paymentd && self.movable_clock {
+            environment.extend(clock::environment(&layout.clock()));
+        }
         let arguments = match part {
             Part::SystemBus | Part::AppBus => bus_arguments(&buses::configure(layout, part)?),
             Part::Module => {

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use keys::Pan;
 use link::{PinEntry, Request, Response};
 use secure_module::{
-    CardSlot, Error, Event, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
+    CardSlot, Error, Event, JournalSeal, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule,
+    Status,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -192,6 +193,21 @@ impl SecureModule for LinkModule {
             Ok(token.to_vec())
         } else {
             Err(Error::Protocol(format!("a token of {} bytes came", token.len())))
+        }
+    }
+
+    async fn seal_journal(
+        &self,
+        journal: [u8; 16],
+        last: i64,
+        head: [u8; 32],
+        at: i64,
+    ) -> Result<JournalSeal> {
+        let seal = self.data(Request::SealJournal { journal, last, head, at }, QUICK).await?;
+        let parts = seal.split_first_chunk().and_then(|(key, rest)| Some((*key, rest.try_into().ok()?)));
+        match parts {
+            Some((public_key, signature)) => Ok(JournalSeal { public_key, signature }),
+            None => Err(Error::Protocol(format!("a seal of {} bytes came", seal.len()))),
         }
     }
 }

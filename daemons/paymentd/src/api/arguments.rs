@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use audit::seal::Seal;
 use service::guard::{Caller, Identity};
 use service::options::{Dictionary, Options};
 use service::request::Key;
@@ -130,6 +131,12 @@ pub(super) fn check_page(limit: u32) -> Result<()> {
 pub(super) fn event(event: Linked) -> (i64, i64, i64, String, String) {
     let Linked { id, transaction, at, body, link } = event;
     (id, transaction, at, body, hex::encode(link))
+}
+
+/// A seal of the journal, for the bus.
+pub(super) fn seal(seal: Seal) -> (i64, i64, String, String, String) {
+    let Seal { last, head, at, key, signature } = seal;
+    (last, at, head.to_string(), key.to_string(), signature.to_string())
 }
 
 /// Which transactions `caller` wants to see.

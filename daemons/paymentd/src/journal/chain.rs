@@ -87,7 +87,7 @@ pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<()> {
     }
 }
 
-async fn load(connection: &mut SqliteConnection) -> Result<(Identity, Chain)> {
+pub(super) async fn load(connection: &mut SqliteConnection) -> Result<(Identity, Chain)> {
     let row = sqlx::query("SELECT identity, last, head FROM chain").fetch_one(connection).await?;
     let head: Link = octets(row.try_get("head")?)?;
     Ok((octets(row.try_get("identity")?)?, Chain { last: row.try_get("last")?, head }))
@@ -115,6 +115,6 @@ fn linked(row: &SqliteRow) -> Result<Linked> {
     })
 }
 
-fn octets<const N: usize>(bytes: &[u8]) -> Result<audit::Octets<N>> {
+pub(super) fn octets<const N: usize>(bytes: &[u8]) -> Result<audit::Octets<N>> {
     audit::Octets::try_from(bytes).map_err(JournalError::Chain)
 }

@@ -12,6 +12,7 @@ use sim_terminal::Part;
 use smartpos_tests::{Bench, Shop, check_chain};
 use tokio::time::{interval, timeout};
 
+use crate::clock::{self, Jump, Steps};
 use crate::power::Disk;
 use crate::service::Service;
 use crate::tracer::{Injection, Point, Trace, Tracer};
@@ -32,6 +33,8 @@ pub(crate) enum Fault {
     Full(Point),
     /// The disk fails once.
     Broken(Point),
+    /// The clock jumps.
+    Clock(Jump),
     /// The host, or the line to it, misbehaves; each rule is for one message.
     Host(String),
 }
@@ -52,6 +55,8 @@ pub(crate) struct Report {
     pub(crate) struck: bool,
     /// What the daemon did, for the run that shows where faults can strike.
     pub(crate) points: Vec<Point>,
+    /// How many steps the app was told of.
+    pub(crate) steps: usize,
 }
 
 impl Fault {
@@ -63,13 +68,14 @@ impl Fault {
             Fault::Power(..) => "power",
             Fault::Full(_) => "full",
             Fault::Broken(_) => "broken",
+            Fault::Clock(_) => "clock",
             Fault::Host(_) => "host",
         }
     }
 
     fn injection(&self) -> Option<(&Point, Injection)> {
         match self {
-            Fault::None | Fault::Host(_) => None,
+            Fault::None | Fault::Clock(_) | Fault::Host(_) => None,
             Fault::Kill(point) | Fault::Power(point, _) => Some((point, Injection::Kill)),
             Fault::Full(point) => Some((point, Injection::NoSpace)),
             Fault::Broken(point) => Some((point, Injection::Broken)),
@@ -86,6 +92,7 @@ impl fmt::Display for Case {
                 write!(f, "{service}/{fault}/{point}")
             }
             Fault::Power(point, seed) => write!(f, "{service}/{fault}/{point}/{seed}"),
+            Fault::Clock(Jump { steps, offset }) => write!(f, "{service}/{fault}/step-{steps}/{offset}"),
             Fault::Host(rules) => {
                 write!(f, "{service}/{fault}/{}", rules.replace(' ', "-").replace(";-", "+"))
             }
@@ -102,13 +109,21 @@ pub(crate) async fn run(
     seed: u64,
 ) -> Result<Report, String> {
     let service = case.service;
+    let clock = bench.terminal.clock();
+    clock.set("+0").map_err(|error| error.to_string())?;
     service.prepare(shop, key).await?;
     if let Fault::Host(rules) = &case.fault {
         for rule in rules.split("; ") {
             bench.sim(&format!("host once {rule}")).await;
         }
     }
-    let (told, trace) = strike(bench, shop, case, key, seed).await?;
+    let jump = if let Fault::Clock(jump) = case.fault { Some(jump) } else { None };
+    let mut steps = Steps::of(shop, key, clock, jump).await?;
+    let (told, trace) = tokio::select! {
+        struck = strike(bench, shop, case, key, seed) => struck?,
+        lost = steps.follow() => return Err(lost),
+    };
+    let steps = steps.told()?;
     bench.sim("host approve").await;
     revive(bench, shop).await?;
     let outcome = ask_until_answered(bench, shop, service, key).await?;
@@ -123,11 +138,14 @@ pub(crate) async fn run(
     let bus = bench.terminal.system_bus().await.map_err(|error| error.to_string())?;
     let operator = Shop::new(bus, "operator").await;
     check_chain(&operator.payment).await?;
+    if let Some(jump) = jump {
+        clock::check(&operator.payment, key, jump).await?;
+    }
     let (struck, points) = match &trace {
         Some(trace) => (trace.was_struck(), trace.points()),
-        None => (true, Vec::new()),
+        None => (jump.is_none_or(|jump| jump.steps <= steps), Vec::new()),
     };
-    Ok(Report { outcome, struck, points })
+    Ok(Report { outcome, struck, points, steps })
 }
 
 /// Asks for the service while the fault is armed. Returns the outcome, if the app was told one, and what the daemon did.

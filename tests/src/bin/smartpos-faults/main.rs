@@ -6,6 +6,8 @@
 #![allow(clippy::print_stderr, reason = "a command-line tool says what went wrong on stderr")]
 
 mod case;
+mod clock;
+mod crowd;
 mod dice;
 mod matrix;
 mod power;
@@ -24,11 +26,15 @@ use crate::work::Done;
 
 const HELP: &str = "\
 smartpos-faults [OPTIONS]
+smartpos-faults crowd [--seed N] [--requests N]
 
   --seed N        what chance decides: which cases of a sample, what a power cut spares (default: the process id)
   --case NAME     only cases whose name begins so, such as sale/power or sale/kill/fsync-3
   --sample N      only N cases, chosen by the seed
   --jobs N        terminals side by side (default 2)
+
+  crowd           eight apps at one terminal at the same time, while its daemons die
+  --requests N    how many requests they make in all (default 10000)
 ";
 
 /// What is to be run.
@@ -37,10 +43,13 @@ struct Options {
     case: String,
     sample: Option<usize>,
     jobs: usize,
+    requests: u32,
 }
 
 fn main() -> ExitCode {
-    let options = match options(std::env::args().skip(1)) {
+    let mut words = std::env::args().skip(1).peekable();
+    let crowd = words.next_if_eq("crowd").is_some();
+    let options = match options(words) {
         Ok(Some(options)) => options,
         Ok(None) => {
             print!("{HELP}");
@@ -53,6 +62,9 @@ fn main() -> ExitCode {
     };
     println!("seed {}", options.seed);
     let begin = Instant::now();
+    if crowd {
+        return end_of_crowd(&options, crowd::run(options.seed, options.requests), begin);
+    }
     match all(&options) {
         Ok(done) if done.is_empty() => {
             eprintln!("no case has a name that begins with `{}`", options.case);
@@ -83,8 +95,23 @@ fn main() -> ExitCode {
     }
 }
 
+fn end_of_crowd(options: &Options, result: Result<String, String>, begin: Instant) -> ExitCode {
+    let Options { seed, requests, .. } = options;
+    match result {
+        Ok(told) => {
+            println!("{requests} requests in {:.0} s by {told}", begin.elapsed().as_secs_f64());
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            println!("FAILED\n  {problem}\n  cargo xtask faults crowd --seed {seed} --requests {requests}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn options(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let mut options = Options { seed: std::process::id().into(), case: String::new(), sample: None, jobs: 2 };
+    let (seed, case) = (std::process::id().into(), String::new());
+    let mut options = Options { seed, case, sample: None, jobs: 2, requests: 10_000 };
     while let Some(word) = words.next() {
         if word == "--help" {
             return Ok(None);
@@ -95,6 +122,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, S
             "--seed" => options.seed = number()?,
             "--case" => options.case = value,
             "--sample" => options.sample = Some(usize::try_from(number()?).unwrap_or(usize::MAX)),
+            "--requests" => options.requests = u32::try_from(number()?).unwrap_or(u32::MAX),
             "--jobs" => options.jobs = usize::try_from(number()?).unwrap_or(1).clamp(1, 64),
             _ => return Err(format!("`{word}` is not an option")),
         }
@@ -111,7 +139,7 @@ fn all(options: &Options) -> Result<Vec<Done>, String> {
     let mut cases = Vec::new();
     for Done { case, result } in work::run(faultless, options.seed, options.jobs) {
         let report = result.map_err(|error| format!("{case}, without any fault: {error}"))?;
-        cases.extend(matrix::cases(case.service, &report.points));
+        cases.extend(matrix::cases(case.service, &report));
     }
     cases.retain(|case| {
         let name = case.to_string();

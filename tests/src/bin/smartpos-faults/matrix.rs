@@ -1,9 +1,9 @@
 //! All cases: for each service, each point that its run passes × what can go wrong there, and each thing that a host or
 //! the line to it can do to each of its messages.
 
-use crate::case::{Case, Fault};
+use crate::case::{Case, Fault, Report};
+use crate::clock::{JUMPS, Jump};
 use crate::service::Service;
-use crate::tracer::Point;
 
 /// What the power leaves of unsynced writes is tried this often at each point.
 const POWER_VARIANTS: u64 = 2;
@@ -30,10 +30,10 @@ const RULES: [&str; 18] = [
     "stray",
 ];
 
-/// The cases of a service whose faultless run passes `points`.
-pub(crate) fn cases(service: Service, points: &[Point]) -> Vec<Case> {
+/// The cases of a service whose run without a fault was `faultless`.
+pub(crate) fn cases(service: Service, faultless: &Report) -> Vec<Case> {
     let mut faults = Vec::new();
-    for point in points {
+    for point in &faultless.points {
         faults.push(Fault::Kill(point.clone()));
         faults.extend((0..POWER_VARIANTS).map(|variant| Fault::Power(point.clone(), variant)));
         if point.call == "pwrite64" {
@@ -42,6 +42,9 @@ pub(crate) fn cases(service: Service, points: &[Point]) -> Vec<Case> {
         if matches!(point.call.as_str(), "pwrite64" | "fsync" | "fdatasync") {
             faults.push(Fault::Broken(point.clone()));
         }
+    }
+    for steps in 0..=faultless.steps {
+        faults.extend(JUMPS.map(|(offset, _)| Fault::Clock(Jump { steps, offset })));
     }
     if let Some(request) = service.request() {
         faults.extend(RULES.map(|rule| Fault::Host(format!("{request} {rule}"))));

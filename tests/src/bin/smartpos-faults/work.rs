@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use sim_terminal::Part;
+use sim_terminal::{Builder, Part};
 use smartpos_tests::{Bench, Shop};
 
 use crate::case::{self, Case, Report};
@@ -42,7 +42,7 @@ fn worker(queue: &Mutex<VecDeque<Case>>, done: &Mutex<Vec<Done>>, seed: u64, tot
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async {
         loop {
-            let bench = match impatient_terminal().await {
+            let bench = match impatient_terminal(&[]).await {
                 Ok(bench) => bench,
                 Err(error) => return eprintln!("no terminal: {error}"),
             };
@@ -53,9 +53,10 @@ fn worker(queue: &Mutex<VecDeque<Case>>, done: &Mutex<Vec<Done>>, seed: u64, tot
     });
 }
 
-/// A terminal that repeats a reversal soon.
-async fn impatient_terminal() -> Result<Bench, String> {
-    let mut bench = Bench::start_with(&[("paymentd", CONFIG)]).await;
+/// A terminal that repeats a reversal soon, with further drop-ins.
+pub(crate) async fn impatient_terminal(drop_ins: &[(&str, &str)]) -> Result<Bench, String> {
+    let mut bench =
+        Bench::start_as(&[&[("paymentd", CONFIG)], drop_ins].concat(), Builder::movable_clock).await;
     let hosts = bench.folder().join("config/hosts");
     let retries = "reversal_retry_s = [0, 5, 15, 30, 60, 300]";
     if !PROFILE.contains(retries) {
