@@ -3,6 +3,8 @@
 mod api;
 mod card;
 mod card_payment;
+mod code_payment;
+mod code_return;
 mod config;
 mod counter;
 mod desk;
@@ -11,6 +13,7 @@ mod inhibitor;
 mod journal;
 mod limits;
 mod originals;
+mod qr_gateway;
 mod receipt;
 mod services;
 mod settlement;
@@ -21,6 +24,8 @@ use std::process::ExitCode;
 
 use client::card::CardPaymentProxy;
 use client::printer::PrinterProxy;
+use qr::wallet::Wallets;
+use service::config::load;
 use service::daemon::{Context, Daemon, run};
 use tokio::sync::{mpsc, watch};
 
@@ -30,6 +35,7 @@ use crate::counter::{Counter, Means, Rules};
 use crate::desk::Desk;
 use crate::host::{Host, Parts};
 use crate::journal::Journal;
+use crate::qr_gateway::QrGateway;
 use crate::services::Offers;
 use crate::teller::{Teller, Tools};
 
@@ -58,7 +64,14 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let card = client::proxy::<CardPaymentProxy>(&buses.system).await.map_err(|error| error.to_string())?;
     let printer = client::proxy::<PrinterProxy>(&buses.system).await.map_err(|error| error.to_string())?;
     let profile = host_profile(&config.host, &config_folders)?;
-    let offers = Offers::of(&profile);
+    let (gateway, wallets) = match &config.gateway {
+        Some(gateway) => {
+            let wallets: Wallets = load("wallets", &config_folders).map_err(|error| error.to_string())?;
+            (Some(QrGateway::new(gateway, &credentials)?), Some(wallets))
+        }
+        None => (None, None),
+    };
+    let offers = Offers::of(&profile, gateway.is_some());
     let parts = Parts { profile, credentials: &credentials, journal: journal.clone(), card: card.clone() };
     let host = Host::new(&config.host, &config.merchant, parts)?;
 
@@ -73,13 +86,14 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         desk: desk.clone(),
         printer: printer.clone(),
         merchant: merchant.clone(),
-        rules: Rules { offers, limits: config.limits.clone() },
+        rules: Rules { offers, limits: config.limits.clone(), wallets },
         teller,
     });
     let tools = Tools {
         buses,
         journal,
         host,
+        gateway,
         card,
         printer,
         merchant: merchant.clone(),

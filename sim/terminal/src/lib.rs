@@ -18,6 +18,7 @@
 //! however that ends.
 
 mod buses;
+mod codes;
 pub mod compare;
 mod config;
 mod error;
