@@ -13,6 +13,7 @@ mod money;
 mod output;
 mod paper;
 mod service;
+mod shown;
 mod status;
 mod totals;
 
