@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     Broken(Point),
     /// The host, or the line to it, misbehaves; each rule is for one message.
     Host(String),
+    /// The QR gateway, the line to it, or its customer misbehaves.
+    Gateway(String),
 }
 
 /// A service and a fault. Its text names it, for `--case`.
@@ -64,12 +66,13 @@ impl Fault {
             Fault::Full(_) => "full",
             Fault::Broken(_) => "broken",
             Fault::Host(_) => "host",
+            Fault::Gateway(_) => "gateway",
         }
     }
 
     fn injection(&self) -> Option<(&Point, Injection)> {
         match self {
-            Fault::None | Fault::Host(_) => None,
+            Fault::None | Fault::Host(_) | Fault::Gateway(_) => None,
             Fault::Kill(point) | Fault::Power(point, _) => Some((point, Injection::Kill)),
             Fault::Full(point) => Some((point, Injection::NoSpace)),
             Fault::Broken(point) => Some((point, Injection::Broken)),
@@ -86,7 +89,7 @@ impl fmt::Display for Case {
                 write!(f, "{service}/{fault}/{point}")
             }
             Fault::Power(point, seed) => write!(f, "{service}/{fault}/{point}/{seed}"),
-            Fault::Host(rules) => {
+            Fault::Host(rules) | Fault::Gateway(rules) => {
                 write!(f, "{service}/{fault}/{}", rules.replace(' ', "-").replace(";-", "+"))
             }
         }
@@ -103,13 +106,14 @@ pub(crate) async fn run(
 ) -> Result<Report, String> {
     let service = case.service;
     service.prepare(shop, key).await?;
-    if let Fault::Host(rules) = &case.fault {
-        for rule in rules.split("; ") {
-            bench.sim(&format!("host once {rule}")).await;
-        }
+    match &case.fault {
+        Fault::Host(rules) => rule(bench, "host once", rules).await,
+        Fault::Gateway(rules) => rule(bench, "qr", rules).await,
+        _ => {}
     }
     let (told, trace) = strike(bench, shop, case, key, seed).await?;
     bench.sim("host approve").await;
+    bench.sim("qr truthful").await;
     revive(bench, shop).await?;
     let outcome = ask_until_answered(bench, shop, service, key).await?;
     if let Some(told) = told.filter(|told| *told != outcome) {
@@ -128,6 +132,13 @@ pub(crate) async fn run(
         None => (true, Vec::new()),
     };
     Ok(Report { outcome, struck, points })
+}
+
+/// Tells the virtual hardware each of `rules`.
+async fn rule(bench: &Bench, command: &str, rules: &str) {
+    for rule in rules.split("; ") {
+        bench.sim(&format!("{command} {rule}")).await;
+    }
 }
 
 /// Asks for the service while the fault is armed. Returns the outcome, if the app was told one, and what the daemon did.

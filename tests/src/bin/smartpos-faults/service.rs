@@ -7,6 +7,8 @@ use client::payment::TransactionProxy;
 use smartpos_tests::{Sale, Shop, text};
 
 const CNY: &str = "CNY";
+/// What every customer shows: a code of Alipay's.
+const CODE: &str = "287654321098765432";
 
 /// A service of `org.smartpos.Payment1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,10 +25,14 @@ pub(crate) enum Service {
     Balance,
     Cash,
     Settlement,
+    CodePayment,
+    MerchantCode,
+    CodeVoid,
+    CodeRefund,
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 12] = [
+    pub(crate) const ALL: [Service; 16] = [
         Service::Sale,
         Service::Void,
         Service::Refund,
@@ -39,6 +45,10 @@ impl Service {
         Service::Balance,
         Service::Cash,
         Service::Settlement,
+        Service::CodePayment,
+        Service::MerchantCode,
+        Service::CodeVoid,
+        Service::CodeRefund,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -55,13 +65,21 @@ impl Service {
             Service::Balance => "balance",
             Service::Cash => "cash",
             Service::Settlement => "settlement",
+            Service::CodePayment => "code-payment",
+            Service::MerchantCode => "merchant-code",
+            Service::CodeVoid => "code-void",
+            Service::CodeRefund => "code-refund",
         }
     }
 
     /// The type of its request to the host; `None` where the host is not asked.
     pub(crate) fn request(self) -> Option<&'static str> {
         match self {
-            Service::Cash => None,
+            Service::Cash
+            | Service::CodePayment
+            | Service::MerchantCode
+            | Service::CodeVoid
+            | Service::CodeRefund => None,
             Service::Refund | Service::UnlinkedRefund => Some("0220"),
             Service::Preauthorisation | Service::Increment | Service::Cancellation => Some("0100"),
             Service::Settlement => Some("0500"),
@@ -73,9 +91,23 @@ impl Service {
         }
     }
 
+    /// What it first asks the QR gateway; `None` where that one is not asked.
+    pub(crate) fn operation(self) -> Option<&'static str> {
+        match self {
+            Service::CodePayment => Some("pay"),
+            Service::MerchantCode => Some("prepare"),
+            Service::CodeVoid => Some("cancel"),
+            Service::CodeRefund => Some("refund"),
+            _ => None,
+        }
+    }
+
     /// Whether an unknown outcome is reversed.
     pub(crate) fn is_reversed(self) -> bool {
-        !matches!(self, Service::Balance | Service::Cash | Service::Settlement)
+        match self.operation() {
+            Some(operation) => matches!(operation, "pay" | "prepare"),
+            None => !matches!(self, Service::Balance | Service::Cash | Service::Settlement),
+        }
     }
 
     /// Makes what the service is about, such as the sale that is to be voided.
@@ -84,6 +116,7 @@ impl Service {
             Service::Void | Service::Refund | Service::Settlement => &[Service::Sale],
             Service::Increment | Service::Cancellation | Service::Completion => &[Service::Preauthorisation],
             Service::CompletionVoid => &[Service::Preauthorisation, Service::Completion],
+            Service::CodeVoid | Service::CodeRefund => &[Service::CodePayment],
             _ => &[],
         };
         let mut original = String::new();
@@ -106,6 +139,7 @@ impl Service {
                 format!("{key}-preauthorisation")
             }
             Service::CompletionVoid => format!("{key}-completion"),
+            Service::CodeVoid | Service::CodeRefund => format!("{key}-code-payment"),
             _ => String::new(),
         };
         end(self.start(shop, key, &original).await?).await
@@ -115,10 +149,10 @@ impl Service {
         let (pay, none) = (&shop.payment, HashMap::new());
         let started = match self {
             Service::Sale => shop.follow(key, pay.start_sale(700, CNY, key, none)).await,
-            Service::Void | Service::CompletionVoid => {
+            Service::Void | Service::CompletionVoid | Service::CodeVoid => {
                 shop.follow(key, pay.start_void(original, key, none)).await
             }
-            Service::Refund | Service::UnlinkedRefund => {
+            Service::Refund | Service::UnlinkedRefund | Service::CodeRefund => {
                 shop.follow(key, pay.start_refund(300, CNY, original, key, none)).await
             }
             Service::Preauthorisation => {
@@ -130,6 +164,8 @@ impl Service {
             Service::Balance => shop.follow(key, pay.start_balance_inquiry(key, none)).await,
             Service::Cash => shop.follow(key, pay.record_cash(500, CNY, key, none)).await,
             Service::Settlement => shop.follow(key, pay.start_settlement(key, none)).await,
+            Service::CodePayment => shop.follow(key, pay.start_code_payment(700, CNY, CODE, key, none)).await,
+            Service::MerchantCode => shop.follow(key, pay.start_merchant_code(700, CNY, key, none)).await,
         };
         started.map_err(|error| error.to_string())
     }
