@@ -48,8 +48,16 @@ impl Terminal {
     /// # Errors
     /// When one of them can't be had or read.
     pub async fn disagreements(&self) -> Result<Vec<Disagreement>> {
+        self.compare(self.journal().await?).await
+    }
+
+    /// All on which `journal`, transactions as `org.smartpos.Payment1` lists them, and the two ledgers differ.
+    ///
+    /// # Errors
+    /// When a ledger can't be had, or something read.
+    pub async fn compare(&self, journal: Vec<Dictionary>) -> Result<Vec<Disagreement>> {
         let (by_code, by_card): (Vec<Dictionary>, Vec<Dictionary>) =
-            self.journal().await?.into_iter().partition(codes::is_by_code);
+            journal.into_iter().partition(codes::is_by_code);
         let by_card = by_card.iter().map(compare::from_journal).collect::<Result<Vec<Entry>>>()?;
         let mut found = compare::compare(&by_card, &self.ledger().await?);
         let orders = self.simctl(&["qr", "ledger"]).await?.data;
