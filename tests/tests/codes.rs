@@ -215,9 +215,11 @@ async fn an_answer_that_is_lost_late_forged_or_replayed_is_asked_for_again_and_m
         is_approved(&bench, refund(&shop, 200, &key, &format!("back-{number}")).await);
         bench.settle_and_compare().await;
     }
-    // The request never came: nobody knows whether it still will, so the order is closed.
+    // The request never came: it is sent again, until nobody wants to wait.
     bench.sim("qr once pay drop before").await;
-    assert_eq!(pay(&shop, &fresh(&bench, "alipay").await, "lost").await.0, "reversed");
+    is_approved(&bench, pay(&shop, &fresh(&bench, "alipay").await, "lost").await);
+    bench.sim("qr rule pay drop before").await;
+    assert_eq!(pay(&shop, &fresh(&bench, "alipay").await, "deaf").await.0, "reversed");
     bench.settle_and_compare().await;
 }
 

@@ -67,22 +67,32 @@ async fn charge(gateway: &mut QrGateway, ticket: &Ticket, transaction: &Transact
     let limit = Instant::now() + gateway.customer_limit();
     ticket.progress("gateway", Default::default()).await;
     let first = tokio::select! {
-        answered = gateway.order(request) => answered,
+        answered = gateway.order(request.clone()) => answered,
         () = ticket.cancelled() => return doubtful(ticket.why_cancelled()),
     };
-    // Nothing was charged before this one.
-    if let Err(GatewayError::Refused(refusal)) = &first {
-        return Event::finished(Outcome::Declined, format!("the QR gateway refused: {}", refusal.reason));
+    match &first {
+        // Nothing was charged before this one.
+        Err(GatewayError::Refused(refusal)) => {
+            let reason = format!("the QR gateway refused: {}", clean(&refusal.reason));
+            return Event::finished(Outcome::Declined, reason);
+        }
+        Err(error @ GatewayError::Unreachable(_)) => return doubtful(&error.to_string()),
+        _ => {}
     }
     let mut asked = first;
     loop {
+        // Then the request was lost; sent again, it is the same one.
+        let unheard = matches!(asked, Ok(OrderOutcome::Unknown {}));
         if let Some(end) = understood(asked, ticket, transaction).await {
             return end;
         }
         let interval = gateway.query_interval();
         let again = async {
             sleep(interval).await;
-            gateway.query(order).await
+            match unheard {
+                true => gateway.order(request.clone()).await,
+                false => gateway.query(order).await,
+            }
         };
         asked = tokio::select! {
             answered = again => answered,
@@ -126,7 +136,9 @@ async fn understood(
             return None;
         }
         Ok(OrderOutcome::Pending { shown: None }) => {
-            ticket.progress("customer", Default::default()).await;
+            if ticket.current_progress() != "customer" {
+                ticket.progress("customer", Default::default()).await;
+            }
             return None;
         }
         Ok(other) => format!("it says {other:?}"),

@@ -57,7 +57,7 @@ pub(crate) async fn ask(
         }
     };
     match asked {
-        Err(GatewayError::Refused(refusal)) if first || refusal.error.status() == 409 => {
+        Err(GatewayError::Refused(refusal)) if first || matches!(refusal.error.status(), 409 | 422) => {
             let reason = format!("the QR gateway refused: {}", clean(&refusal.reason));
             Ok(Event::finished(Outcome::Declined, reason))
         }
