@@ -112,6 +112,8 @@ impl Link {
         }
         let body = Full::new(Bytes::copy_from_slice(&outgoing.body));
         let request = request.body(body).map_err(|error| error.to_string())?;
+        // Right after an answer the connection may have to be polled once more.
+        self.sender.ready().await.map_err(|error| error.to_string())?;
         let response = self.sender.send_request(request).await.map_err(|error| error.to_string())?;
         let (parts, body) = response.into_parts();
         let head = Head::read(|name| one(&parts.headers, name)).map_err(|error| error.to_string())?;
