@@ -159,6 +159,40 @@ async fn a_supervisor_finds_what_waits_and_approves_or_denies_it() {
 }
 
 #[tokio::test]
+async fn codes_are_charged_and_shown_and_what_they_paid_is_voided_and_refunded() {
+    let bench = Bench::start_with(&[("paymentd", "[gateway]\nquery_interval_ms = 30\n")]).await;
+    let code = bench.sim("qr code wechat").await.text;
+    let paid = posctl(&bench, &["sale", "12.34", "--code", &code, "--key", "paid", "--json"]).await;
+    assert_eq!(paid.code, 0, "{}{}", paid.out, paid.err);
+    assert_eq!((&paid.json()["type"], &paid.json()["wallet"]), (&"code-payment".into(), &"wechat".into()));
+    assert!(!paid.out.contains(&code) && !paid.err.contains(&code), "{}{}", paid.out, paid.err);
+    let nobodys = posctl(&bench, &["sale", "1", "--code", "990000000000000000"]).await;
+    assert_eq!(nobodys.code, 3);
+    assert!(nobodys.err.contains("no wallet that this terminal takes"), "{}", nobodys.err);
+
+    let shown = posctl(&bench, &["sale", "5.00", "--show-code", "--key", "shown", "--json"]).await;
+    assert_eq!(shown.code, 0, "{}{}", shown.out, shown.err);
+    assert_eq!(shown.json()["type"], "merchant-code");
+    assert_eq!(posctl(&bench, &["void", "shown"]).await.code, 0);
+    assert_eq!(posctl(&bench, &["refund", "2.34", "--original", "paid"]).await.code, 0);
+    let totals = posctl(&bench, &["totals"]).await.out;
+    for line in ["code debit  1 12.34 CNY", "code credit  1 2.34 CNY", "debit  0 0.00 CNY"] {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert!(totals.lines().any(|row| words(row) == words(line)), "{line}: {totals}");
+    }
+    let both = posctl(&bench, &["sale", "1", "--show-code", "--code", &code]).await;
+    assert_eq!(both.code, 2, "{}", both.err);
+    bench.settle_and_compare().await;
+
+    // The customer takes time, and sees the code drawn.
+    bench.sim("qr user waits 300ms").await;
+    let drawn = posctl(&bench, &["sale", "1.00", "--show-code"]).await;
+    assert_eq!(drawn.code, 0, "{}{}", drawn.out, drawn.err);
+    assert!(drawn.err.contains("█") && drawn.err.contains("54041.00"), "{}", drawn.err);
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
 async fn an_amount_that_is_none_is_a_usage_error_and_sells_nothing() {
     let bench = Bench::start().await;
     for amount in ["12.345", "-1", "1e3", "", "0", "0.00", "1,50", "12.", "18446744073709551616"] {

@@ -22,7 +22,26 @@ pub trait Payment {
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<OwnedObjectPath>;
 
-    /// Voids the approved sale or completion that was started with the key `original`.
+    /// Charges the wallet whose code the customer showed; `code` is the text of what was scanned.
+    fn start_code_payment(
+        &self,
+        amount: u64,
+        currency: &str,
+        code: &str,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Gets a code for the customer to scan; its text is in the transaction's progress `show-code` and its `shown_code`.
+    fn start_merchant_code(
+        &self,
+        amount: u64,
+        currency: &str,
+        key: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
+
+    /// Voids the approved sale, completion or payment by code that was started with the key `original`.
     fn start_void(
         &self,
         original: &str,
@@ -30,7 +49,7 @@ pub trait Payment {
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<OwnedObjectPath>;
 
-    /// Gives money back: of the sale or completion `original`, or where that is empty to whatever card is presented.
+    /// Gives money back: of the sale, completion or payment by code `original`, or where that is empty to whatever card is presented.
     fn start_refund(
         &self,
         amount: u64,
@@ -150,7 +169,7 @@ pub trait Payment {
     #[zbus(property(emits_changed_signal = "const"))]
     fn merchant(&self) -> zbus::Result<String>;
 
-    /// Reversals that the host has not acknowledged yet.
+    /// Reversals that the host has not acknowledged yet, and cancels and refunds that the QR gateway has not answered.
     #[zbus(property(emits_changed_signal = "false"))]
     fn pending_reversals(&self) -> zbus::Result<u32>;
 }
@@ -177,6 +196,10 @@ pub trait Transaction {
     /// What the transaction waits for: `insert-card`, `reading`, `pin`, `host` …
     #[zbus(property(emits_changed_signal = "false"))]
     fn progress(&self) -> zbus::Result<String>;
+
+    /// The text of the QR code that the customer is to scan; empty while there is none.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn shown_code(&self) -> zbus::Result<String>;
 
     /// Whether `Cancel` can still stop it.
     #[zbus(property(emits_changed_signal = "false"))]

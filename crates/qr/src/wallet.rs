@@ -111,6 +111,12 @@ impl TryFrom<BTreeMap<String, Wallet>> for Wallets {
 }
 
 impl Wallets {
+    /// How the codes of the wallet with this name look.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Wallet> {
+        self.0.get(name)
+    }
+
     /// The name of the wallet whose code this is: digits by prefix and length, an EMV code by its ADF Names. `None` for
     /// a code that no wallet of the table has, or that two have.
     ///

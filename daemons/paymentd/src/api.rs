@@ -3,6 +3,7 @@
 mod arguments;
 mod transaction_object;
 
+use qr::wallet::PaymentCode;
 use service::grants::Permission;
 use service::guard::Guard;
 use service::options::Dictionary;
@@ -29,7 +30,7 @@ pub(crate) struct PaymentService {
     pub(crate) pending: watch::Receiver<u32>,
 }
 
-/// Takes payments by card.
+/// Takes payments by card and by code.
 ///
 /// Amounts are in minor units of an ISO 4217 currency. Everything that was started is found again by its key.
 #[interface(name = "org.smartpos.Payment1")]
@@ -64,7 +65,43 @@ impl PaymentService {
         self.start(Call { service: Service::Sale, money, original: "", key, options }, &header).await
     }
 
-    /// Voids an approved sale or completion of the open batch, whole. The card is read again: it has to be the same one.
+    /// Charges the wallet whose code the customer shows, through the QR gateway. `code` is the text of what was scanned: digits,
+    /// or an EMV consumer-presented code. Whose it is, is told by the terminal's table of wallets; one that is nobody's is
+    /// refused before anything is begun. The customer may have to confirm (progress `customer`); meanwhile `Cancel` works.
+    ///
+    /// Errors: as of StartSale (`payment.start`); NotSupported where the terminal has no QR gateway.
+    async fn start_code_payment(
+        &self,
+        amount: u64,
+        currency: &str,
+        code: &str,
+        key: &str,
+        options: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath> {
+        let money = Some((amount, currency));
+        let call = Call { service: Service::CodePayment, money, original: "", key, options };
+        self.start_with(call, Some(code), &header).await
+    }
+
+    /// Gets a code from the QR gateway for the customer to scan with a wallet. Its text is in the progress `show-code` (`code` s,
+    /// `valid_until` x, milliseconds since 1970) and the property `ShownCode`: show it as a QR code until the transaction ends.
+    ///
+    /// Errors: as of StartCodePayment.
+    async fn start_merchant_code(
+        &self,
+        amount: u64,
+        currency: &str,
+        key: &str,
+        options: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath> {
+        let money = Some((amount, currency));
+        self.start(Call { service: Service::MerchantCode, money, original: "", key, options }, &header).await
+    }
+
+    /// Voids an approved sale, completion or payment by code of the open batch, whole. A card is read again: it has to be the
+    /// same one.
     /// `original` is the key that the original was started with, by the same caller; the operator finds everybody's.
     ///
     /// Errors: as of StartSale (`payment.void`); NotFound for the original; WrongState where it can't be voided, with what to
@@ -79,8 +116,9 @@ impl PaymentService {
         self.start(Call { service: Service::Void, money: None, original, key, options }, &header).await
     }
 
-    /// Gives money back: for the sale or completion `original`, also of a closed batch, in parts up to its amount; or, where
-    /// `original` is empty, to whatever card is presented.
+    /// Gives money back: for the sale, completion or payment by code `original`, also of a closed batch, in parts up to its
+    /// amount; or, where `original` is empty, to whatever card is presented. To a wallet it takes as long as the QR gateway needs
+    /// to answer: meanwhile other transactions can be started.
     ///
     /// Errors: as of StartVoid (`payment.refund`).
     async fn start_refund(
@@ -265,8 +303,8 @@ impl PaymentService {
     }
 
     /// What the open batch comes to: `batch` s, `currency` s, `debit_count` u and `debit_amount` t (sales and completions),
-    /// `credit_count` u and `credit_amount` t (refunds), and `services` a{s(ut)}: count and amount of each. Voids, and what
-    /// they undid, count in neither sum. These are everybody's transactions, not the caller's alone.
+    /// `credit_count` u and `credit_amount` t (refunds), the same four with `code_` before them for what went through the QR
+    /// gateway, and `services` a{s(ut)}: count and amount of each. Voids, and what they undid, count in no sum. These are everybody's transactions, not the caller's alone.
     ///
     /// Errors: NotPermitted (`payment.settle`).
     async fn get_totals(&self, #[zbus(header)] header: Header<'_>) -> Result<Dictionary> {
@@ -324,7 +362,8 @@ impl PaymentService {
         Ok(page.into_iter().map(arguments::seal).collect())
     }
 
-    /// `ready`, `busy` while a transaction runs, or `reversal-pending` while the host has one to acknowledge.
+    /// `ready`, `busy` while a transaction runs, or `reversal-pending` while the host has one to acknowledge, or the QR gateway
+    /// a cancel or a refund to answer.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn state(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<&str> {
         self.check_reader(header).await?;
@@ -351,7 +390,7 @@ impl PaymentService {
         Ok(&self.merchant.merchant)
     }
 
-    /// Reversals that the host has not acknowledged yet.
+    /// Reversals that the host has not acknowledged yet, and cancels and refunds that the QR gateway has not answered.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn pending_reversals(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<u32> {
         self.check_reader(header).await?;
@@ -361,9 +400,22 @@ impl PaymentService {
 
 impl PaymentService {
     async fn start(&self, call: Call<'_>, header: &Header<'_>) -> Result<OwnedObjectPath> {
+        self.start_with(call, None, header).await
+    }
+
+    /// Starts what is paid with the customer's `code`, where there is one.
+    async fn start_with(
+        &self,
+        call: Call<'_>,
+        code: Option<&str>,
+        header: &Header<'_>,
+    ) -> Result<OwnedObjectPath> {
         let admitted = self.guard.admit(header, call.service.permission()).await?;
-        let request = arguments::request(call, &admitted.caller, &self.merchant.currency)?;
-        let ticket = self.counter.start(request, &admitted.caller).await?;
+        let mut request = arguments::request(call, &admitted.caller, &self.merchant.currency)?;
+        let code = code.map(PaymentCode::new).transpose();
+        let code = code.map_err(|error| Error::InvalidArgument(error.to_string()))?;
+        request.code = code.as_ref().map(PaymentCode::masked).unwrap_or_default();
+        let ticket = self.counter.start(request, code, &admitted.caller).await?;
         Ok(ticket.path().clone())
     }
 

@@ -25,11 +25,12 @@ use tokio::runtime::Runtime;
 
 use crate::journal::{Filter, Journal, Terms};
 use crate::limits::LimitsByService;
+use crate::originals::Percent;
 use crate::services::Service;
 use crate::transaction::{Acceptor, Answer, Card, Event, Outcome, Request, Transaction};
 
 static NO_LIMITS: LimitsByService = LimitsByService::new();
-const TERMS: Terms<'_> = Terms { completion_percent: 100, limits: &NO_LIMITS };
+const TERMS: Terms<'_> = Terms { percent: Percent { completion: 100, tip: 0 }, limits: &NO_LIMITS };
 const NOW: i64 = 1_763_900_000_000;
 const MILLION: i64 = 1_000_000;
 const PAGE: u32 = 100;
@@ -66,6 +67,8 @@ fn request(key: &str) -> Request {
         amount: 1234,
         currency: "CNY".to_string(),
         tip: 0,
+        instalments: 0,
+        code: String::new(),
         original: None,
         order: "A-1042".to_string(),
         operator: "01".to_string(),

@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) merchant: Merchant,
     pub(crate) host: Host,
     pub(crate) limits: LimitsByService,
+    /// Without it no payments by code are taken.
+    pub(crate) gateway: Option<Gateway>,
     pub(crate) approval: Approval,
     pub(crate) tips: Tips,
     pub(crate) journal: Journal,
@@ -97,6 +99,43 @@ impl Default for Host {
             server_name: String::new(),
             profile: "unionpay-direct".to_string(),
             answer_timeout_ms: None,
+        }
+    }
+}
+
+/// The QR gateway.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Gateway {
+    /// Which one it is: what was begun there is ended there.
+    pub(crate) name: String,
+    /// `address:port`.
+    pub(crate) address: String,
+    /// The name that its certificate must hold.
+    pub(crate) server_name: String,
+    /// The name of the terminal's key there.
+    pub(crate) key: String,
+    /// For how long an answer is waited for, in milliseconds.
+    pub(crate) answer_timeout_ms: u64,
+    /// For how long a customer is waited for, in milliseconds.
+    pub(crate) customer_limit_ms: u64,
+    /// The pause before it is asked again how an order stands, in milliseconds.
+    pub(crate) query_interval_ms: u64,
+    /// The pauses before what is owed is tried again, in seconds; the last one from there on.
+    pub(crate) retry_s: Vec<u64>,
+}
+
+impl Default for Gateway {
+    fn default() -> Gateway {
+        Gateway {
+            name: "gateway".to_string(),
+            address: String::new(),
+            server_name: String::new(),
+            key: String::new(),
+            answer_timeout_ms: 10_000,
+            customer_limit_ms: 120_000,
+            query_interval_ms: 2_000,
+            retry_s: vec![0, 5, 15, 30, 60, 300],
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use audit::chain::Chain;
 use audit::seal::Seal;
 use client::printer::PrinterProxy;
+use qr::wallet::{PaymentCode, Wallets};
 use service::bus::{BusKind, Buses, vanished};
 use service::guard::{Caller, Guards, Identity};
 use service::request::Key;
@@ -17,7 +18,7 @@ use crate::desk::{Desk, Ticket};
 use crate::journal::{Filter, Journal, JournalError, Linked, ServiceSum, Terms};
 use crate::limits::LimitsByService;
 use crate::originals::Percent;
-use crate::services::Offers;
+use crate::services::{Offers, Service};
 use crate::transaction::{Outcome, Request, Transaction};
 use crate::{api, now, receipt};
 
@@ -48,6 +49,21 @@ pub(crate) struct Means {
 pub(crate) struct Rules {
     pub(crate) offers: Offers,
     pub(crate) limits: LimitsByService,
+    /// Whose codes are taken, where there is a QR gateway.
+    pub(crate) wallets: Option<Wallets>,
+}
+
+impl Rules {
+    /// Whether `service` is offered, and `code` one of a wallet that is taken: the gateway is not asked for others.
+    fn check(&self, service: Service, code: Option<&PaymentCode>) -> Result<()> {
+        self.offers.check(service)?;
+        let (Some(code), Some(wallets)) = (code, &self.wallets) else { return Ok(()) };
+        match wallets.owner(code) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(Error::invalid("code", "no wallet that this terminal takes has such codes")),
+            Err(error) => Err(Error::invalid("code", error)),
+        }
+    }
 }
 
 impl Counter {
@@ -61,22 +77,31 @@ impl Counter {
     }
 
     /// Begins the transaction that is asked for, or finds it.
-    pub(crate) async fn start(&self, request: Request, caller: &Caller) -> Result<Ticket> {
+    ///
+    /// `code` is what the customer showed, of which the request has only a masked form.
+    pub(crate) async fn start(
+        &self,
+        request: Request,
+        code: Option<PaymentCode>,
+        caller: &Caller,
+    ) -> Result<Ticket> {
         let _door = self.door.lock().await;
         if let Some(known) = self.look_up(Some(&request.owner), &request.key).await? {
             if known.request != request {
                 let problem =
-                    "it was used before with another service, amount, currency, original or options";
+                    "it was used before with another service, amount, currency, code, original or options";
                 return Err(Error::invalid("key", problem));
             }
             return self.show(known, caller).await;
         }
-        self.means.rules.offers.check(request.service)?;
         self.means.rules.offers.check_instalments(request.instalments)?;
         let original = match &request.original {
-            Some(key) => Some(self.look_up_for(key, caller, "original").await?.id),
+            Some(key) => Some(self.look_up_for(key, caller, "original").await?),
             None => None,
         };
+        let of_original = original.as_ref().map(|original| request.service.upon(original.service()));
+        self.means.rules.check(of_original.unwrap_or(request.service), code.as_ref())?;
+        let original = original.map(|original| original.id);
         if self.is_busy() {
             return Err(Error::Busy(
                 "another transaction is running; start this one when it has ended".to_string(),
@@ -85,11 +110,14 @@ impl Counter {
         let place = self.means.teller.try_reserve();
         let place =
             place.map_err(|_| Error::Busy("the transaction before is just ending; try again".to_string()))?;
-        let Rules { offers, limits } = &self.means.rules;
+        let Rules { offers, limits, .. } = &self.means.rules;
         let percent = Percent { completion: offers.completion_percent, tip: offers.tip_percent };
         let terms = Terms { percent, limits };
         let begun = self.means.journal.create(request, original, &terms, now()).await;
         let ticket = self.show(begun.map_err(not_begun)?, caller).await?;
+        if let Some(code) = code {
+            ticket.keep_code(code);
+        }
         place.send(ticket.clone());
         Ok(ticket)
     }

@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use qr::wallet::PaymentCode;
 use service::bus::Buses;
 use service::guard::Caller;
 use service::options::Dictionary;
 use service::{Result, request};
 use tokio::sync::watch;
-use zbus::OwnedObjectPath;
+use zbus::{OwnedObjectPath, Variant};
 
 use crate::api::TransactionObject;
 use crate::approval::Decision;
+use crate::services::Class;
 use crate::transaction::{Request, State, Transaction};
 
 /// Followers of one transaction who are told of its steps.
@@ -35,7 +37,7 @@ impl Desk {
 
     /// Whether a transaction runs.
     pub(crate) fn is_busy(&self) -> bool {
-        self.tickets().iter().any(|ticket| !ticket.is_final())
+        self.tickets().iter().any(|ticket| !ticket.is_final() && !ticket.view().resting)
     }
 
     /// Puts `ticket` on the desk, and returns the ended one that has to leave for it.
@@ -68,6 +70,12 @@ struct View {
     transaction: Transaction,
     progress: String,
     followers: Vec<Caller>,
+    /// Whether it waits for an answer while others go on.
+    resting: bool,
+    /// What the customer showed to pay, until it is used.
+    code: Option<PaymentCode>,
+    /// What the customer is to scan; empty where there is nothing.
+    shown: String,
 }
 
 impl Ticket {
@@ -78,7 +86,15 @@ impl Ticket {
         let (cancel, _) = watch::channel(None);
         let (decision, _) = watch::channel(None);
         let (ended, _) = watch::channel(transaction.state == State::Final);
-        let view = Mutex::new(View { transaction, progress: String::new(), followers: Vec::new() });
+        let view = View {
+            transaction,
+            progress: String::new(),
+            followers: Vec::new(),
+            resting: false,
+            code: None,
+            shown: String::new(),
+        };
+        let view = Mutex::new(view);
         let shared = Shared { buses: buses.clone(), path, view, cancel, decision, ended };
         Ok(Ticket { shared: Arc::new(shared) })
     }
@@ -101,8 +117,45 @@ impl Ticket {
         self.view().progress.clone()
     }
 
+    /// A payment by code can also be cancelled at the gateway, as long as it is not known to be paid.
     pub(crate) fn cancellable(&self) -> bool {
-        matches!(self.view().transaction.state, State::Created | State::Approval)
+        let view = self.view();
+        let by_code = view.transaction.service().class() == Class::Code;
+        match view.transaction.state {
+            State::Created | State::Approval => true,
+            State::Authorizing => by_code,
+            State::Answered | State::Final => false,
+        }
+    }
+
+    /// Keeps what the customer showed to pay, in memory alone.
+    pub(crate) fn keep_code(&self, code: PaymentCode) {
+        self.view().code = Some(code);
+    }
+
+    /// What the customer showed to pay, once.
+    pub(crate) fn take_code(&self) -> Option<PaymentCode> {
+        self.view().code.take()
+    }
+
+    /// The text of the QR code that the customer is to scan; empty where there is none.
+    pub(crate) fn shown_code(&self) -> String {
+        self.view().shown.clone()
+    }
+
+    /// Shows a QR code's text for the customer to scan; `valid_until` is in milliseconds since 1970.
+    pub(crate) async fn show_code(&self, code: String, valid_until: i64) {
+        self.view().shown.clone_from(&code);
+        let details = [("code", Variant::from(code)), ("valid_until", valid_until.into())];
+        let owned = details
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_string(), value.try_into_owned().ok()?)));
+        self.progress("show-code", owned.collect()).await;
+    }
+
+    /// From now on it waits for its answer while others go on.
+    pub(crate) fn rest(&self) {
+        self.view().resting = true;
     }
 
     pub(crate) fn is_final(&self) -> bool {
@@ -129,12 +182,12 @@ impl Ticket {
         true
     }
 
-    /// Forgets a caller that left. A ticket that nobody follows any more, and that can be called off, is.
+    /// Forgets a caller that left. A ticket that nobody follows any more, and that nobody was asked for yet, is called off.
     pub(crate) fn left(&self, caller: &Caller) {
         let alone = {
             let mut view = self.view();
             view.followers.retain(|follower| follower != caller);
-            view.followers.is_empty()
+            view.followers.is_empty() && view.transaction.state == State::Created
         };
         if alone {
             self.cancel("the app that asked for it went away");
@@ -206,6 +259,7 @@ impl Ticket {
             view.transaction = transaction;
             if ended {
                 view.progress = String::new();
+                view.shown = String::new();
             }
             ended
         };

@@ -26,8 +26,8 @@ use writing::Writing;
 
 use crate::limits::LimitsByService;
 use crate::originals::Percent;
-use crate::services::Class;
-use crate::transaction::{Acceptor, Card, Event, Outcome, Request, State, Totals, Transaction};
+use crate::services::{Class, Service};
+use crate::transaction::{Acceptor, Card, Event, Order, Outcome, Request, State, Totals, Transaction};
 
 /// The schema, one step for each version (`PRAGMA user_version`).
 const MIGRATIONS: &[&str] = &[
@@ -172,6 +172,23 @@ impl Journal {
         let (stan, batch) = next_stan(&mut tx).await?;
         let event = Event::Authorized { stan, batch, acceptor, card, chip_data, totals: None };
         let next = write(&mut tx, transaction, &event, now).await?;
+        tx.commit().await?;
+        *transaction = next;
+        Ok(())
+    }
+
+    /// Gives what goes to the QR gateway `gateway` its numbers; durable before it is asked. A payment's order has a number of
+    /// its own, also where another journal was kept under the same key; what undoes one names the same order.
+    pub(crate) async fn order(&self, transaction: &mut Transaction, gateway: &str, now: i64) -> Result<()> {
+        let mut tx = self.write().await?;
+        let (stan, batch) = next_stan(&mut tx).await?;
+        let own = chain::number(&mut tx, transaction.id).await?;
+        let order = match transaction.original.as_ref().and_then(|original| original.order.clone()) {
+            Some(order) if transaction.service() == Service::CodeRefund => Order { refund: own, ..order },
+            Some(order) => order,
+            None => Order { gateway: gateway.to_string(), number: own, refund: String::new() },
+        };
+        let next = write(&mut tx, transaction, &Event::Ordered { stan, batch, order }, now).await?;
         tx.commit().await?;
         *transaction = next;
         Ok(())

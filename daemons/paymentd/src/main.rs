@@ -5,6 +5,8 @@ mod approval;
 mod card;
 mod card_absent;
 mod card_payment;
+mod code_payment;
+mod code_return;
 mod config;
 mod counter;
 mod desk;
@@ -13,6 +15,7 @@ mod inhibitor;
 mod journal;
 mod limits;
 mod originals;
+mod qr_gateway;
 mod receipt;
 mod sealer;
 mod services;
@@ -25,6 +28,8 @@ use std::time::Duration;
 
 use client::card::CardPaymentProxy;
 use client::printer::PrinterProxy;
+use qr::wallet::Wallets;
+use service::config::load;
 use service::daemon::{Context, Daemon, run};
 use tokio::sync::{mpsc, watch};
 
@@ -34,6 +39,7 @@ use crate::counter::{Counter, Means, Rules};
 use crate::desk::Desk;
 use crate::host::{Host, Parts};
 use crate::journal::Journal;
+use crate::qr_gateway::QrGateway;
 use crate::sealer::Sealer;
 use crate::services::Offers;
 use crate::teller::{Teller, Tools};
@@ -63,7 +69,14 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let card = client::proxy::<CardPaymentProxy>(&buses.system).await.map_err(|error| error.to_string())?;
     let printer = client::proxy::<PrinterProxy>(&buses.system).await.map_err(|error| error.to_string())?;
     let profile = host_profile(&config.host, &config_folders)?;
-    let mut offers = Offers::of(&profile);
+    let (gateway, wallets) = match &config.gateway {
+        Some(gateway) => {
+            let wallets: Wallets = load("wallets", &config_folders).map_err(|error| error.to_string())?;
+            (Some(QrGateway::new(gateway, &credentials)?), Some(wallets))
+        }
+        None => (None, None),
+    };
+    let mut offers = Offers::of(&profile, gateway.is_some());
     offers.tip_percent = offers.tip_percent.min(config.tips.percent);
     let parts = Parts { profile, credentials: &credentials, journal: journal.clone(), card: card.clone() };
     let host = Host::new(&config.host, &config.merchant, parts)?;
@@ -79,7 +92,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         desk: desk.clone(),
         printer: printer.clone(),
         merchant: merchant.clone(),
-        rules: Rules { offers, limits: config.limits.clone() },
+        rules: Rules { offers, limits: config.limits.clone(), wallets },
         teller,
     });
     let sealer = Sealer::new(journal.clone(), card.clone(), &config.journal);
@@ -87,6 +100,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         buses,
         journal,
         host,
+        gateway,
         card,
         printer,
         merchant: merchant.clone(),

@@ -3,7 +3,7 @@
 
 use service::{Error, Result};
 
-use crate::services::Service;
+use crate::services::{Service, Side};
 use crate::transaction::{Original, Outcome, State, Transaction};
 
 /// A transaction that builds on an original: what of it matters to the next one.
@@ -60,6 +60,7 @@ impl History<'_> {
             answer: self.original.answer.clone(),
             masked_pan: self.original.card.masked_pan.clone(),
             token: self.original.card.token.clone(),
+            order: self.original.order.clone(),
         })
     }
 
@@ -72,6 +73,10 @@ impl History<'_> {
     fn sum_of(&self, service: Service) -> u64 {
         let amounts = self.successors.iter().filter(|one| one.service == service).map(|one| one.amount);
         amounts.fold(0, u64::saturating_add)
+    }
+
+    fn refunded(&self) -> u64 {
+        self.sum_of(Service::Refund).saturating_add(self.sum_of(Service::CodeRefund))
     }
 
     fn has(&self, service: Service) -> bool {
@@ -104,14 +109,14 @@ impl History<'_> {
     fn check_void(&self) -> Result<()> {
         let key = &self.original.request.key;
         match self.original.service() {
-            Service::Sale | Service::Completion => {}
+            service if is_refundable(service) => {}
             Service::Preauthorisation => {
                 let problem = "is a preauthorisation: cancel it with StartCancellation";
                 return Err(Error::WrongState(format!("`{key}` {problem}")));
             }
             _ => return Err(self.wrong_kind("voided")),
         }
-        if self.has(Service::Refund) {
+        if self.refunded() > 0 {
             return Err(Error::WrongState(format!("`{key}` was refunded already, in part or whole")));
         }
         if self.has(Service::TipAdjustment) {
@@ -154,10 +159,10 @@ impl History<'_> {
     }
 
     fn check_refund(&self, amount: u64) -> Result<()> {
-        if !matches!(self.original.service(), Service::Sale | Service::Completion) {
+        if !is_refundable(self.original.service()) {
             return Err(self.wrong_kind("refunded"));
         }
-        let left = self.held().saturating_sub(self.sum_of(Service::Refund));
+        let left = self.held().saturating_sub(self.refunded());
         if self.original.request.instalments > 0 && amount != left {
             let problem = format!("it is paid in instalments: refund all of its {left} minor units");
             return Err(Error::invalid("amount", problem));
@@ -204,4 +209,9 @@ impl History<'_> {
 
 fn percent_of(amount: u64, percent: u16) -> u128 {
     u128::from(amount).saturating_mul(percent.into()).checked_div(100).unwrap_or_default()
+}
+
+/// What took money, which can go back.
+fn is_refundable(service: Service) -> bool {
+    service.side() == Some(Side::Debit) || service.code_side() == Some(Side::Debit)
 }

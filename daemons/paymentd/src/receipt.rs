@@ -9,7 +9,7 @@ use zbus::{OwnedObjectPath, Variant};
 
 use crate::config::Merchant;
 use crate::services::{Class, Service};
-use crate::transaction::{Original, Sum, Transaction};
+use crate::transaction::{Order, Original, Sum, Transaction};
 
 type Properties<'a> = HashMap<&'a str, Variant<'a>>;
 
@@ -49,9 +49,15 @@ fn document<'a>(transaction: &'a Transaction, merchant: &'a Merchant, duplicate:
             amounts(&mut document, transaction, merchant);
             cryptogram(&mut document, transaction);
         }
+        Class::Code | Class::CodeReturn => {
+            wallet(&mut document, transaction);
+            amounts(&mut document, transaction, merchant);
+            reference(&mut document, transaction.order.as_ref().map_or("", |order| &order.number));
+        }
     }
     let copy = match transaction.service().class() {
         Class::Settlement => "商户存根 MERCHANT COPY",
+        Class::Code | Class::CodeReturn => "顾客存根 CUSTOMER COPY",
         _ => "持卡人存根 CARDHOLDER COPY",
     };
     document.push(text(copy.to_string(), &[("align", "center".into())]));
@@ -75,6 +81,10 @@ fn name(service: Service) -> &'static str {
         Service::Balance => "余额查询 BALANCE",
         Service::Cash => "现金 CASH",
         Service::Settlement => "结算 SETTLEMENT",
+        Service::CodePayment => "付款码支付 CODE PAYMENT",
+        Service::MerchantCode => "扫码支付 SCAN TO PAY",
+        Service::CodeVoid => "扫码撤销 CODE VOID",
+        Service::CodeRefund => "扫码退款 CODE REFUND",
     }
 }
 
@@ -127,6 +137,38 @@ fn card<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
     }
 }
 
+/// The wallet, and the numbers by which the order is found at the gateway. The reference is printed below the amount.
+fn wallet<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
+    let paid = transaction.original.as_ref().map_or(&transaction.answer, |original| &original.answer);
+    document.push(pair("支付方式 WALLET", &wallet_name(&paid.wallet)));
+    if !transaction.request.code.is_empty() {
+        document.push(pair("付款码 CODE", &transaction.request.code));
+    }
+    if let Some(Order { number, refund, .. }) = &transaction.order {
+        document.push(pair("商户单号 ORDER NO", number));
+        if !refund.is_empty() {
+            document.push(pair("退款单号 REFUND NO", refund));
+        }
+    }
+    if !transaction.answer.reference.is_empty() {
+        document.push(pair("参考号 REF", &transaction.answer.reference));
+    }
+    if let Some(Original { stan, batch, .. }) = &transaction.original {
+        document.push(pair("原批次号 ORIG BATCH", &format!("{batch:06}")));
+        document.push(pair("原凭证号 ORIG TRACE", &format!("{stan:06}")));
+    }
+}
+
+/// As customers know it; one of the owner's own by its name at the gateway.
+fn wallet_name(wallet: &str) -> String {
+    match wallet {
+        "alipay" => "支付宝 ALIPAY".to_string(),
+        "wechat" => "微信支付 WECHAT PAY".to_string(),
+        "unionpay" => "云闪付 UNIONPAY".to_string(),
+        other => other.to_uppercase(),
+    }
+}
+
 fn amounts<'a>(document: &mut Document<'a>, transaction: &'a Transaction, merchant: &'a Merchant) {
     let currency = symbol(&transaction.request.currency);
     let money = |amount: u64| format!("{currency} {}", decimal(amount, digits(merchant)));
@@ -164,9 +206,13 @@ fn cryptogram<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
     }
     document.push(text(verification(&card.cvm).to_string(), &[("align", "center".into())]));
     document.push(("feed", Properties::from([("lines", 1u32.into())])));
-    let reference = &transaction.answer.reference;
-    if !reference.is_empty() {
-        let properties = [("data", reference.clone().into()), ("align", "center".into())];
+    reference(document, &transaction.answer.reference);
+}
+
+/// What to scan where the transaction is to be found again.
+fn reference(document: &mut Document<'_>, number: &str) {
+    if !number.is_empty() {
+        let properties = [("data", number.to_string().into()), ("align", "center".into())];
         document.push(("qr", Properties::from(properties)));
     }
 }
@@ -179,6 +225,10 @@ fn totals<'a>(document: &mut Document<'a>, transaction: &'a Transaction, merchan
     document.push(pair("币种 CURRENCY", symbol(&transaction.request.currency)));
     document.push(pair("借记笔数/金额 DEBIT", &money(totals.debit)));
     document.push(pair("贷记笔数/金额 CREDIT", &money(totals.credit)));
+    if totals.code_debit.count > 0 || totals.code_credit.count > 0 {
+        document.push(pair("扫码收款 CODES IN", &money(totals.code_debit)));
+        document.push(pair("扫码退款 CODES OUT", &money(totals.code_credit)));
+    }
     let verdict = match transaction.answer.balanced {
         Some(true) => "对账平 BALANCED",
         _ => "对账不平 已上送 NOT BALANCED, UPLOADED",

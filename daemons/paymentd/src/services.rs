@@ -33,6 +33,14 @@ pub(crate) enum Service {
     Cash,
     /// Closes the batch.
     Settlement,
+    /// Takes money from the wallet whose code the customer shows.
+    CodePayment,
+    /// Takes money from the wallet with which the customer scans a code that is shown.
+    MerchantCode,
+    /// Undoes a payment by code of the open batch.
+    CodeVoid,
+    /// Gives money of a payment by code back.
+    CodeRefund,
 }
 
 /// Which machine of `transaction.rs` a service runs through.
@@ -46,6 +54,10 @@ pub(crate) enum Class {
     Record,
     /// Asked again until the host answers.
     Settlement,
+    /// Money of a wallet: what is in doubt is cancelled at the gateway.
+    Code,
+    /// Money that goes back to a wallet: asked again until the gateway answers.
+    CodeReturn,
 }
 
 /// On which side of the batch's sums a service counts.
@@ -58,7 +70,7 @@ pub(crate) enum Side {
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 12] = [
+    pub(crate) const ALL: [Service; 16] = [
         Service::Sale,
         Service::Void,
         Service::CompletionVoid,
@@ -71,6 +83,10 @@ impl Service {
         Service::Balance,
         Service::Cash,
         Service::Settlement,
+        Service::CodePayment,
+        Service::MerchantCode,
+        Service::CodeVoid,
+        Service::CodeRefund,
     ];
 
     /// The word of the API, the journal and the host profiles.
@@ -88,6 +104,10 @@ impl Service {
             Service::Balance => "balance",
             Service::Cash => "cash",
             Service::Settlement => "settlement",
+            Service::CodePayment => "code-payment",
+            Service::MerchantCode => "merchant-code",
+            Service::CodeVoid => "code-void",
+            Service::CodeRefund => "code-refund",
         }
     }
 
@@ -96,11 +116,23 @@ impl Service {
         Service::ALL.into_iter().find(|service| service.as_str() == word)
     }
 
+    /// What it is, asked of an original: to void a payment by code is another thing than to void a sale by card.
+    pub(crate) fn upon(self, original: Service) -> Service {
+        match (self, original) {
+            (Service::Void, Service::Completion) => Service::CompletionVoid,
+            (Service::Void, Service::CodePayment | Service::MerchantCode) => Service::CodeVoid,
+            (Service::Refund, Service::CodePayment | Service::MerchantCode) => Service::CodeRefund,
+            _ => self,
+        }
+    }
+
     pub(crate) fn class(self) -> Class {
         match self {
             Service::Balance => Class::Inquiry,
             Service::Cash => Class::Record,
             Service::Settlement => Class::Settlement,
+            Service::CodePayment | Service::MerchantCode => Class::Code,
+            Service::CodeVoid | Service::CodeRefund => Class::CodeReturn,
             _ => Class::Money,
         }
     }
@@ -114,17 +146,33 @@ impl Service {
         }
     }
 
+    /// The side of the sums of what goes through the QR gateway, which the acquirer never hears of.
+    pub(crate) fn code_side(self) -> Option<Side> {
+        match self {
+            Service::CodePayment | Service::MerchantCode => Some(Side::Debit),
+            Service::CodeRefund => Some(Side::Credit),
+            _ => None,
+        }
+    }
+
     /// Whether an approved one undoes the whole of its original.
     pub(crate) fn undoes(self) -> bool {
-        matches!(self, Service::Void | Service::CompletionVoid | Service::PreauthorisationCancel)
+        matches!(
+            self,
+            Service::Void | Service::CompletionVoid | Service::PreauthorisationCancel | Service::CodeVoid
+        )
     }
 
     /// What its caller must have been granted.
     pub(crate) fn permission(self) -> Permission {
         match self {
-            Service::Sale | Service::Balance | Service::Cash => Permission::PaymentStart,
-            Service::Void | Service::CompletionVoid => Permission::PaymentVoid,
-            Service::Refund => Permission::PaymentRefund,
+            Service::Sale
+            | Service::Balance
+            | Service::Cash
+            | Service::CodePayment
+            | Service::MerchantCode => Permission::PaymentStart,
+            Service::Void | Service::CompletionVoid | Service::CodeVoid => Permission::PaymentVoid,
+            Service::Refund | Service::CodeRefund => Permission::PaymentRefund,
             Service::TipAdjustment => Permission::PaymentTip,
             Service::Preauthorisation
             | Service::Increment
@@ -135,11 +183,12 @@ impl Service {
     }
 }
 
-/// What the acquirer offers, of what the terminal could do.
+/// What the acquirer and the QR gateway offer, of what the terminal could do.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Offers {
     online: Vec<Service>,
     settlement: bool,
+    codes: bool,
     /// The most that may be completed, in percent of what is reserved.
     pub(crate) completion_percent: u16,
     /// The most that tips may be, in percent of the sale without them.
@@ -149,7 +198,8 @@ pub(crate) struct Offers {
 }
 
 impl Offers {
-    pub(crate) fn of(host: &iso8583::Host) -> Offers {
+    /// `codes`: whether there is a QR gateway.
+    pub(crate) fn of(host: &iso8583::Host, codes: bool) -> Offers {
         let online = Service::ALL.into_iter().filter(|service| host.services.contains_key(service.as_str()));
         let percent =
             |service: Service| host.services.get(service.as_str()).map_or(100, |service| service.percent);
@@ -161,6 +211,7 @@ impl Offers {
             settlement: host.settlement.is_some(),
             completion_percent: percent(Service::Completion),
             tip_percent: percent(Service::TipAdjustment),
+            codes,
         }
     }
 
@@ -185,12 +236,17 @@ impl Offers {
         let offered = match service.class() {
             Class::Money | Class::Inquiry => self.online.contains(&service),
             Class::Settlement => self.settlement,
+            Class::Code | Class::CodeReturn => self.codes,
             Class::Record => true,
         };
         if offered {
             return Ok(());
         }
-        Err(Error::NotSupported(format!("this terminal's acquirer does not offer `{}`", service.as_str())))
+        let problem = match service.class() {
+            Class::Code | Class::CodeReturn => "this terminal has no QR gateway, which it needs for",
+            _ => "this terminal's acquirer does not offer",
+        };
+        Err(Error::NotSupported(format!("{problem} `{}`", service.as_str())))
     }
 }
 

@@ -14,6 +14,10 @@ pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Option<E
         if let Err(end) = begin(teller, ticket).await {
             return Ok(Some(end));
         }
+        if let Err(error) = teller.end_returns().await? {
+            let reason = format!("a refund of this batch is not decided yet; settle again later: {error}");
+            return Ok(Some(Event::finished(Outcome::Failed, reason)));
+        }
         teller.authorize_settlement(ticket).await?;
     }
     if ticket.transaction().state == State::Authorizing {

@@ -1,5 +1,7 @@
 //! The one who works: runs a transaction at a time, and in between sends what the host has not acknowledged.
 
+mod owed;
+
 use std::time::Duration;
 
 use client::card::CardPaymentProxy;
@@ -8,6 +10,7 @@ use futures_util::StreamExt as _;
 use iso8583::CardFlow;
 use service::bus::Buses;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
 use zbus::Connection;
 
 use crate::config::Merchant;
@@ -16,10 +19,12 @@ use crate::host::{Host, HostError, Link, OnlineCard};
 use crate::inhibitor::Inhibitor;
 use crate::journal::{Journal, JournalError};
 use crate::limits::LimitsByService;
+use crate::qr_gateway::{GatewayError, QrGateway};
 use crate::sealer::Sealer;
 use crate::services::Class;
 use crate::transaction::{Card, Event, Outcome, Reversal, Transaction};
-use crate::{approval, card_absent, card_payment, now, receipt, settlement};
+use crate::{approval, card_absent, card_payment, code_payment, code_return, now, receipt, settlement};
+use owed::{Answered, Owed};
 
 /// The printer daemon takes a job at once, or is left alone.
 const PRINTER_LIMIT: Duration = Duration::from_secs(3);
@@ -29,6 +34,7 @@ pub(crate) struct Teller {
     bus: Connection,
     journal: Journal,
     host: Host,
+    gateway: Option<QrGateway>,
     card: CardPaymentProxy<'static>,
     printer: PrinterProxy<'static>,
     merchant: Merchant,
@@ -42,6 +48,8 @@ pub(crate) struct Teller {
     settling: Option<Ticket>,
     /// Transactions whose reversals the host has not acknowledged, oldest first.
     pending: Vec<Transaction>,
+    /// What the QR gateway has still to answer.
+    owed: Owed,
     pending_count: watch::Sender<u32>,
     /// Held from before the host is asked until nothing is in doubt.
     inhibitor: Inhibitor,
@@ -49,11 +57,18 @@ pub(crate) struct Teller {
     unprinted: Vec<Transaction>,
 }
 
+/// What was tried of what is owed.
+enum Settled {
+    Host(Result<(), HostError>),
+    Gateway(Result<Option<Answered>, GatewayError>),
+}
+
 /// What a teller works with.
 pub(crate) struct Tools {
     pub(crate) buses: Buses,
     pub(crate) journal: Journal,
     pub(crate) host: Host,
+    pub(crate) gateway: Option<QrGateway>,
     pub(crate) card: CardPaymentProxy<'static>,
     pub(crate) printer: PrinterProxy<'static>,
     pub(crate) merchant: Merchant,
@@ -66,9 +81,21 @@ pub(crate) struct Tools {
 impl Teller {
     /// Makes a teller and ends, in the journal, what was open when the terminal went down. A settlement goes on.
     pub(crate) async fn new(tools: Tools, pending_count: watch::Sender<u32>) -> Result<Teller, String> {
-        let Tools { buses, journal, host, card, printer, merchant, limits, approval_limit, desk, stop } =
-            tools;
+        let Tools {
+            buses,
+            journal,
+            host,
+            gateway,
+            card,
+            printer,
+            merchant,
+            limits,
+            approval_limit,
+            desk,
+            stop,
+        } = tools;
         let (mut pending, mut unprinted, mut settling) = (Vec::new(), Vec::new(), None);
+        let mut owed = Owed::default();
         for mut transaction in journal.open_items().await.map_err(|error| error.to_string())? {
             if let Some(end) = transaction.recover(host.no_answer_reason()) {
                 let ended = journal.record(&mut transaction, &end, now()).await;
@@ -78,7 +105,14 @@ impl Teller {
             if !transaction.is_final() {
                 let ticket = Ticket::new(&buses, transaction).map_err(|error| error.to_string())?;
                 desk.put(ticket.clone());
-                settling = Some(ticket);
+                if ticket.transaction().service().class() == Class::CodeReturn {
+                    ticket.rest();
+                    owed.returns.push(ticket);
+                } else {
+                    settling = Some(ticket);
+                }
+            } else if transaction.is_cancelled_at_gateway() {
+                owed.cancels.push(transaction);
             } else if transaction.reversal == Some(Reversal::Pending) {
                 pending.push(transaction);
             } else if transaction.wants_receipt() {
@@ -91,6 +125,7 @@ impl Teller {
             bus,
             journal,
             host,
+            gateway,
             card,
             printer,
             merchant,
@@ -100,12 +135,16 @@ impl Teller {
             stop,
             settling,
             pending,
+            owed,
             pending_count,
             inhibitor,
             unprinted,
         };
         teller.note_pending();
-        if teller.settling.is_some() || !teller.pending.is_empty() {
+        if teller.gateway.is_none() && !teller.owed.is_empty() {
+            log::error!(owed = teller.owed.count(); "the QR gateway has still to answer, and no [gateway] is configured");
+        }
+        if teller.settling.is_some() || !teller.nothing_pends() {
             teller.inhibitor.take().await;
         }
         Ok(teller)
@@ -141,8 +180,13 @@ impl Teller {
                     }
                     continue;
                 }
-                settled = self.settle_after(delay), if !self.pending.is_empty() => {
-                    attempt = self.note_settled(settled, attempt)?;
+                settled = self.settle_next(delay), if self.owes_something() => {
+                    match settled {
+                        Settled::Host(settled) => attempt = self.note_settled(settled, attempt)?,
+                        Settled::Gateway(asked) => {
+                            self.note_attempt(asked).await.map_err(|error| error.to_string())?;
+                        }
+                    }
                     continue;
                 }
                 () = sealer.seal(), if sealer.is_owed() => continue,
@@ -179,6 +223,14 @@ impl Teller {
             }
             Class::Money | Class::Inquiry => Some(card_payment::run(self, ticket).await?),
             Class::Settlement => settlement::run(self, ticket).await?,
+            Class::Code => Some(code_payment::run(self, ticket).await?),
+            Class::CodeReturn => {
+                let end = code_return::run(self, ticket).await?;
+                if end.is_none() {
+                    self.leave_open(ticket);
+                }
+                end
+            }
             // A supervisor had to approve it.
             Class::Record if !ticket.is_final() => Some(Event::finished(Outcome::Approved, "")),
             // It was final when it came; its end is still to be told.
@@ -188,6 +240,7 @@ impl Teller {
                 None
             }
         };
+        self.hang_up();
         match end {
             Some(end) => self.finish(ticket, &end).await,
             None => Ok(()),
@@ -205,9 +258,21 @@ impl Teller {
         tokio::time::timeout(delay, stop.wait_for(|stop| *stop)).await.is_err()
     }
 
-    async fn settle_after(&mut self, delay: Duration) -> Result<(), HostError> {
-        tokio::time::sleep(delay).await;
-        self.prepare().await
+    /// Whether something is to be sent without being asked for.
+    fn owes_something(&self) -> bool {
+        !self.pending.is_empty() || self.gateway_due().is_some()
+    }
+
+    /// Sends what is owed, to whom its time comes first: reversals to the host after `delay`.
+    async fn settle_next(&mut self, delay: Duration) -> Settled {
+        let due = self.gateway_due();
+        tokio::select! {
+            biased;
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                Settled::Gateway(self.ask_owed().await)
+            }
+            () = sleep(delay), if !self.pending.is_empty() => Settled::Host(self.prepare().await),
+        }
     }
 
     /// The next attempt's number. Only the journal's own failure ends the work.
@@ -278,7 +343,9 @@ impl Teller {
     async fn finish(&mut self, ticket: &Ticket, end: &Event) -> Result<(), JournalError> {
         let mut transaction = ticket.transaction();
         self.journal.record(&mut transaction, end, now()).await?;
-        if transaction.reversal.is_some() {
+        if transaction.is_cancelled_at_gateway() {
+            self.owed.cancels.push(transaction.clone());
+        } else if transaction.reversal.is_some() {
             self.pending.push(transaction.clone());
         }
         self.note_pending();
@@ -343,13 +410,18 @@ impl Teller {
         Ok(())
     }
 
-    /// Tells how many reversals are owed. It is called when no transaction is open at the host: without any, nothing is
-    /// in doubt.
+    /// Tells how much is owed. It is called when no transaction is open at the host: where nothing is owed, nothing is in
+    /// doubt.
     fn note_pending(&mut self) {
-        self.pending_count.send_replace(u32::try_from(self.pending.len()).unwrap_or(u32::MAX));
-        if self.pending.is_empty() {
+        let owed = self.pending.len().saturating_add(self.owed.count());
+        self.pending_count.send_replace(u32::try_from(owed).unwrap_or(u32::MAX));
+        if self.nothing_pends() {
             self.inhibitor.release();
         }
+    }
+
+    fn nothing_pends(&self) -> bool {
+        self.pending.is_empty() && self.owed.is_empty()
     }
 
     pub(crate) fn journal(&self) -> &Journal {

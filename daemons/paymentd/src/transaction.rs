@@ -9,7 +9,8 @@
 //! Each event is durable before what follows from it is done. `Authorized` comes before the first byte of the
 //! request leaves: from then on the outcome at the host is *unknown*, and a timeout does not change that: it is never a
 //! decline. What moves money leaves the unknown through an answer, or through a reversal that is repeated until the host
-//! acknowledges it; a settlement is asked for again until it is answered; where no money moves, nothing came of it.
+//! acknowledges it; a settlement is asked for again until it is answered; where no money moves, nothing came of it. For
+//! money of wallets the QR gateway is the host, and its cancel the reversal.
 //! [`next`] is the whole machine; `docs/transaction-states.md` is drawn from it.
 
 #[cfg(test)]
@@ -19,7 +20,7 @@ mod parts;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use parts::{Acceptor, Answer, Card, Original, Request, Sum, Totals};
+pub(crate) use parts::{Acceptor, Answer, Card, Order, Original, Request, Sum, Totals};
 
 use crate::services::{Class, Service};
 
@@ -130,16 +131,19 @@ pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
         // The host was never asked: nothing to approve, unless it is never asked, and nothing to take back.
         (State::Created, Step::Finished(Declined | Cancelled | Failed)) => true,
         (State::Created, Step::Finished(Approved)) => class == Class::Record,
-        (State::Authorizing, Step::Answered | Step::Finished(Declined)) => true,
+        (State::Authorizing, Step::Answered) => !matches!(class, Class::Code | Class::CodeReturn),
+        (State::Authorizing, Step::Finished(Declined)) => true,
+        // Nothing is left to be done after the gateway's answer.
+        (State::Authorizing, Step::Finished(Approved)) => matches!(class, Class::Code | Class::CodeReturn),
         // The host may have booked it: it can't just be forgotten, unless there is no money in it.
-        (State::Authorizing, Step::Finished(Reversed)) => class == Class::Money,
+        (State::Authorizing, Step::Finished(Reversed)) => matches!(class, Class::Money | Class::Code),
         (State::Authorizing, Step::Finished(Failed)) => class == Class::Inquiry,
         (State::Answered, Step::Uploaded) => class == Class::Settlement,
         (State::Answered, Step::Finished(Approved)) => true,
         (State::Answered, Step::Finished(Reversed)) => class == Class::Money,
         (State::Answered, Step::Finished(Declined)) => class == Class::Settlement,
         (State::Answered, Step::Finished(Failed)) => class == Class::Inquiry,
-        (State::Final, Step::ReversalAcknowledged) => class == Class::Money,
+        (State::Final, Step::ReversalAcknowledged) => matches!(class, Class::Money | Class::Code),
         (State::Final, Step::ReceiptQueued) => true,
         _ => false,
     };
@@ -180,6 +184,8 @@ pub(crate) enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         totals: Option<Totals>,
     },
+    /// The QR gateway is going to be asked, under these numbers.
+    Ordered { stan: u32, batch: u32, order: Order },
     /// The host approved.
     Answered { answer: Answer },
     /// The host has taken so many transactions of the batch's upload.
@@ -207,11 +213,22 @@ impl Event {
         Event::Finished { outcome, reason: reason.into(), card: None, answer: None, reversal: None }
     }
 
+    /// A payment by code that does not stand: the gateway is told to cancel it, whatever it holds.
+    pub(crate) fn cancelled_at_gateway(reason: impl Into<String>) -> Event {
+        Event::Finished {
+            outcome: Outcome::Reversed,
+            reason: reason.into(),
+            card: None,
+            answer: None,
+            reversal: Some(String::new()),
+        }
+    }
+
     fn step(&self) -> Option<Step> {
         Some(match self {
             Event::Created { .. } => return None,
             Event::SupervisorApproved { .. } => Step::SupervisorApproved,
-            Event::Authorized { .. } => Step::Authorized,
+            Event::Authorized { .. } | Event::Ordered { .. } => Step::Authorized,
             Event::Answered { .. } => Step::Answered,
             Event::Uploaded { .. } => Step::Uploaded,
             Event::Finished { outcome, .. } => Step::Finished(*outcome),
@@ -257,6 +274,9 @@ pub(crate) struct Transaction {
     pub(crate) card: Card,
     #[serde(default)]
     pub(crate) chip_data: String,
+    /// What the QR gateway calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) order: Option<Order>,
     /// Those of the batch that this transaction closes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) totals: Option<Totals>,
@@ -293,6 +313,7 @@ impl Transaction {
             acceptor: Acceptor::default(),
             card: Card::default(),
             chip_data: String::new(),
+            order: None,
             totals: None,
             answer: Answer::default(),
             uploaded: None,
@@ -309,10 +330,8 @@ impl Transaction {
 
     /// What it does: what was asked for, made exact by what it is asked of.
     pub(crate) fn service(&self) -> Service {
-        match (self.request.service, self.original.as_ref().map(|original| original.service)) {
-            (Service::Void, Some(Service::Completion)) => Service::CompletionVoid,
-            (service, _) => service,
-        }
+        let service = self.request.service;
+        self.original.as_ref().map_or(service, |original| service.upon(original.service))
     }
 
     /// In minor units: what was asked for, or all that the original holds.
@@ -355,6 +374,9 @@ impl Transaction {
                 self.card.clone_from(card);
                 self.chip_data.clone_from(chip_data);
             }
+            Event::Ordered { stan, batch, order } => {
+                (self.stan, self.batch, self.order) = (*stan, *batch, Some(order.clone()));
+            }
             Event::Answered { answer } => self.answer.clone_from(answer),
             Event::Uploaded { transactions } => self.uploaded = Some(*transactions),
             Event::Finished { outcome, reason, card, answer, reversal } => {
@@ -393,10 +415,12 @@ impl Transaction {
         const BEFORE: &str = "the terminal restarted before the host was asked";
         const DURING: &str = "the terminal restarted before it was done";
         match (self.state, self.service().class()) {
-            (State::Final, _) | (State::Authorizing | State::Answered, Class::Settlement) => None,
+            (State::Final, _)
+            | (State::Authorizing | State::Answered, Class::Settlement | Class::CodeReturn) => None,
             (State::Approval, _) => Some(Event::finished(Outcome::Declined, WAITING)),
             (State::Created, _) => Some(Event::finished(Outcome::Failed, BEFORE)),
             (_, Class::Inquiry | Class::Record) => Some(Event::finished(Outcome::Failed, DURING)),
+            (_, Class::Code) => Some(Event::cancelled_at_gateway(DURING)),
             (_, Class::Money) => Some(Event::Finished {
                 outcome: Outcome::Reversed,
                 reason: DURING.to_string(),
@@ -405,6 +429,11 @@ impl Transaction {
                 reversal: Some(no_answer.to_string()),
             }),
         }
+    }
+
+    /// Whether the QR gateway has still to acknowledge its cancel.
+    pub(crate) fn is_cancelled_at_gateway(&self) -> bool {
+        self.reversal == Some(Reversal::Pending) && self.service().class() == Class::Code
     }
 
     /// Whether its end closes the batch.

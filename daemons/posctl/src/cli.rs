@@ -21,16 +21,16 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Sell by card and wait for the outcome; Ctrl-C asks to cancel
+    /// Sell by card, or by code with --code or --show-code, and wait for the outcome; Ctrl-C asks to cancel
     Sale(Sale),
-    /// Void a sale or completion of the open batch, whole; the same card has to be presented
+    /// Void a sale or completion of the open batch, whole; the same card has to be presented, a wallet is asked for nothing
     Void {
         /// The key of the sale or completion
         original: String,
         #[command(flatten)]
         common: Common,
     },
-    /// Give money back to a card
+    /// Give money back to a card or a wallet
     Refund {
         #[command(flatten)]
         amount: Amount,
@@ -182,6 +182,12 @@ pub(crate) struct Sale {
     /// In how many instalments the customer pays
     #[arg(long, value_name = "NUMBER")]
     pub(crate) instalments: Option<u32>,
+    /// Charge the wallet whose code the customer shows: the text that a scanner read
+    #[arg(long, conflicts_with_all = ["tip", "show_code"])]
+    pub(crate) code: Option<String>,
+    /// Show a code for the customer to scan with a wallet
+    #[arg(long, conflicts_with = "tip")]
+    pub(crate) show_code: bool,
     #[command(flatten)]
     pub(crate) common: Common,
 }

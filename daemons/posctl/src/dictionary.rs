@@ -71,7 +71,7 @@ pub(crate) fn lines(transaction: &Dictionary) -> String {
     let lines = keys.into_iter().filter_map(|key| {
         let value = match key.as_str() {
             "amount" => amount(transaction),
-            "tip" | "debit_amount" | "credit_amount" => {
+            "tip" | "debit_amount" | "credit_amount" | "code_debit_amount" | "code_credit_amount" => {
                 money::format(get(transaction, key).unwrap_or_default(), text(transaction, "currency"))
             }
             // It stands beside the amount.

@@ -15,6 +15,7 @@ mod money;
 mod output;
 mod paper;
 mod service;
+mod shown;
 mod status;
 mod totals;
 

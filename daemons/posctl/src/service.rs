@@ -10,7 +10,7 @@ use zbus::{Connection, OwnedObjectPath, Variant};
 
 use crate::cli::{Amount, Command, Common, Following, Sale};
 use crate::error::Error;
-use crate::{Outcome, dictionary, interrupted, money, new_key, output};
+use crate::{Outcome, dictionary, interrupted, money, new_key, output, shown};
 
 type Options<'a> = HashMap<&'a str, Variant<'a>>;
 
@@ -70,6 +70,12 @@ async fn start(
 ) -> Result<OwnedObjectPath, Error> {
     let minor = |amount: &Amount| money::parse(&amount.amount, &amount.currency);
     Ok(match command {
+        Command::Sale(Sale { amount, code: Some(code), .. }) => {
+            payment.start_code_payment(minor(amount)?, &amount.currency, code, key, options).await?
+        }
+        Command::Sale(Sale { amount, show_code: true, .. }) => {
+            payment.start_merchant_code(minor(amount)?, &amount.currency, key, options).await?
+        }
         Command::Sale(Sale { amount, tip, instalments, .. }) => {
             if let Some(number) = instalments {
                 options.insert("instalments", (*number).into());
@@ -114,12 +120,15 @@ async fn follow(transaction: &TransactionProxy<'_>, key: &str) -> Result<(), Err
         return Ok(());
     }
     let mut asked_to_cancel = false;
+    let mut shown = shown::show(&transaction.shown_code().await?, "");
     loop {
         tokio::select! {
             biased;
             Some(step) = steps.next() => {
                 let step = step.args()?;
                 output::progress(&in_words(step.state(), step.progress()));
+                let code = get::<&str>(step.details(), "code").unwrap_or_default();
+                shown = shown::show(code, &shown);
             }
             end = ends.next() => return match end {
                 Some(_) => Ok(()),
@@ -146,6 +155,9 @@ fn in_words(state: &str, progress: &str) -> String {
         "reading" => "reading the card",
         "pin" | "pin-digits" => "the customer types the PIN",
         "host" => "asking the host",
+        "gateway" => "asking the QR gateway",
+        "customer" => "the customer confirms the payment",
+        "show-code" => "the customer scans the code",
         "upload" => "uploading the batch",
         "remove-card" => "take the card out",
         "" => state,

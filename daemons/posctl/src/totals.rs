@@ -19,7 +19,7 @@ pub(crate) async fn totals(bus: &Connection, json: bool) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Each service, then the two sums that the host is told when the batch is closed.
+/// Each service, then the two sums that the host is told when the batch is closed, and those of the QR gateway.
 fn table(totals: &Dictionary) -> String {
     let currency = dictionary::text(totals, "currency");
     let row = |name: &str, count: u32, amount: u64| {
@@ -27,12 +27,12 @@ fn table(totals: &Dictionary) -> String {
     };
     let side = |name: &str| {
         let count = get(totals, &format!("{name}_count")).unwrap_or_default();
-        row(name, count, get(totals, &format!("{name}_amount")).unwrap_or_default())
+        row(&name.replace('_', " "), count, get(totals, &format!("{name}_amount")).unwrap_or_default())
     };
     let title = format!("BATCH {}", dictionary::text(totals, "batch"));
     let mut rows = vec![[title, "COUNT".to_owned(), "AMOUNT".to_owned()]];
     rows.extend(services(totals).iter().map(|(name, (count, amount))| row(name, *count, *amount)));
-    rows.extend([side("debit"), side("credit")]);
+    rows.extend(["debit", "credit", "code_debit", "code_credit"].map(side));
     output::table(rows)
 }
 

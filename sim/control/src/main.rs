@@ -73,15 +73,19 @@ simctl [--json] [--dir DIR] COMMAND
   ledger                what the host has booked
   ledger batch NUMBER   what it has booked in one batch
 
+  qr code WALLET        a code that a customer shows: alipay, wechat, unionpay
+  qr pay CODE           a customer scans the code that is shown, and pays
   qr user pays          customers pay with their wallets at once (the start)
   qr user declines      customers refuse
   qr user waits [40s]   customers take so long, or until the next of these
-  qr rule [OPERATION] truthful|silent|late 40s|garbage|wrong signature
+  qr rule [OPERATION] truthful|silent|late 40s|garbage|wrong signature|replay
                         answer OPERATION (pay, prepare, query, cancel, refund, refund-query; pay if
-                        none is named) truthfully, never, later, with no answer in it, or forged
+                        none is named) truthfully, never, later, with no answer in it, forged, or
+                        with the answer before
   qr rule [OPERATION] drop before|after
                         close the connection before or after booking
   qr once …             any of these rules, for the next request only
+  qr truthful           forget the rules; customers pay at once
   qr status             the rules in force
   qr ledger             what the QR gateway has booked
 

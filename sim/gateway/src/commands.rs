@@ -1,5 +1,7 @@
 //! What `simctl` can tell the gateway: `qr …`.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use sim_control::Reply;
 
 use crate::host::Gateway;
@@ -21,11 +23,23 @@ pub fn run(gateway: &mut Gateway, words: &[String]) -> Reply {
             }
             Err(problem) => Reply::refused(problem),
         },
+        ["qr", "code", wallet] => match gateway.customer_code(wallet, now()) {
+            Some(code) => Reply::ok(code.clone()).with_data(code.into()),
+            None => Reply::refused(format!("there is no wallet `{wallet}` in config/wallets.toml")),
+        },
+        ["qr", "pay", code] => match gateway.scan(code, now()) {
+            Ok(order) => Reply::ok(format!("order {order} is paid")),
+            Err(problem) => Reply::refused(problem),
+        },
+        ["qr", "truthful"] => {
+            (gateway.rules, gateway.user) = Default::default();
+            status(gateway)
+        }
         ["qr", "once", rule @ ..] | ["qr", "rule", "once", rule @ ..] => set(gateway, rule, true),
         ["qr", "rule", rule @ ..] => set(gateway, rule, false),
         _ => Reply::refused(
-            "the QR gateway takes: qr ledger; qr status; qr user pays|declines|waits [40s]; \
-             qr rule|once [OPERATION] RULE",
+            "the QR gateway takes: qr ledger; qr status; qr code WALLET; qr pay CODE; \
+             qr user pays|declines|waits [40s]; qr rule|once [OPERATION] RULE; qr truthful",
         ),
     }
 }
@@ -48,4 +62,8 @@ fn status(gateway: &Gateway) -> Reply {
     let entries = gateway.ledger.entries().len();
     let data = serde_json::json!({ "rules": rules, "user": user, "entries": entries });
     Reply::ok(format!("{rules}; customers: {user}; ledger: {entries} entries")).with_data(data)
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

@@ -53,6 +53,42 @@ impl Gateway {
         answer.unwrap_or_else(|refusal| self.refuse(admitted, refusal, now))
     }
 
+    /// A code of `wallet` that a customer shows at the time `now`: no two are the same.
+    pub fn customer_code(&self, wallet: &str, now: Duration) -> Option<String> {
+        let wallet = self.wallets.get(wallet)?;
+        let (prefix, digits) = (wallet.prefixes.from.to_string(), wallet.digits.from);
+        let rest = digits.checked_sub(prefix.len())?;
+        // The digits that change most come last and are kept.
+        let time = format!("{:0>rest$}", now.as_nanos());
+        let kept = time.get(time.len().checked_sub(rest)?..)?;
+        Some(format!("{prefix}{kept}"))
+    }
+
+    /// A customer scans the code of an order that is shown, and pays it; the order's number.
+    ///
+    /// # Errors
+    /// Why it can't be paid.
+    pub fn scan(&mut self, code: &str, now: Duration) -> Result<String, String> {
+        let is_it = |entry: &&Entry| entry.shown.as_ref().is_some_and(|(shown, _)| shown == code);
+        let Some(mut entry) = self.ledger.entries().iter().find(is_it).cloned() else {
+            return Err("no order has shown this code".to_owned());
+        };
+        let expired = entry.shown.as_ref().is_some_and(|(_, valid_until)| *valid_until < now.as_secs());
+        if entry.state != State::Pending || expired {
+            return Err(format!("order {} can't be paid any more: {}", entry.order, entry.reason));
+        }
+        self.paid(&mut entry, now);
+        let order = entry.order.clone();
+        self.book(entry).map_err(|refusal| refusal.reason)?;
+        Ok(order)
+    }
+
+    fn paid(&self, entry: &mut Entry, now: Duration) {
+        entry.wallet.get_or_insert_with(|| SCANNING_WALLET.to_owned());
+        (entry.state, entry.reason) = (State::Paid, "paid".to_owned());
+        (entry.reference, entry.paid_at) = (Some(self.reference()), Some(now.as_secs()));
+    }
+
     fn pay(&mut self, terminal: &str, pay: &Pay, now: Duration) -> Result<Answer, Refusal> {
         let code = (pay.code.masked(), digest(&pay.code));
         let mut entry = new_entry(terminal, &pay.order, "pay", (pay.amount, &pay.currency), now);
@@ -167,11 +203,7 @@ impl Gateway {
                 }
                 User::Waits(None) => return Ok(()),
                 User::Waits(Some(time)) if waited < time => return Ok(()),
-                User::Pays | User::Waits(Some(_)) => {
-                    entry.wallet.get_or_insert_with(|| SCANNING_WALLET.to_owned());
-                    (entry.state, entry.reason) = (State::Paid, "paid".to_owned());
-                    (entry.reference, entry.paid_at) = (Some(self.reference()), Some(now.as_secs()));
-                }
+                User::Pays | User::Waits(Some(_)) => self.paid(&mut entry, now),
             }
         }
         self.book(entry)

@@ -24,6 +24,8 @@ pub enum Rule {
     Garbage,
     /// Book, and answer with a signature that is wrong.
     WrongSignature,
+    /// Book, and answer with the answer to the request before, once more.
+    Replay,
     /// Close the connection before booking.
     DropBefore,
     /// Book, then close the connection without an answer.
@@ -44,14 +46,13 @@ impl Rule {
             ["late", time] => Rule::Late(parse_time(time)?),
             ["garbage"] => Rule::Garbage,
             ["wrong", "signature"] => Rule::WrongSignature,
+            ["replay"] => Rule::Replay,
             ["drop", "before"] => Rule::DropBefore,
             ["drop", "after"] => Rule::DropAfter,
             _ => {
-                return Err(
-                    "a rule is [OPERATION] truthful, silent, late 40s, garbage, wrong signature, or \
-                            drop before|after"
-                        .to_owned(),
-                );
+                return Err("a rule is [OPERATION] truthful, silent, late 40s, garbage, wrong signature, \
+                            replay, or drop before|after"
+                    .to_owned());
             }
         };
         Ok((named.unwrap_or("pay"), rule))

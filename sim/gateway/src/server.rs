@@ -41,6 +41,16 @@ pub struct Server {
     door: Mutex<Door>,
     key: RsaSigner,
     log: Log,
+    /// The answer before, for a replay.
+    answered: Mutex<Option<Sealed>>,
+}
+
+/// An answer, signed.
+#[derive(Clone)]
+struct Sealed {
+    status: u16,
+    head: Option<Head>,
+    body: Vec<u8>,
 }
 
 /// Why a connection is closed without an answer: by rule.
@@ -64,7 +74,8 @@ impl Server {
         let terminal: Box<dyn Verify> = Box::new(pki::verifier(pki, "terminal")?);
         let keys = BTreeMap::from([(pki::TERMINAL.to_owned(), terminal)]);
         let door = Mutex::new(Door::new(keys, now().as_secs()));
-        Ok(Server { gateway: Mutex::new(gateway), door, key: pki::signer(pki, "gateway")?, log })
+        let (gateway, answered) = (Mutex::new(gateway), Mutex::new(None));
+        Ok(Server { gateway, door, key: pki::signer(pki, "gateway")?, log, answered })
     }
 
     /// Answers terminals on `listener` for ever.
@@ -123,7 +134,8 @@ impl Server {
             Ok(head) => head,
             // There is no nonce to answer to.
             Err(refusal) => {
-                return Ok(self.seal(&"0".repeat(32), &path, &Answer::Refused(refusal), &Rule::Truthful));
+                let answer = Answer::Refused(refusal);
+                return Ok(response(self.seal(&"0".repeat(32), &path, &answer, &Rule::Truthful)));
             }
         };
         let (answer, rule) = match Limited::new(body, MAX_BODY).collect().await {
@@ -139,7 +151,9 @@ impl Server {
             Rule::Late(delay) => time::sleep(delay).await,
             _ => {}
         }
-        Ok(self.seal(&head.nonce, &path, &answer, &rule))
+        let sealed = self.seal(&head.nonce, &path, &answer, &rule);
+        let before = self.answered.lock().await.replace(sealed.clone());
+        Ok(response(before.filter(|_| rule == Rule::Replay).unwrap_or(sealed)))
     }
 
     /// Admits and answers a request; the rule says what is still to happen to the answer.
@@ -170,17 +184,21 @@ impl Server {
         if rule == Rule::DropAfter { Err(Dropped) } else { Ok((answer, rule)) }
     }
 
-    fn seal(&self, nonce: &str, path: &str, answer: &Answer, rule: &Rule) -> Response<Full<Bytes>> {
+    fn seal(&self, nonce: &str, path: &str, answer: &Answer, rule: &Rule) -> Sealed {
         let status = answer.status();
         let body = if *rule == Rule::Garbage { b"<html>".to_vec() } else { body_of(answer) };
         let signed: &[u8] = if *rule == Rule::WrongSignature { b"{}" } else { &body };
         let head = door::seal(pki::GATEWAY, &self.key, now().as_secs(), nonce, status, path, signed);
-        let mut builder = Response::builder().status(status).header(CONTENT_TYPE, "application/json");
-        for (name, value) in head.iter().flat_map(Head::fields) {
-            builder = builder.header(name, value);
-        }
-        builder.body(Full::new(body.into())).unwrap_or_default()
+        Sealed { status, head: head.ok(), body }
     }
+}
+
+fn response(sealed: Sealed) -> Response<Full<Bytes>> {
+    let mut builder = Response::builder().status(sealed.status).header(CONTENT_TYPE, "application/json");
+    for (name, value) in sealed.head.iter().flat_map(Head::fields) {
+        builder = builder.header(name, value);
+    }
+    builder.body(Full::new(sealed.body.into())).unwrap_or_default()
 }
 
 fn body_of(answer: &Answer) -> Vec<u8> {

@@ -202,6 +202,41 @@ async fn by_rule_an_answer_is_lost_forged_or_garbage_and_the_order_is_found_agai
 }
 
 #[tokio::test]
+async fn customers_show_codes_that_are_never_the_same_and_scan_what_is_shown_once() {
+    let bench = Bench::open().await;
+    let code = async |wallet| bench.simctl(&format!("qr code {wallet}")).await.text;
+    for wallet in ["alipay", "wechat", "unionpay"] {
+        let codes = [code(wallet).await, code(wallet).await];
+        assert_ne!(codes[0], codes[1]);
+        let OrderOutcome::Paid(payment) = bench.outcome(pay(wallet, 5, &codes[0])).await else { panic!() };
+        assert_eq!(payment.wallet, wallet);
+    }
+    assert!(!bench.simctl("qr code nobody").await.ok);
+
+    bench.simctl("qr user waits").await;
+    let shown = bench.outcome(prepare("A1", 1999)).await;
+    let OrderOutcome::Pending { shown: Some(shown) } = shown else { panic!("{shown:?}") };
+    let scan = async |code: &str| bench.command(&["qr", "pay", code]).await;
+    assert!(scan(&shown.code).await.ok);
+    assert!(matches!(bench.outcome(query("A1")).await, OrderOutcome::Paid(_)));
+    let again = scan(&shown.code).await;
+    assert!(!again.ok && again.text.contains("can't be paid any more"), "{}", again.text);
+    assert!(!scan("another code").await.ok);
+}
+
+#[tokio::test]
+async fn by_rule_the_answer_before_is_sent_once_more_and_fits_no_other_request() {
+    let bench = Bench::open().await;
+    bench.ask(query("A1")).await;
+    bench.simctl("qr rule query replay").await;
+    let (call, sent) = bench.sign(query("A1"), now());
+    let raw = bench.send_signed(&sent).await.unwrap();
+    assert_eq!(bench.verify(&call, &raw), Err(AnswerError::AnotherRequest));
+    bench.simctl("qr truthful").await;
+    assert_eq!(bench.outcome(query("A1")).await, OrderOutcome::Unknown {});
+}
+
+#[tokio::test]
 async fn by_rule_an_answer_is_late_or_never_comes() {
     let bench = Bench::open().await;
     bench.simctl("qr rule query late 300ms").await;

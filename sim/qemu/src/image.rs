@@ -52,6 +52,11 @@ impl Image {
         self.folder.join("pki")
     }
 
+    /// The certificate of the QR gateway, and the keys of both ends.
+    pub(crate) fn gateway_pki(&self) -> PathBuf {
+        self.folder.join("gateway-pki")
+    }
+
     /// That `cargo xtask image` has been here.
     pub(crate) fn must_exist(&self) -> Result {
         // The disk is made last.
@@ -95,7 +100,8 @@ impl Image {
         say("our programs, units and configuration");
         manifest::install(workspace, programs, &root)?;
         sim_acquirer::pki::ensure(&self.pki()).map_err(Error::file(&self.pki()))?;
-        root::configure(&root, workspace, &self.pki())?;
+        sim_gateway::pki::ensure(&self.gateway_pki()).map_err(Error::file(&self.gateway_pki()))?;
+        root::configure(&root, workspace, &self.pki(), &self.gateway_pki())?;
 
         say("the disk");
         sources::record(workspace, &self.sources())?;

@@ -144,16 +144,13 @@ async fn power_on(image: &Image, hardware: &Terminal, folder: &Path) -> Result<P
     Ok(Power { agent, monitor, boot_time, qemu })
 }
 
-/// The virtual module, card, printer and acquirer. The acquirer's certificates are those that the image was made with.
+/// The virtual module, card, printer, acquirer and QR gateway. Certificates and keys are those that the image was made with.
 async fn hardware(image: &Image, folder: &Path, disk: Disk) -> Result<Terminal> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::file(folder))?;
     }
-    let pki = folder.join("pki");
-    fs::create_dir_all(&pki).map_err(Error::file(&pki))?;
-    for entry in fs::read_dir(image.pki()).map_err(Error::file(&image.pki()))? {
-        let entry = entry.map_err(Error::file(&image.pki()))?;
-        fs::copy(entry.path(), pki.join(entry.file_name())).map_err(Error::file(&entry.path()))?;
+    for (from, to) in [(image.pki(), "pki"), (image.gateway_pki(), "gateway-pki")] {
+        copy_files(&from, &folder.join(to))?;
     }
     let hardware = Terminal::builder(folder).daemons(&[]).reader();
     if disk == Disk::Forgetful {
@@ -214,12 +211,19 @@ fn start_qemu(mut command: Command, folder: &Path) -> Result<Child> {
     command.spawn().map_err(|source| Error::NotStarted { program: QEMU.to_owned(), source })
 }
 
+fn copy_files(from: &Path, to: &Path) -> Result {
+    fs::create_dir_all(to).map_err(Error::file(to))?;
+    for entry in fs::read_dir(from).map_err(Error::file(from))? {
+        let entry = entry.map_err(Error::file(from))?;
+        fs::copy(entry.path(), to.join(entry.file_name())).map_err(Error::file(&entry.path()))?;
+    }
+    Ok(())
+}
+
 /// Below `setpriv`, so that the kernel ends it when we end, however that is.
 fn command(image: &Image, hardware: &Terminal, folder: &Path) -> Result<Command> {
     let layout = hardware.layout();
-    let address = layout.control().join("acquirer.addr");
-    let host = fs::read_to_string(&address).map_err(Error::file(&address))?;
-    let port = host.trim().rsplit(':').next().unwrap_or_default();
+    let (host, gateway) = (hardware.address(Part::Acquirer)?.port(), hardware.address(Part::Gateway)?.port());
     let with = |text: &str, path: &Path| {
         let mut word = OsString::from(text);
         word.push(path);
@@ -240,7 +244,8 @@ fn command(image: &Image, hardware: &Terminal, folder: &Path) -> Result<Command>
     command.args(["-m", "512", "-nodefaults", "-display", "none", "-no-reboot"]);
     command.arg("-kernel").arg(image.kernel()).arg("-initrd").arg(image.initrd());
     command.arg("-append").arg(format!(
-        "console=ttyAMA0 quiet TERM=dumb mitigations=off audit=0 nokaslr smartpos.host=10.0.2.2:{port}"
+        "console=ttyAMA0 quiet TERM=dumb mitigations=off audit=0 nokaslr smartpos.host=10.0.2.2:{host} \
+         smartpos.gateway=10.0.2.2:{gateway}"
     ));
     command.arg("-drive").arg(match hardware.pid(Part::Disk) {
         None => with("if=none,id=disk,format=raw,snapshot=on,file=", &image.disk()),

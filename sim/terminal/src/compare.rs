@@ -3,7 +3,8 @@
 //! Transactions are matched by batch and STAN (DE 60.2, DE 11). An approved one must be approved on the other side
 //! with the same service, amount, instalments, currency, card, original, DE 38 and DE 37, so that the money which both sides have moved
 //! is the same sum, too. A reversed one is one that the host does not hold as
-//! approved, and whose reversal it has acknowledged. What is not final is a disagreement: compare when all is settled.
+//! approved, and whose reversal it has acknowledged. What is not final is a disagreement: compare when all is settled. What
+//! goes through the QR gateway is compared with its ledger (`codes`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -67,7 +68,7 @@ pub struct Booking {
 /// One thing on which the two sides differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disagreement {
-    /// Which transaction.
+    /// Which transaction of the host's; `None` where it has no number there.
     pub number: Option<Number>,
     /// What differs.
     pub problem: String,
@@ -77,7 +78,7 @@ impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.number {
             Some((batch, stan)) => write!(f, "batch {batch} STAN {stan}: {}", self.problem),
-            None => write!(f, "a transaction without a STAN: {}", self.problem),
+            None => f.write_str(&self.problem),
         }
     }
 }
@@ -200,7 +201,9 @@ pub fn compare(journal: &[Entry], ledger: &[Entry]) -> Vec<Disagreement> {
             Standing::Nothing | Standing::Declined => {}
             standing => found.push(Disagreement {
                 number: None,
-                problem: format!("the terminal has it as {standing:?}, and never sent it"),
+                problem: format!(
+                    "a transaction without a STAN: the terminal has it as {standing:?}, and never sent it"
+                ),
             }),
         }
     }

@@ -24,6 +24,10 @@ pub(crate) const CURRENCY: (&str, &str) = ("CNY", "156");
 
 /// The host's certificate is for this name.
 const HOST_NAME: &str = "acquirer.sim.smartpos.example";
+/// The QR gateway's certificate is for this name.
+const GATEWAY_NAME: &str = "gateway.sim.smartpos.example";
+/// The terminal's key at the QR gateway.
+const GATEWAY_KEY: &str = "terminal-12345678";
 
 /// The folders of configuration for the daemons, lowest layer first.
 pub(crate) fn path(layout: &Layout) -> OsString {
@@ -35,7 +39,12 @@ pub(crate) fn path(layout: &Layout) -> OsString {
 }
 
 /// Writes the configuration of all daemons and hands paymentd its credentials.
-pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) -> Result {
+pub(crate) fn write(
+    layout: &Layout,
+    module_line: ModuleLine,
+    host: SocketAddr,
+    gateway: SocketAddr,
+) -> Result {
     let uid = rustix::process::getuid().as_raw();
     let shared = json!({
         "bus": { "system": layout.bus_address(Part::SystemBus), "app": layout.bus_address(Part::AppBus) },
@@ -56,6 +65,9 @@ pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) 
     let paymentd = json!({
         "host": { "address": host.to_string(), "server_name": HOST_NAME, "profile": "unionpay-direct" },
         "merchant": { "terminal": TERMINAL_ID, "merchant": MERCHANT_ID, "name": "示例便利店", "currency": CURRENCY.0 },
+        "gateway": {
+            "name": "sim", "address": gateway.to_string(), "server_name": GATEWAY_NAME, "key": GATEWAY_KEY,
+        },
     });
     write_toml(layout, "smartpos", &shared)?;
     write_toml(layout, "cardd", &json!({ "device": module, "card_may_stay": true }))?;
@@ -66,12 +78,16 @@ pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) 
     )?;
     write_toml(layout, "paymentd", &paymentd)?;
     write_file(&layout.config().join("emv/capks-test.toml"), sim_cards::capks_toml().as_bytes())?;
-    for (from, to) in [
-        ("root-ca.pem", "host-root-ca.pem"),
-        ("terminal-cert.pem", "host-client-cert.pem"),
-        ("terminal-key.pem", "host-client-key.pem"),
+    let (host, gateway) = (layout.pki(), layout.gateway_pki());
+    for (folder, from, to) in [
+        (&host, "root-ca.pem", "host-root-ca.pem"),
+        (&host, "terminal-cert.pem", "host-client-cert.pem"),
+        (&host, "terminal-key.pem", "host-client-key.pem"),
+        (&gateway, "server-cert.pem", "gateway-root-ca.pem"),
+        (&gateway, "terminal-key.pem", "gateway-terminal-key.pem"),
+        (&gateway, "gateway-public.pem", "gateway-public.pem"),
     ] {
-        let from = layout.pki().join(from);
+        let from = folder.join(from);
         let text = fs::read(&from).map_err(Error::file(&from))?;
         write_file(&layout.credentials(Part::Paymentd).join(to), &text)?;
     }

@@ -19,6 +19,7 @@
 
 mod buses;
 mod clock;
+mod codes;
 pub mod compare;
 mod config;
 mod error;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use client::payment::PaymentProxy;
 use client::{Dictionary, get};
 
+use crate::codes;
 use crate::compare::{self, Disagreement, Entry};
 use crate::error::Result;
 use crate::terminal::Terminal;
@@ -42,14 +43,26 @@ impl Terminal {
         compare::from_ledger(&self.simctl(&["ledger"]).await?.data)
     }
 
-    /// All on which the journal and the ledger differ.
+    /// All on which the journal and the two ledgers, the host's and the QR gateway's, differ.
     ///
     /// # Errors
-    /// When one of the two can't be had or read.
+    /// When one of them can't be had or read.
     pub async fn disagreements(&self) -> Result<Vec<Disagreement>> {
-        let journal = self.journal().await?;
-        let journal = journal.iter().map(compare::from_journal).collect::<Result<Vec<Entry>>>()?;
-        Ok(compare::compare(&journal, &self.ledger().await?))
+        self.compare(self.journal().await?).await
+    }
+
+    /// All on which `journal`, transactions as `org.smartpos.Payment1` lists them, and the two ledgers differ.
+    ///
+    /// # Errors
+    /// When a ledger can't be had, or something read.
+    pub async fn compare(&self, journal: Vec<Dictionary>) -> Result<Vec<Disagreement>> {
+        let (by_code, by_card): (Vec<Dictionary>, Vec<Dictionary>) =
+            journal.into_iter().partition(codes::is_by_code);
+        let by_card = by_card.iter().map(compare::from_journal).collect::<Result<Vec<Entry>>>()?;
+        let mut found = compare::compare(&by_card, &self.ledger().await?);
+        let orders = self.simctl(&["qr", "ledger"]).await?.data;
+        found.extend(codes::compare(&codes::from_journal(&by_code)?, &codes::from_ledger(&orders)?));
+        Ok(found)
     }
 }
 

@@ -105,10 +105,9 @@ impl Builder {
             let program = terminal.program(part)?;
             terminal.running.insert(part, program.start().await?);
         }
-        let host = terminal.address(Part::Acquirer)?;
-        config::write(&terminal.layout, module_line, host)?;
+        let (host, gateway) = (terminal.address(Part::Acquirer)?, terminal.address(Part::Gateway)?);
+        config::write(&terminal.layout, module_line, host, gateway)?;
         terminal.keep_address(Part::Acquirer, host);
-        let gateway = terminal.address(Part::Gateway)?;
         terminal.keep_address(Part::Gateway, gateway);
         for part in daemons {
             let program = terminal.program(part)?;

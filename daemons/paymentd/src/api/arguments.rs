@@ -78,6 +78,7 @@ pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result
             .map_err(|_| Error::invalid("options.instalments", format!("{instalments} are too many")))?,
         original: original_key(service, original)?,
         order,
+        code: String::new(),
         operator,
         print,
     })
@@ -170,24 +171,26 @@ pub(super) fn filter(caller: &Caller, values: Dictionary) -> Result<Filter> {
 
 /// The totals of the open batch, for the bus.
 pub(super) fn totals(batch: u32, currency: &str, sums: &[ServiceSum]) -> Result<Dictionary> {
-    let side = |side: Side| {
-        let of_side =
-            sums.iter().filter(|one| Service::of(&one.service).and_then(Service::side) == Some(side));
-        of_side.fold(Sum::default(), |all, one| Sum {
-            count: all.count.saturating_add(one.sum.count),
-            amount: all.amount.saturating_add(one.sum.amount),
-        })
+    let sum = |side: Side, of: fn(Service) -> Option<Side>| {
+        let of_side = sums.iter().filter(|one| Service::of(&one.service).and_then(of) == Some(side));
+        of_side.fold(Sum::default(), |all, one| all.plus(one.sum))
     };
-    let (debit, credit) = (side(Side::Debit), side(Side::Credit));
+    let (debit, credit) = (sum(Side::Debit, Service::side), sum(Side::Credit, Service::side));
+    let (code_debit, code_credit) =
+        (sum(Side::Debit, Service::code_side), sum(Side::Credit, Service::code_side));
     let services: HashMap<&str, (u32, u64)> =
         sums.iter().map(|one| (one.service.as_str(), (one.sum.count, one.sum.amount))).collect();
-    let values: [(&str, Variant<'_>); 7] = [
+    let values: [(&str, Variant<'_>); 11] = [
         ("batch", format!("{batch:06}").into()),
         ("currency", currency.into()),
         ("debit_count", debit.count.into()),
         ("debit_amount", debit.amount.into()),
         ("credit_count", credit.count.into()),
         ("credit_amount", credit.amount.into()),
+        ("code_debit_count", code_debit.count.into()),
+        ("code_debit_amount", code_debit.amount.into()),
+        ("code_credit_count", code_credit.count.into()),
+        ("code_credit_amount", code_credit.amount.into()),
         ("services", services.into()),
     ];
     values.into_iter().map(|(key, value)| Ok((key.to_string(), value.try_into_owned()?))).collect()

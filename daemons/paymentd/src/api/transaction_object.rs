@@ -62,14 +62,17 @@ impl TransactionObject {
     /// All that is known of the transaction.
     ///
     /// `type` s (the service: `sale`, `void`, `completion-void`, `refund`, `tip-adjustment`, `preauthorisation`, `increment`,
-    /// `preauthorisation-cancel`, `completion`, `balance`, `cash`, `settlement`), `key` s, `owner` s, `amount` t,
+    /// `preauthorisation-cancel`, `completion`, `balance`, `cash`, `settlement`, `code-payment`, `merchant-code`, `code-void`,
+    /// `code-refund`), `key` s, `owner` s, `amount` t,
     /// `currency` s, `state` s, `host` s, `created` x; and as they become known `outcome` s (`approved`, `declined`,
     /// `cancelled`, `failed`, `reversed`), `finished` x, `over_limit` s and `approver` s (the limit that it is over, and the
     /// supervisor who approved it nevertheless), `reason` s, `reversal` s (`pending`, `acknowledged`), `stan` s,
     /// `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code` s,
     /// `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
     /// `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u, `debit_amount` t,
-    /// `credit_count` u, `credit_amount` t, `balanced` b, `uploaded` u.
+    /// `credit_count` u, `credit_amount` t, the same four with `code_` before them, `balanced` b, `uploaded` u; of a payment by
+    /// code, and what undoes one, `wallet` s, `code` s (masked), `gateway_order` s and `gateway_refund` s (the QR gateway's
+    /// numbers).
     ///
     /// `host` is what the host holds: `none` (it was never asked), `unknown`, `approved`, `declined`, `reversed`. It is
     /// `unknown` from the moment the request may have left until the answer came or the reversal was acknowledged; a
@@ -89,11 +92,18 @@ impl TransactionObject {
         Ok(self.ticket.transaction().state.as_str().to_string())
     }
 
-    /// What the transaction waits for: `approval`, `insert-card`, `pin`, `host` …
+    /// What the transaction waits for: `approval`, `insert-card`, `pin`, `host`, `gateway`, `customer`, `show-code` …
     #[zbus(property(emits_changed_signal = "false"))]
     async fn progress(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
         self.check_reader(header).await?;
         Ok(self.ticket.current_progress())
+    }
+
+    /// The text of the QR code that the customer is to scan; empty while there is none.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn shown_code(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
+        self.check_reader(header).await?;
+        Ok(self.ticket.shown_code())
     }
 
     /// Whether `Cancel` can still stop it.

@@ -232,7 +232,7 @@ pub(super) fn answer(message: &Message<'_>) -> Result<HostAnswer, HostError> {
         reference: optional(37),
         date: optional(13),
         balance,
-        balanced: None,
+        ..Answer::default()
     };
     let issuer_data = message.get(55).map(|value| value.bytes().to_vec()).unwrap_or_default();
     Ok(HostAnswer { answer, issuer_data })

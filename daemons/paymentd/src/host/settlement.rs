@@ -140,11 +140,13 @@ mod tests {
 
     #[test]
     fn the_sums_have_62_digits_and_room_for_two_verdicts() {
-        let totals = Totals { debit: Sum { count: 2, amount: 1234 }, credit: Sum { count: 1, amount: 34 } };
+        let (debit, credit) = (Sum { count: 2, amount: 1234 }, Sum { count: 1, amount: 34 });
+        let totals = Totals { debit, credit, ..Totals::default() };
         let text = sums(&totals);
         assert_eq!(text.len(), 62);
         assert_eq!(&text[..31], "0000000012340020000000000340010");
-        let totals = Totals { debit: Sum { count: 1000, amount: u64::MAX }, credit: Sum::default() };
+        let debit = Sum { count: 1000, amount: u64::MAX };
+        let totals = Totals { debit, ..Totals::default() };
         assert_eq!(sums(&totals).len(), 62, "however much it is");
     }
 }

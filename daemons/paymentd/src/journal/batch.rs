@@ -14,7 +14,7 @@ macro_rules! standing {
             $columns,
             " FROM transactions AS one WHERE batch = ?1 AND outcome = 'approved'
                AND NOT EXISTS (SELECT 1 FROM transactions AS undone WHERE undone.original = one.id
-                               AND undone.outcome = 'approved' AND undone.service IN ('void', 'completion-void'))"
+                               AND undone.outcome = 'approved' AND undone.service IN ('void', 'completion-void', 'code-void'))"
         )
     };
 }
@@ -69,13 +69,15 @@ impl Journal {
 pub(super) async fn totals(connection: &mut SqliteConnection, batch: u32) -> Result<Totals> {
     let mut totals = Totals::default();
     for ServiceSum { service, sum } in sums(connection, batch).await? {
-        let side = match Service::of(&service).and_then(Service::side) {
-            Some(Side::Debit) => &mut totals.debit,
-            Some(Side::Credit) => &mut totals.credit,
-            None => continue,
+        let service = Service::of(&service);
+        let total = match (service.and_then(Service::side), service.and_then(Service::code_side)) {
+            (Some(Side::Debit), _) => &mut totals.debit,
+            (Some(Side::Credit), _) => &mut totals.credit,
+            (None, Some(Side::Debit)) => &mut totals.code_debit,
+            (None, Some(Side::Credit)) => &mut totals.code_credit,
+            (None, None) => continue,
         };
-        side.count = side.count.saturating_add(sum.count);
-        side.amount = side.amount.saturating_add(sum.amount);
+        *total = total.plus(sum);
     }
     Ok(totals)
 }

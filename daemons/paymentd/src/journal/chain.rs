@@ -87,6 +87,13 @@ pub(super) async fn begin(connection: &mut SqliteConnection) -> Result<()> {
     }
 }
 
+/// A number for the transaction `id` that no other journal gives: 12 digits of this one's identity, and its own number.
+pub(super) async fn number(connection: &mut SqliteConnection, id: i64) -> Result<String> {
+    let (identity, _) = load(connection).await?;
+    let journal = identity.to_string();
+    Ok(format!("{}-{id}", journal.get(..12).unwrap_or(&journal)))
+}
+
 pub(super) async fn load(connection: &mut SqliteConnection) -> Result<(Identity, Chain)> {
     let row = sqlx::query("SELECT identity, last, head FROM chain").fetch_one(connection).await?;
     let head: Link = octets(row.try_get("head")?)?;

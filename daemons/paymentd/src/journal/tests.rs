@@ -19,6 +19,7 @@ fn request(key: &str) -> Request {
         instalments: 0,
         original: None,
         order: String::new(),
+        code: String::new(),
         operator: String::new(),
         print: true,
     }
@@ -234,7 +235,8 @@ async fn a_settlement_counts_what_stands_and_opens_the_next_batch() {
     let cash = journal.create(cash, None, &TERMS, 5).await.unwrap();
     assert_eq!((cash.outcome, cash.batch, cash.stan), (Some(Outcome::Approved), 1, 0));
     let settlement = settle(&journal, "settlement").await;
-    let expected = Totals { debit: Sum { count: 1, amount: 1234 }, credit: Sum { count: 1, amount: 34 } };
+    let (debit, credit) = (Sum { count: 1, amount: 1234 }, Sum { count: 1, amount: 34 });
+    let expected = Totals { debit, credit, ..Totals::default() };
     assert_eq!((settlement.totals, settlement.batch), (Some(expected), 1));
     let entries = journal.batch_entries(1, 0, 8).await.unwrap();
     let entries: Vec<(u32, u64)> = entries.iter().map(|entry| (entry.stan, entry.amount)).collect();
@@ -319,6 +321,55 @@ async fn the_events_of_a_journal_without_a_chain_are_bound_when_it_is_opened() {
     assert_eq!(journal.chain().await.unwrap().1.last, 320);
     approved(&journal, request("afterwards"), None).await;
     assert_eq!(verify(&journal).await, Ok(()));
+}
+
+/// Takes a transaction at the QR gateway to its end, approved.
+async fn paid(journal: &Journal, request: Request, original: Option<i64>) -> Transaction {
+    let mut transaction = journal.create(request, original, &TERMS, 1).await.unwrap();
+    journal.order(&mut transaction, "gateway", 2).await.unwrap();
+    journal.record(&mut transaction, &Event::finished(Outcome::Approved, ""), 3).await.unwrap();
+    transaction
+}
+
+#[tokio::test]
+async fn an_order_has_a_number_of_its_own_and_what_undoes_it_names_it() {
+    let (_folder, journal) = journal().await;
+    let payment =
+        || Request { service: Service::CodePayment, code: "28****5432".to_string(), ..request("original") };
+    let first = paid(&journal, payment(), None).await;
+    let refund = |key: &str, amount| following(key, Service::Refund, amount);
+    let part = paid(&journal, refund("part", 1000), Some(first.id)).await;
+    let (order, back) = (first.order.unwrap(), part.order.unwrap());
+    assert_eq!((part.original.unwrap().service, &back.number), (Service::CodePayment, &order.number));
+    assert!(!back.refund.is_empty() && back.refund != order.number && order.number.len() <= 32, "{order:?}");
+
+    let over = refusal(journal.create(refund("over", 235), Some(first.id), &TERMS, 4).await);
+    assert!(over.contains("only 234"), "{over}");
+    let void = following("void", Service::Void, 0);
+    assert!(
+        refusal(journal.create(void.clone(), Some(first.id), &TERMS, 4).await).contains("refunded already")
+    );
+
+    let other = paid(&journal, Request { key: "other".parse().unwrap(), ..payment() }, None).await;
+    let void = paid(&journal, void, Some(other.id)).await;
+    assert_eq!((void.service(), void.order), (Service::CodeVoid, other.order));
+
+    // Another journal of the same terminal.
+    let (_second, another) = self::journal().await;
+    assert_ne!(paid(&another, payment(), None).await.order, Some(order));
+    let (_, sums) = journal.open_totals().await.unwrap();
+    let words: Vec<(&str, u64)> = sums.iter().map(|one| (one.service.as_str(), one.sum.amount)).collect();
+    assert_eq!(words, [("code-payment", 1234), ("code-refund", 1000), ("code-void", 1234)]);
+}
+
+#[tokio::test]
+async fn a_batch_tells_the_acquirer_nothing_of_what_went_through_the_gateway() {
+    let (_folder, journal) = journal().await;
+    paid(&journal, Request { service: Service::MerchantCode, ..request("original") }, None).await;
+    let settlement = settle(&journal, "close").await;
+    let totals = settlement.totals.unwrap();
+    assert_eq!((totals.debit, totals.credit), (Sum::default(), Sum::default()));
+    assert_eq!((totals.code_debit.count, totals.code_debit.amount), (1, 1234));
 }
 
 /// Hands over all receipts, and seals the journal where it is then; by nobody, because here nobody asks by whom.

@@ -8,10 +8,20 @@ use std::path::Path;
 use super::{Outcome, State, Step, next};
 use crate::services::{Class, Service};
 
-const CLASSES: [(Class, &str, &str); 4] = [
+const CLASSES: [(Class, &str, &str); 6] = [
     (Class::Money, "Money", "What is in doubt is reversed, until the host acknowledges that."),
     (Class::Inquiry, "Inquiry", "No money moves: what is in doubt has failed, and nothing is to be undone."),
     (Class::Settlement, "Settlement", "It is asked again until the host answers, also after a restart."),
+    (
+        Class::Code,
+        "Code",
+        "Money of a wallet. What is in doubt is cancelled at the QR gateway, until it acknowledges that.",
+    ),
+    (
+        Class::CodeReturn,
+        "Code return",
+        "Money back to a wallet. It is asked again until the QR gateway answers, also after a restart; meanwhile others go on.",
+    ),
     (Class::Record, "Record", "The host never hears of it; asked for and ended in one commit."),
 ];
 

@@ -45,6 +45,10 @@ impl Transaction {
             values.insert("debit_amount", totals.debit.amount.into());
             values.insert("credit_count", totals.credit.count.into());
             values.insert("credit_amount", totals.credit.amount.into());
+            values.insert("code_debit_count", totals.code_debit.count.into());
+            values.insert("code_debit_amount", totals.code_debit.amount.into());
+            values.insert("code_credit_count", totals.code_credit.count.into());
+            values.insert("code_credit_amount", totals.code_credit.amount.into());
         }
         if let Some(uploaded) = self.uploaded {
             values.insert("uploaded", uploaded.into());
@@ -57,8 +61,9 @@ impl Transaction {
             .collect()
     }
 
-    fn texts(&self) -> [(&'static str, String); 22] {
+    fn texts(&self) -> [(&'static str, String); 26] {
         let original = self.original.as_ref();
+        let order = self.order.as_ref();
         let original_key = self.request.original.as_ref().map(ToString::to_string).unwrap_or_default();
         [
             ("order", self.request.order.clone()),
@@ -82,6 +87,10 @@ impl Transaction {
             ("response_code", self.answer.code.clone()),
             ("approval", self.answer.approval.clone()),
             ("reference", self.answer.reference.clone()),
+            ("wallet", self.answer.wallet.clone()),
+            ("code", self.request.code.clone()),
+            ("gateway_order", order.map(|order| order.number.clone()).unwrap_or_default()),
+            ("gateway_refund", order.map(|order| order.refund.clone()).unwrap_or_default()),
             ("receipt_job", self.receipt_job.clone()),
         ]
     }

@@ -30,6 +30,9 @@ pub(crate) struct Request {
     /// The merchant's own number, for the receipt.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) order: String,
+    /// What the customer showed to pay, masked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) code: String,
     /// Who stands at the till.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) operator: String,
@@ -60,6 +63,22 @@ pub(crate) struct Original {
     /// Its card.
     pub(crate) masked_pan: String,
     pub(crate) token: String,
+    /// What the QR gateway calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) order: Option<Order>,
+}
+
+/// What a payment by code, or what undoes one, is called at the QR gateway (`docs/host-qr-gateway.md`). It is asked under
+/// the same numbers, whatever the configuration says by then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// Which gateway: its name in the configuration.
+    pub(crate) gateway: String,
+    /// The order's number.
+    pub(crate) number: String,
+    /// Of a refund, its own number within the order.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) refund: String,
 }
 
 /// Under whose name the host was asked. A reversal goes out under the same one, whatever the configuration says by then.
@@ -114,6 +133,9 @@ pub(crate) struct Answer {
     /// Whether the host's sums of the batch are ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) balanced: Option<bool>,
+    /// The wallet that paid, as the QR gateway names it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) wallet: String,
 }
 
 /// One side of a batch's sums.
@@ -124,9 +146,28 @@ pub(crate) struct Sum {
     pub(crate) amount: u64,
 }
 
+impl Sum {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Sum::default()
+    }
+
+    /// With `other` in it.
+    pub(crate) fn plus(self, other: Sum) -> Sum {
+        Sum {
+            count: self.count.saturating_add(other.count),
+            amount: self.amount.saturating_add(other.amount),
+        }
+    }
+}
+
 /// What a batch comes to: transactions that stand and are not voided.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Totals {
     pub(crate) debit: Sum,
     pub(crate) credit: Sum,
+    /// What went through the QR gateway, which the acquirer is not told of.
+    #[serde(default, skip_serializing_if = "Sum::is_empty")]
+    pub(crate) code_debit: Sum,
+    #[serde(default, skip_serializing_if = "Sum::is_empty")]
+    pub(crate) code_credit: Sum,
 }

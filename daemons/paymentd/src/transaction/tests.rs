@@ -13,6 +13,7 @@ fn request(service: Service) -> Request {
         instalments: 0,
         original: None,
         order: String::new(),
+        code: String::new(),
         operator: String::new(),
         print: true,
     }
@@ -75,7 +76,8 @@ fn what_waits_for_a_supervisor_goes_on_by_their_word_alone_and_a_restart_decline
 
 #[test]
 fn only_money_is_reversed() {
-    for service in Service::ALL.into_iter().filter(|service| service.class() != Class::Money) {
+    let takes_no_money = |service: &Service| !matches!(service.class(), Class::Money | Class::Code);
+    for service in Service::ALL.into_iter().filter(takes_no_money) {
         for state in State::ALL {
             assert_eq!(next(service.class(), state, Step::Finished(Outcome::Reversed)), None, "{service:?}");
         }
@@ -84,7 +86,7 @@ fn only_money_is_reversed() {
 
 #[test]
 fn after_the_end_nothing_ends_it_again() {
-    for class in [Class::Money, Class::Inquiry, Class::Record, Class::Settlement] {
+    for class in Service::ALL.map(Service::class) {
         for outcome in Outcome::ALL {
             assert_eq!(next(class, State::Final, Step::Finished(outcome)), None, "{class:?}");
         }
@@ -102,11 +104,11 @@ fn what_is_open_after_a_restart_can_end_as_it_is_recovered() {
         }
         let end = transaction.recover("98");
         match service.class() {
-            Class::Settlement => assert_eq!(end, None, "it goes on"),
+            Class::Settlement | Class::CodeReturn => assert_eq!(end, None, "it goes on"),
             class => {
                 transaction.apply(&end.unwrap(), 3).unwrap();
                 let reversed = transaction.reversal == Some(Reversal::Pending);
-                assert_eq!(reversed, class == Class::Money, "{service:?}");
+                assert_eq!(reversed, matches!(class, Class::Money | Class::Code), "{service:?}");
                 assert_eq!(transaction.recover("98"), None);
             }
         }
@@ -126,6 +128,16 @@ fn what_the_host_holds_is_unknown_until_it_answers_or_acknowledges() {
     assert_eq!(host(&sale), "unknown");
     sale.apply(&Event::ReversalAcknowledged { code: "00".to_string() }, 4).unwrap();
     assert_eq!(host(&sale), "reversed");
+}
+
+#[test]
+fn money_that_goes_back_to_a_wallet_is_given_or_refused_and_nothing_else() {
+    for outcome in Outcome::ALL {
+        let mut refund = begun(Service::CodeRefund);
+        refund.apply(&authorized(), 2).unwrap();
+        let decided = matches!(outcome, Outcome::Approved | Outcome::Declined);
+        assert_eq!(refund.apply(&finished(outcome), 3).is_ok(), decided, "{outcome:?}");
+    }
 }
 
 #[test]

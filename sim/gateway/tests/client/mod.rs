@@ -90,7 +90,12 @@ impl Bench {
 
     /// What `simctl` with these words does.
     pub(crate) async fn simctl(&self, line: &str) -> Reply {
-        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        self.command(&line.split_whitespace().collect::<Vec<_>>()).await
+    }
+
+    /// The same with words that may hold spaces.
+    pub(crate) async fn command(&self, words: &[&str]) -> Reply {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         self.server.command(&words).await
     }
 

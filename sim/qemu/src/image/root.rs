@@ -18,19 +18,26 @@ const BOARD: &str = "sim/qemu/board";
 const MACHINE_ID: &str = "b08dfa6083e7567a1921a715000001fb\n";
 
 /// The terminal's credentials: the names in the acquirer's folder, and those that the unit loads.
-const CREDENTIALS: [(&str, &str); 3] = [
+const HOST_CREDENTIALS: [(&str, &str); 3] = [
     ("root-ca.pem", "host-root-ca.pem"),
     ("terminal-cert.pem", "host-client-cert.pem"),
     ("terminal-key.pem", "host-client-key.pem"),
 ];
 
+/// Likewise those in the QR gateway's folder.
+const GATEWAY_CREDENTIALS: [(&str, &str); 3] = [
+    ("server-cert.pem", "gateway-root-ca.pem"),
+    ("terminal-key.pem", "gateway-terminal-key.pem"),
+    ("gateway-public.pem", "gateway-public.pem"),
+];
+
 /// Configures the unpacked packages and our installed files below `root`.
-pub(crate) fn configure(root: &Path, workspace: &Path, pki: &Path) -> Result {
+pub(crate) fn configure(root: &Path, workspace: &Path, pki: &Path, gateway_pki: &Path) -> Result {
     copy_tree(&workspace.join(BOARD), root)?;
     users(root)?;
     copy(&root.join("usr/share/libc-bin/nsswitch.conf"), &root.join("etc/nsswitch.conf"))?;
     write(&root.join("etc/machine-id"), MACHINE_ID, 0o444)?;
-    credentials(root, pki)?;
+    credentials(root, pki, gateway_pki)?;
     units(root)?;
     mark_as_updated(root)
 }
@@ -50,14 +57,16 @@ fn users(root: &Path) -> Result {
     tool::run(Command::new("systemd-sysusers").arg("--root").arg(root))
 }
 
-/// What a terminal is given when it is put into service; here from the virtual acquirer and the virtual cards.
-fn credentials(root: &Path, pki: &Path) -> Result {
+/// What a terminal is given when it is put into service; here from the virtual acquirer, QR gateway and cards.
+fn credentials(root: &Path, pki: &Path, gateway_pki: &Path) -> Result {
     let folder = root.join("etc/smartpos/credentials");
     make_folder(&folder)?;
     fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(Error::file(&folder))?;
-    for (from, to) in CREDENTIALS {
+    let of_host = HOST_CREDENTIALS.map(|(from, to)| (pki.join(from), to));
+    let of_gateway = GATEWAY_CREDENTIALS.map(|(from, to)| (gateway_pki.join(from), to));
+    for (from, to) in of_host.into_iter().chain(of_gateway) {
         let to = folder.join(to);
-        copy(&pki.join(from), &to)?;
+        copy(&from, &to)?;
         fs::set_permissions(&to, Permissions::from_mode(0o600)).map_err(Error::file(&to))?;
     }
     write(&root.join("etc/smartpos/emv/capks-test.toml"), &sim_cards::capks_toml(), 0o644)

@@ -37,6 +37,8 @@ pub(crate) enum Fault {
     Clock(Jump),
     /// The host, or the line to it, misbehaves; each rule is for one message.
     Host(String),
+    /// The QR gateway, the line to it, or its customer misbehaves.
+    Gateway(String),
 }
 
 /// A service and a fault. Its text names it, for `--case`.
@@ -70,12 +72,13 @@ impl Fault {
             Fault::Broken(_) => "broken",
             Fault::Clock(_) => "clock",
             Fault::Host(_) => "host",
+            Fault::Gateway(_) => "gateway",
         }
     }
 
     fn injection(&self) -> Option<(&Point, Injection)> {
         match self {
-            Fault::None | Fault::Clock(_) | Fault::Host(_) => None,
+            Fault::None | Fault::Clock(_) | Fault::Host(_) | Fault::Gateway(_) => None,
             Fault::Kill(point) | Fault::Power(point, _) => Some((point, Injection::Kill)),
             Fault::Full(point) => Some((point, Injection::NoSpace)),
             Fault::Broken(point) => Some((point, Injection::Broken)),
@@ -93,7 +96,7 @@ impl fmt::Display for Case {
             }
             Fault::Power(point, seed) => write!(f, "{service}/{fault}/{point}/{seed}"),
             Fault::Clock(Jump { steps, offset }) => write!(f, "{service}/{fault}/step-{steps}/{offset}"),
-            Fault::Host(rules) => {
+            Fault::Host(rules) | Fault::Gateway(rules) => {
                 write!(f, "{service}/{fault}/{}", rules.replace(' ', "-").replace(";-", "+"))
             }
         }
@@ -112,10 +115,10 @@ pub(crate) async fn run(
     let clock = bench.terminal.clock();
     clock.set("+0").map_err(|error| error.to_string())?;
     service.prepare(shop, key).await?;
-    if let Fault::Host(rules) = &case.fault {
-        for rule in rules.split("; ") {
-            bench.sim(&format!("host once {rule}")).await;
-        }
+    match &case.fault {
+        Fault::Host(rules) => rule(bench, "host once", rules).await,
+        Fault::Gateway(rules) => rule(bench, "qr", rules).await,
+        _ => {}
     }
     let jump = if let Fault::Clock(jump) = case.fault { Some(jump) } else { None };
     let mut steps = Steps::of(shop, key, clock, jump).await?;
@@ -125,6 +128,7 @@ pub(crate) async fn run(
     };
     let steps = steps.told()?;
     bench.sim("host approve").await;
+    bench.sim("qr truthful").await;
     revive(bench, shop).await?;
     let outcome = ask_until_answered(bench, shop, service, key).await?;
     if let Some(told) = told.filter(|told| *told != outcome) {
@@ -146,6 +150,13 @@ pub(crate) async fn run(
         None => (jump.is_none_or(|jump| jump.steps <= steps), Vec::new()),
     };
     Ok(Report { outcome, struck, points, steps })
+}
+
+/// Tells the virtual hardware each of `rules`.
+async fn rule(bench: &Bench, command: &str, rules: &str) {
+    for rule in rules.split("; ") {
+        bench.sim(&format!("{command} {rule}")).await;
+    }
 }
 
 /// Asks for the service while the fault is armed. Returns the outcome, if the app was told one, and what the daemon did.

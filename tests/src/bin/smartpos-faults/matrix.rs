@@ -30,6 +30,37 @@ const RULES: [&str; 18] = [
     "stray",
 ];
 
+/// What can become of a request to the QR gateway and its answer.
+const GATEWAY_RULES: [&str; 8] =
+    ["truthful", "silent", "late 900ms", "garbage", "wrong signature", "replay", "drop before", "drop after"];
+
+/// What customers do, besides paying at once.
+const USERS: [&str; 3] = ["declines", "waits", "waits 100ms"];
+
+/// What can go wrong between the terminal and the QR gateway: rules for one message each, after what customers do.
+fn at_gateway(service: Service, operation: &str) -> Vec<Fault> {
+    let mut rules: Vec<String> =
+        GATEWAY_RULES.iter().map(|rule| format!("once {operation} {rule}")).collect();
+    if service.is_reversed() {
+        rules.extend(USERS.map(|user| format!("user {user}")));
+        // Whether the customer pays or waits: the answer is lost, and so are those to the queries; then something happens
+        // to the cancel, or the customer confirms after all.
+        for rule in GATEWAY_RULES {
+            rules.push(format!("once {operation} drop after; rule query silent; once cancel {rule}"));
+            rules.push(format!("user waits; rule query {rule}; once cancel drop before"));
+            rules.push(format!("once {operation} drop before; rule query drop before; once cancel {rule}"));
+            rules.push(format!("user waits 400ms; once query {rule}; once cancel silent"));
+        }
+    } else {
+        // The first answer is lost, and so may be the next one.
+        for rule in GATEWAY_RULES {
+            rules.push(format!("once {operation} drop after; once {operation} {rule}"));
+            rules.push(format!("once {operation} silent; once {operation} {rule}"));
+        }
+    }
+    rules.into_iter().map(Fault::Gateway).collect()
+}
+
 /// The cases of a service whose run without a fault was `faultless`.
 pub(crate) fn cases(service: Service, faultless: &Report) -> Vec<Case> {
     let mut faults = Vec::new();
@@ -60,6 +91,9 @@ pub(crate) fn cases(service: Service, faultless: &Report) -> Vec<Case> {
                 faults.push(Fault::Host(format!("0500 unbalanced; 0320 {loss}")));
             }
         }
+    }
+    if let Some(operation) = service.operation() {
+        faults.extend(at_gateway(service, operation));
     }
     faults.into_iter().map(|fault| Case { service, fault }).collect()
 }

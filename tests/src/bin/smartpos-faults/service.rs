@@ -7,6 +7,8 @@ use client::payment::TransactionProxy;
 use smartpos_tests::{Sale, Shop, option, text};
 
 const CNY: &str = "CNY";
+/// What every customer shows: a code of Alipay's.
+const CODE: &str = "287654321098765432";
 
 /// A service of `org.smartpos.Payment1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,10 +27,14 @@ pub(crate) enum Service {
     Balance,
     Cash,
     Settlement,
+    CodePayment,
+    MerchantCode,
+    CodeVoid,
+    CodeRefund,
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 14] = [
+    pub(crate) const ALL: [Service; 18] = [
         Service::Sale,
         Service::InstalmentSale,
         Service::Void,
@@ -43,6 +49,10 @@ impl Service {
         Service::Balance,
         Service::Cash,
         Service::Settlement,
+        Service::CodePayment,
+        Service::MerchantCode,
+        Service::CodeVoid,
+        Service::CodeRefund,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -61,13 +71,21 @@ impl Service {
             Service::Balance => "balance",
             Service::Cash => "cash",
             Service::Settlement => "settlement",
+            Service::CodePayment => "code-payment",
+            Service::MerchantCode => "merchant-code",
+            Service::CodeVoid => "code-void",
+            Service::CodeRefund => "code-refund",
         }
     }
 
     /// The type of its request to the host; `None` where the host is not asked.
     pub(crate) fn request(self) -> Option<&'static str> {
         match self {
-            Service::Cash => None,
+            Service::Cash
+            | Service::CodePayment
+            | Service::MerchantCode
+            | Service::CodeVoid
+            | Service::CodeRefund => None,
             Service::Refund | Service::UnlinkedRefund | Service::TipAdjustment => Some("0220"),
             Service::Preauthorisation | Service::Increment | Service::Cancellation => Some("0100"),
             Service::Settlement => Some("0500"),
@@ -80,9 +98,23 @@ impl Service {
         }
     }
 
+    /// What it first asks the QR gateway; `None` where that one is not asked.
+    pub(crate) fn operation(self) -> Option<&'static str> {
+        match self {
+            Service::CodePayment => Some("pay"),
+            Service::MerchantCode => Some("prepare"),
+            Service::CodeVoid => Some("cancel"),
+            Service::CodeRefund => Some("refund"),
+            _ => None,
+        }
+    }
+
     /// Whether an unknown outcome is reversed.
     pub(crate) fn is_reversed(self) -> bool {
-        !matches!(self, Service::Balance | Service::Cash | Service::Settlement)
+        match self.operation() {
+            Some(operation) => matches!(operation, "pay" | "prepare"),
+            None => !matches!(self, Service::Balance | Service::Cash | Service::Settlement),
+        }
     }
 
     /// Makes what the service is about, such as the sale that is to be voided.
@@ -93,6 +125,7 @@ impl Service {
             }
             Service::Increment | Service::Cancellation | Service::Completion => &[Service::Preauthorisation],
             Service::CompletionVoid => &[Service::Preauthorisation, Service::Completion],
+            Service::CodeVoid | Service::CodeRefund => &[Service::CodePayment],
             _ => &[],
         };
         let mut original = String::new();
@@ -115,6 +148,7 @@ impl Service {
                 format!("{key}-preauthorisation")
             }
             Service::CompletionVoid => format!("{key}-completion"),
+            Service::CodeVoid | Service::CodeRefund => format!("{key}-code-payment"),
             _ => String::new(),
         };
         end(self.start(shop, key, &original).await?).await
@@ -127,10 +161,10 @@ impl Service {
             Service::InstalmentSale => {
                 shop.follow(key, pay.start_sale(1200, CNY, key, option("instalments", 12_u32))).await
             }
-            Service::Void | Service::CompletionVoid => {
+            Service::Void | Service::CompletionVoid | Service::CodeVoid => {
                 shop.follow(key, pay.start_void(original, key, none)).await
             }
-            Service::Refund | Service::UnlinkedRefund => {
+            Service::Refund | Service::UnlinkedRefund | Service::CodeRefund => {
                 shop.follow(key, pay.start_refund(300, CNY, original, key, none)).await
             }
             Service::TipAdjustment => {
@@ -145,6 +179,8 @@ impl Service {
             Service::Balance => shop.follow(key, pay.start_balance_inquiry(key, none)).await,
             Service::Cash => shop.follow(key, pay.record_cash(500, CNY, key, none)).await,
             Service::Settlement => shop.follow(key, pay.start_settlement(key, none)).await,
+            Service::CodePayment => shop.follow(key, pay.start_code_payment(700, CNY, CODE, key, none)).await,
+            Service::MerchantCode => shop.follow(key, pay.start_merchant_code(700, CNY, key, none)).await,
         };
         started.map_err(|error| error.to_string())
     }

@@ -12,7 +12,8 @@ use crate::case::{self, Case, Report};
 const CASES_OF_A_TERMINAL: usize = 40;
 
 /// Hosts answer at once, or the sale is in doubt: this is how long a case waits to know.
-const CONFIG: &str = "[host]\nanswer_timeout_ms = 600\n";
+const CONFIG: &str = "[host]\nanswer_timeout_ms = 600\n\n[gateway]\nanswer_timeout_ms = 600\n\
+                      customer_limit_ms = 1000\nquery_interval_ms = 50\nretry_s = [0]\n";
 
 /// The shipped dialect, which lets an unacknowledged reversal rest for seconds and minutes.
 const PROFILE: &str = include_str!("../../../../config/hosts/unionpay-direct.toml");
