@@ -48,6 +48,8 @@ impl Default for Merchant {
 pub(crate) struct Host {
     /// `address:port`.
     pub(crate) address: String,
+    /// Further ones, in the order in which they are called where those before don't answer.
+    pub(crate) further_addresses: Vec<String>,
     /// The name that its certificate must hold.
     pub(crate) server_name: String,
     /// The dialect: a file `hosts/PROFILE.toml` in a configuration folder.
@@ -60,10 +62,18 @@ impl Default for Host {
     fn default() -> Host {
         Host {
             address: String::new(),
+            further_addresses: Vec::new(),
             server_name: String::new(),
             profile: "unionpay-direct".to_string(),
             answer_timeout_ms: None,
         }
+    }
+}
+
+impl Host {
+    /// All addresses, in the order in which they are called.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        std::iter::once(&self.address).chain(&self.further_addresses).cloned().collect()
     }
 }
 

@@ -76,6 +76,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         rules: Rules { offers, limits: config.limits.clone() },
         teller,
     });
+    let host_clock = host.clock();
     let tools = Tools {
         buses,
         journal,
@@ -94,6 +95,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
             counter: counter.clone(),
             merchant: merchant.clone(),
             pending: pending.clone(),
+            host_clock: host_clock.clone(),
         };
         connection.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
     }

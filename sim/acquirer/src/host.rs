@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iso8583::{Builder, Message, Mti, set_mac};
-use jiff::Zoned;
+use jiff::{SignedDuration, Zoned};
 use keys::TdesKey;
 use tokio::sync::watch;
 
@@ -16,7 +16,7 @@ use crate::mangling::Mangling;
 use crate::request::{self, APPROVED, MALFUNCTION, Refusal, WorkingKeys};
 use crate::rules::{Part, Rule, Rules, targets};
 use crate::service::{Form, Service};
-use crate::{reversal, settlement, sign_on, transaction};
+use crate::{echo_test, reversal, settlement, sign_on, transaction};
 
 /// Sign-on.
 pub(crate) const SIGN_ON: Mti = Mti(0x0800);
@@ -28,17 +28,21 @@ pub(crate) const FINANCIAL: Mti = Mti(0x0200);
 pub(crate) const ADVICE: Mti = Mti(0x0220);
 /// Batch upload.
 pub(crate) const UPLOAD: Mti = Mti(0x0320);
+/// Echo test.
+pub(crate) const ECHO: Mti = Mti(0x0820);
 /// Reversal.
 pub(crate) const REVERSAL: Mti = Mti(0x0400);
 /// Settlement.
 pub(crate) const SETTLEMENT: Mti = Mti(0x0500);
 
 /// All that this host takes.
-pub(crate) const REQUESTS: [Mti; 7] =
-    [AUTHORISATION, FINANCIAL, ADVICE, UPLOAD, REVERSAL, SETTLEMENT, SIGN_ON];
+pub(crate) const REQUESTS: [Mti; 8] =
+    [AUTHORISATION, FINANCIAL, ADVICE, UPLOAD, REVERSAL, SETTLEMENT, SIGN_ON, ECHO];
 
 /// DE 32 of every answer: who this acquirer is.
 const INSTITUTION: &str = "00010344";
+/// How far ahead the clock of an answer is that is, by rule, wrong.
+const WRONG_CLOCK: SignedDuration = SignedDuration::from_hours(2);
 /// DE 41 of an answer that is, by rule, for another terminal.
 const ANOTHER_TERMINAL: &str = "99999999";
 
@@ -57,6 +61,8 @@ pub struct Acquirer {
     held: Vec<Vec<u8>>,
     /// Counts restarts.
     restarts: watch::Sender<u64>,
+    /// Counts connections that shook hands.
+    pub(crate) connections: u64,
 }
 
 /// What happens on the connection after a request.
@@ -112,6 +118,7 @@ impl Acquirer {
             sessions: HashMap::new(),
             held: Vec::new(),
             restarts: watch::Sender::default(),
+            connections: 0,
         }
     }
 
@@ -152,6 +159,7 @@ impl Acquirer {
         }
         let outcome = match mti {
             SIGN_ON => sign_on::sign_on(self, &message, &rule),
+            ECHO => echo_test::echo_test(self, &message, &rule),
             REVERSAL => reversal::reversal(self, &message, &rule),
             SETTLEMENT => settlement::settle(self, &message, &rule),
             UPLOAD => settlement::upload(self, &message, &rule),
@@ -237,6 +245,7 @@ impl Acquirer {
     ) -> Result<Vec<u8>, iso8583::Error> {
         let wrong = |part| *rule == Rule::Wrong(part);
         let mti = if wrong(Part::Mti) { other_answer(request.mti()) } else { request.mti().answer() };
+        let now = if wrong(Part::Clock) { &(now + WRONG_CLOCK) } else { now };
         let (time, date) = (now.strftime("%H%M%S").to_string(), now.strftime("%m%d").to_string());
         let rrn = answer.rrn.clone().unwrap_or_else(|| self.references(now).1);
         let mut builder = Builder::new(&self.profile.codec, mti);
@@ -268,7 +277,7 @@ impl Acquirer {
         if wrong(Part::Terminal) {
             builder.text(41, ANOTHER_TERMINAL);
         }
-        let keys = self.keys(request).filter(|_| request.mti() != SIGN_ON);
+        let keys = self.keys(request).filter(|_| ![SIGN_ON, ECHO].contains(&request.mti()));
         if keys.is_some() {
             builder.bytes(64, &[0; 8]);
         }

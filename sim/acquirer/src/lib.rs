@@ -12,6 +12,7 @@ pub mod args;
 mod card_request;
 pub mod chip;
 pub mod commands;
+pub mod echo_test;
 pub mod history;
 pub mod host;
 pub mod issuer;
