@@ -25,6 +25,8 @@ pub struct Host {
     pub reversal: Reversal,
     /// How working keys are fetched.
     pub sign_on: SignOn,
+    /// What DE 53 says of the protection of card data.
+    pub security: Security,
     /// What the host offers: each service by its name in the API, such as `sale`.
     pub services: BTreeMap<String, Service>,
     /// How a batch is closed; `None` where the host closes it by itself.
@@ -173,10 +175,22 @@ pub struct SignOn {
     pub keys: KeyDownload,
 }
 
+/// Security related control information (DE 53): the PIN block's format, the keys, whether the track is enciphered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// Of a request with a PIN block.
+    pub with_pin: String,
+    /// Of a request without one.
+    pub without_pin: String,
+}
+
 /// Where the working keys are in the answer to the sign-on.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyDownload {
+    /// The slot of the master key that they are enciphered under; they have its algorithm.
+    pub under: String,
     /// The data element.
     pub field: u8,
     /// Its parts, in order and without gaps.

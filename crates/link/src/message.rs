@@ -11,9 +11,14 @@ use crate::wire::{Reader, Writer};
 pub mod capability {
     /// Card tokens: [`Request::CardToken`](super::Request::CardToken).
     pub const CARD_TOKEN: u32 = 1 << 2;
+    /// Keys of SM4: the master key slot [`TMK_SM4`](super::TMK_SM4), and what is loaded under it.
+    pub const SM4: u32 = 1 << 3;
     /// All that this crate knows.
-    pub(crate) const ALL: u32 = CARD_TOKEN;
+    pub(crate) const ALL: u32 = CARD_TOKEN | SM4;
 }
+
+/// The slot of the master key of SM4.
+pub const TMK_SM4: &str = "tmk-sm4";
 
 /// Bytes that are wiped on drop.
 pub type Secret = Zeroizing<Vec<u8>>;
@@ -149,7 +154,11 @@ impl Request {
     /// The capabilities without which the module doesn't know the operation.
     #[must_use]
     pub fn capabilities(&self) -> u32 {
-        if let Self::CardToken { .. } = self { capability::CARD_TOKEN } else { 0 }
+        match self {
+            Self::CardToken { .. } => capability::CARD_TOKEN,
+            Self::LoadKey { under, .. } if under == TMK_SM4 => capability::SM4,
+            _ => 0,
+        }
     }
 
     /// The payload of a request frame.

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use iso8583::{Builder, Message, Mti, set_mac};
 use jiff::{SignedDuration, Zoned};
-use keys::TdesKey;
 use tokio::sync::watch;
 
 use crate::issuer::Issuer;
 use crate::ledger::{Entry, Key, Ledger, State};
 use crate::mangling::Mangling;
-use crate::request::{self, APPROVED, MALFUNCTION, Refusal, WorkingKeys};
+use crate::request::{self, APPROVED, MALFUNCTION, Refusal};
 use crate::rules::{Part, Rule, Rules, targets};
 use crate::service::{Form, Service};
+use crate::working_keys::WorkingKeys;
 use crate::{echo_test, reversal, settlement, sign_on, transaction};
 
 /// Sign-on.
@@ -50,7 +50,7 @@ const ANOTHER_TERMINAL: &str = "99999999";
 #[derive(Debug)]
 pub struct Acquirer {
     pub(crate) profile: Arc<iso8583::Host>,
-    pub(crate) tmk: TdesKey,
+    pub(crate) tmk: keys::Key,
     pub(crate) issuer: Issuer,
     /// What is booked.
     pub ledger: Ledger,
@@ -106,9 +106,10 @@ impl Answer {
 }
 
 impl Acquirer {
-    /// An acquirer that speaks the dialect of `profile` and shares `tmk` with its terminals.
+    /// An acquirer that speaks the dialect of `profile` and shares `tmk` with its terminals, a
+    /// [master key](crate::working_keys::master_key) of the profile.
     #[must_use]
-    pub fn new(profile: iso8583::Host, tmk: TdesKey, issuer: Issuer, ledger: Ledger) -> Acquirer {
+    pub fn new(profile: iso8583::Host, tmk: keys::Key, issuer: Issuer, ledger: Ledger) -> Acquirer {
         Acquirer {
             profile: Arc::new(profile),
             tmk,
@@ -242,7 +243,7 @@ impl Acquirer {
         answer: &Answer,
         rule: &Rule,
         now: &Zoned,
-    ) -> Result<Vec<u8>, iso8583::Error> {
+    ) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         let wrong = |part| *rule == Rule::Wrong(part);
         let mti = if wrong(Part::Mti) { other_answer(request.mti()) } else { request.mti().answer() };
         let now = if wrong(Part::Clock) { &(now + WRONG_CLOCK) } else { now };
@@ -285,19 +286,14 @@ impl Acquirer {
         let length = builder.pack(&mut packed)?;
         packed.truncate(length);
         if let Some(keys) = keys {
-            self.sign(&mut packed, keys, wrong(Part::Mac))?;
+            let mut mac = keys.mac(self.profile.codec.parse(&packed)?.mac_input(64)?)?;
+            if wrong(Part::Mac) {
+                // Still eight hex digits, each of them another one.
+                mac = mac.map(|digit| if digit == b'0' { b'1' } else { b'0' });
+            }
+            set_mac(&mut packed, &mac)?;
         }
         Ok(packed)
-    }
-
-    fn sign(&self, packed: &mut [u8], keys: &WorkingKeys, wrong: bool) -> Result<(), iso8583::Error> {
-        let input = self.profile.codec.parse(packed)?.mac_input(64)?;
-        let mut mac = keys::mac::unionpay(&keys.mak, input);
-        if wrong {
-            // Still eight hex digits, each of them another one.
-            mac = mac.map(|digit| if digit == b'0' { b'1' } else { b'0' });
-        }
-        set_mac(packed, &mac)
     }
 }
 

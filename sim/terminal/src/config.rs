@@ -35,7 +35,7 @@ pub(crate) fn path(layout: &Layout) -> OsString {
 }
 
 /// Writes the configuration of all daemons and hands paymentd its credentials.
-pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) -> Result {
+pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr, profile: &str) -> Result {
     let uid = rustix::process::getuid().as_raw();
     let shared = json!({
         "bus": { "system": layout.bus_address(Part::SystemBus), "app": layout.bus_address(Part::AppBus) },
@@ -54,7 +54,7 @@ pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) 
         ModuleLine::Pty => format!("tty:{}", layout.module_pty().display()),
     };
     let paymentd = json!({
-        "host": { "address": host.to_string(), "server_name": HOST_NAME, "profile": "unionpay-direct" },
+        "host": { "address": host.to_string(), "server_name": HOST_NAME, "profile": profile },
         "merchant": { "terminal": TERMINAL_ID, "merchant": MERCHANT_ID, "name": "示例便利店", "currency": CURRENCY.0 },
     });
     write_toml(layout, "smartpos", &shared)?;
@@ -78,15 +78,20 @@ pub(crate) fn write(layout: &Layout, module_line: ModuleLine, host: SocketAddr) 
     Ok(())
 }
 
-/// Makes the key that module and host share, unless an earlier run did.
-pub(crate) fn make_master_key(layout: &Layout) -> Result {
-    let file = layout.tmk();
+/// Makes the keys that module and host share, unless an earlier run did.
+pub(crate) fn make_master_keys(layout: &Layout) -> Result {
+    make_master_key(&layout.tmk())?;
+    make_master_key(&layout.tmk_sm4())
+}
+
+/// One for TDES is as good for SM4.
+fn make_master_key(file: &Path) -> Result {
     if file.exists() {
         return Ok(());
     }
     let mut key = [0; 16];
-    getrandom::fill(&mut key).map_err(|error| Error::file(&file)(error.into()))?;
-    write_file(&file, hex::encode_upper(key.map(with_odd_parity)).as_bytes())
+    getrandom::fill(&mut key).map_err(|error| Error::file(file)(error.into()))?;
+    write_file(file, hex::encode_upper(key.map(with_odd_parity)).as_bytes())
 }
 
 /// DES keys carry odd parity in the lowest bit of each byte.
@@ -122,9 +127,9 @@ mod tests {
     fn a_later_run_keeps_the_key_of_the_first() {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::create(root.path()).unwrap();
-        make_master_key(&layout).unwrap();
+        make_master_keys(&layout).unwrap();
         let first = fs::read_to_string(layout.tmk()).unwrap();
-        make_master_key(&layout).unwrap();
+        make_master_keys(&layout).unwrap();
         assert_eq!(fs::read_to_string(layout.tmk()).unwrap(), first);
         assert_eq!(first.len(), 32);
     }

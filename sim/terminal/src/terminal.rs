@@ -21,6 +21,7 @@ pub struct Terminal {
     layout: Layout,
     module_line: ModuleLine,
     disk: Option<PathBuf>,
+    profile: String,
     running: BTreeMap<Part, Process>,
     stopped: BTreeMap<Part, Program>,
 }
@@ -32,6 +33,7 @@ pub struct Builder {
     parts: Vec<Part>,
     module_line: ModuleLine,
     disk: Option<PathBuf>,
+    profile: String,
 }
 
 /// What is between cardd and the secure module.
@@ -66,6 +68,13 @@ impl Builder {
         self
     }
 
+    /// Has terminal and host speak the dialect of this profile.
+    #[must_use]
+    pub fn host_profile(mut self, name: &str) -> Builder {
+        name.clone_into(&mut self.profile);
+        self
+    }
+
     /// Adds a disk for a machine in QEMU, whose medium is the file `image`: it is written to.
     #[must_use]
     pub fn disk(mut self, image: impl Into<PathBuf>) -> Builder {
@@ -82,18 +91,24 @@ impl Builder {
     /// The first part that does not start, with the end of its log.
     pub async fn start(self) -> Result<Terminal> {
         let layout = Layout::create(&self.root)?;
-        config::make_master_key(&layout)?;
-        let (module_line, disk) = (self.module_line, self.disk);
-        let mut terminal =
-            Terminal { layout, module_line, disk, running: BTreeMap::new(), stopped: BTreeMap::new() };
+        config::make_master_keys(&layout)?;
+        let Builder { module_line, disk, profile, parts, .. } = self;
+        let mut terminal = Terminal {
+            layout,
+            module_line,
+            disk,
+            profile,
+            running: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+        };
         let (daemons, hardware): (Vec<Part>, Vec<Part>) =
-            self.parts.into_iter().partition(|part| part.is_daemon());
+            parts.into_iter().partition(|part| part.is_daemon());
         for part in hardware {
             let program = terminal.program(part)?;
             terminal.running.insert(part, program.start().await?);
         }
         let host = terminal.address(Part::Acquirer)?;
-        config::write(&terminal.layout, module_line, host)?;
+        config::write(&terminal.layout, module_line, host, &terminal.profile)?;
         terminal.keep_address(Part::Acquirer, host);
         let gateway = terminal.address(Part::Gateway)?;
         terminal.keep_address(Part::Gateway, gateway);
@@ -113,6 +128,7 @@ impl Terminal {
             parts: Part::ALL.to_vec(),
             module_line: ModuleLine::default(),
             disk: None,
+            profile: "unionpay-direct".to_owned(),
         }
     }
 
@@ -245,8 +261,9 @@ impl Terminal {
 
     /// A host has to be found where it was when it is started again.
     fn keep_address(&mut self, part: Part, address: SocketAddr) {
+        let arguments = host_arguments(&self.layout, part, &self.profile, &address.to_string());
         if let Some(process) = self.running.get_mut(&part) {
-            process.set_arguments(host_arguments(&self.layout, part, &address.to_string()));
+            process.set_arguments(arguments);
         }
     }
 
@@ -272,6 +289,7 @@ impl Terminal {
                     ModuleLine::Pty => pty_arguments(layout),
                 };
                 arguments.extend(["--tmk".into(), layout.tmk().into()]);
+                arguments.extend(["--tmk-sm4".into(), layout.tmk_sm4().into()]);
                 arguments
             }
             Part::Reader => device_arguments(layout, part),
@@ -280,7 +298,7 @@ impl Terminal {
                 arguments.extend(["--paper".into(), layout.paper().into()]);
                 arguments
             }
-            Part::Acquirer | Part::Gateway => host_arguments(layout, part, "127.0.0.1:0"),
+            Part::Acquirer | Part::Gateway => host_arguments(layout, part, &self.profile, "127.0.0.1:0"),
             Part::Disk => {
                 let mut arguments = device_arguments(layout, part);
                 arguments.extend(self.disk.iter().flat_map(|image| ["--image".into(), image.into()]));
@@ -308,7 +326,7 @@ fn pty_arguments(layout: &Layout) -> Vec<OsString> {
     vec!["--control".into(), layout.control().into(), "--pty".into(), layout.module_pty().into()]
 }
 
-fn host_arguments(layout: &Layout, part: Part, address: &str) -> Vec<OsString> {
+fn host_arguments(layout: &Layout, part: Part, profile: &str, address: &str) -> Vec<OsString> {
     let mut arguments = vec!["--control".into(), layout.control().into(), "--listen".into(), address.into()];
     let (pki, ledger) = match part {
         Part::Gateway => (layout.gateway_pki(), layout.gateway_ledger()),
@@ -316,7 +334,8 @@ fn host_arguments(layout: &Layout, part: Part, address: &str) -> Vec<OsString> {
     };
     arguments.extend(["--pki".into(), pki.into(), "--ledger".into(), ledger.into()]);
     if part == Part::Acquirer {
-        arguments.extend(["--tmk".into(), layout.tmk().into()]);
+        let tmk = if profile.ends_with("-sm4") { layout.tmk_sm4() } else { layout.tmk() };
+        arguments.extend(["--tmk".into(), tmk.into(), "--profile".into(), profile.into()]);
     }
     arguments
 }

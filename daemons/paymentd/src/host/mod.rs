@@ -192,7 +192,7 @@ impl Host {
         let keys = dialect::working_keys(&self.profile, &answer)?;
         let keys: Vec<(&str, &[u8], &[u8])> =
             keys.iter().map(|(slot, key, check)| (slot.as_str(), key.as_slice(), check.as_slice())).collect();
-        self.card.load_working_keys(&keys).await?;
+        self.card.load_working_keys(&keys, &self.profile.sign_on.keys.under).await?;
         self.signed_on = true;
         log::info!("signed on; {} working keys loaded", keys.len());
         Ok(())
