@@ -48,7 +48,7 @@ pub trait CardPayment {
     ) -> zbus::Result<OwnedObjectPath>;
 
     /// Loads working keys: slot (`pik`, `mak`, `tdk`), the key enciphered under the master key, its check value.
-    fn load_working_keys(&self, keys: &[(&str, &[u8], &[u8])]) -> zbus::Result<()>;
+    fn load_working_keys(&self, keys: &[(&str, &[u8], &[u8])], under: &str) -> zbus::Result<()>;
 
     /// The check value of the key in `slot`; empty where there is no key.
     fn key_check_value(&self, slot: &str) -> zbus::Result<Vec<u8>>;

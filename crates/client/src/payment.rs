@@ -172,6 +172,10 @@ pub trait Payment {
     /// Reversals that the host has not acknowledged yet, and cancels and refunds that the QR gateway has not answered.
     #[zbus(property(emits_changed_signal = "false"))]
     fn pending_reversals(&self) -> zbus::Result<u32>;
+
+    /// What the operator should look at, a sentence each.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn warnings(&self) -> zbus::Result<Vec<String>>;
 }
 
 /// One transaction.

@@ -17,12 +17,16 @@ pub struct Host {
     pub nii: Option<u16>,
     /// How messages are put on the connection.
     pub framing: Framing,
+    /// How connections are kept.
+    pub link: Link,
     /// How long to wait.
     pub timeouts: Timeouts,
     /// How a transaction of unknown outcome is undone.
     pub reversal: Reversal,
     /// How working keys are fetched.
     pub sign_on: SignOn,
+    /// What DE 53 says of the protection of card data.
+    pub security: Security,
     /// What the host offers: each service by its name in the API, such as `sale`.
     pub services: BTreeMap<String, Service>,
     /// How a batch is closed; `None` where the host closes it by itself.
@@ -125,8 +129,36 @@ pub struct Timeouts {
     pub answer_s: u16,
     /// Between two attempts at a reversal: the first pauses, then the last one again and again.
     pub reversal_retry_s: Vec<u16>,
-    /// An unused connection is closed after this.
-    pub idle_s: u16,
+}
+
+/// How a terminal keeps its connection to the host, and finds another way where there is none.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// Whether one connection stays open between transactions; else each exchange has its own.
+    pub persistent: bool,
+    /// The longest pauses before a kept connection that broke is made again: the first ones, then the last one again and
+    /// again, in seconds.
+    pub retry_s: Vec<u16>,
+    /// How long a further address of the host is called before the first one is tried again, in seconds.
+    pub first_again_s: u32,
+    /// The echo test on a kept connection; `None` where the host has none.
+    pub echo: Option<Echo>,
+}
+
+/// The echo test: a message that asks nothing but to be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Echo {
+    /// A kept connection that was quiet for this long is tested, in seconds.
+    pub after_s: u16,
+    /// The message type of the request.
+    #[serde(deserialize_with = "mti")]
+    pub mti: Mti,
+    /// DE 60.1.
+    pub message_type: String,
+    /// DE 60.3.
+    pub network_code: String,
 }
 
 /// The answer codes (DE 39) of reversals.
@@ -153,14 +185,28 @@ pub struct SignOn {
     pub network_code: String,
     /// The codes (DE 39) after which the terminal signs on again before anything else.
     pub again_on: Vec<String>,
+    /// How far the host's clock (DE 12 and 13) and the terminal's may be apart before the operator is told, in seconds.
+    pub clock_limit_s: u32,
     /// Where the keys are in the answer.
     pub keys: KeyDownload,
+}
+
+/// Security related control information (DE 53): the PIN block's format, the keys, whether the track is enciphered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Security {
+    /// Of a request with a PIN block.
+    pub with_pin: String,
+    /// Of a request without one.
+    pub without_pin: String,
 }
 
 /// Where the working keys are in the answer to the sign-on.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyDownload {
+    /// The slot of the master key that they are enciphered under; they have its algorithm.
+    pub under: String,
     /// The data element.
     pub field: u8,
     /// Its parts, in order and without gaps.

@@ -2,16 +2,21 @@
 //!
 //! The sealed form is TDES-CBC under the data key with a zero IV, of 8 random bytes, the number of track
 //! bytes, the track bytes, and zeros up to a whole block. The random first block makes two seals of one card
-//! differ, in every block that follows it.
+//! differ, in every block that follows it. Under an SM4 key blocks have 16 bytes, and so many of them are random.
 
 use std::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::cipher::Cipher;
 use crate::des::{Block, TdesKey};
 use crate::error::{Error, Result};
+use crate::key::Key;
 use crate::pan::Pan;
+use crate::permission::Operation;
 
+/// The longest initialisation vector.
+const ZEROS: [u8; 16] = [0; 16];
 /// The most bytes of track 2 (37 characters).
 const LONGEST: usize = 19;
 
@@ -86,16 +91,33 @@ impl fmt::Debug for Track2 {
 /// # Errors
 /// [`Error::BadTrack2`] if the data aren't track 2: nothing else is sealed under this key.
 pub fn seal(tdk: &TdesKey, confounder: Block, track2: &[u8]) -> Result<Vec<u8>> {
+    seal_with(&Cipher::Tdes(tdk.cipher()), &confounder, track2)
+}
+
+/// Seals `track2` under a data key of any block cipher. `random` is fresh randomness, of which a block is taken. The result
+/// has at most 48 bytes.
+///
+/// # Errors
+/// [`Error::NotPermitted`] unless the key enciphers data, and as [`seal`].
+pub fn encrypt(key: &Key, random: &[u8; 16], track2: &[u8]) -> Result<Vec<u8>> {
+    let cipher = key.cipher(Operation::EncryptData)?;
+    let (confounder, _) = random.split_at(cipher.block_length().min(random.len()));
+    seal_with(&cipher, confounder, track2)
+}
+
+/// `confounder` is one block.
+fn seal_with(cipher: &Cipher, confounder: &[u8], track2: &[u8]) -> Result<Vec<u8>> {
     let track = Track2::from_bytes(track2)?;
     let length = u8::try_from(track.bytes.len()).map_err(|_| Error::BadTrack2)?;
     // Room for the padding from the start: growing would leave a clear copy behind.
-    let mut data = Zeroizing::new(Vec::with_capacity(40));
+    let mut data = Zeroizing::new(Vec::with_capacity(48));
     data.extend(confounder);
     data.push(length);
     data.extend(&track.bytes);
-    let padded = data.len().next_multiple_of(8);
+    let padded = data.len().next_multiple_of(confounder.len());
     data.resize(padded, 0);
-    tdk.encrypt_cbc([0; 8], &mut data)?;
+    let (iv, _) = ZEROS.split_at(confounder.len());
+    cipher.encrypt_cbc(iv, &mut data)?;
     Ok(std::mem::take(&mut data))
 }
 
@@ -104,12 +126,26 @@ pub fn seal(tdk: &TdesKey, confounder: Block, track2: &[u8]) -> Result<Vec<u8>> 
 /// # Errors
 /// [`Error::BadSeal`] if it doesn't open under this key.
 pub fn open(tdk: &TdesKey, sealed: &[u8]) -> Result<Track2> {
+    open_with(&Cipher::Tdes(tdk.cipher()), sealed)
+}
+
+/// Opens what [`encrypt`] made, as a host does.
+///
+/// # Errors
+/// [`Error::NotPermitted`] unless the key deciphers data, and as [`open`].
+pub fn decrypt(key: &Key, sealed: &[u8]) -> Result<Track2> {
+    open_with(&key.cipher(Operation::DecryptData)?, sealed)
+}
+
+fn open_with(cipher: &Cipher, sealed: &[u8]) -> Result<Track2> {
+    let block = cipher.block_length();
     let mut data = Zeroizing::new(sealed.to_vec());
-    tdk.decrypt_cbc([0; 8], &mut data).map_err(|_| Error::BadSeal)?;
-    let (_, body) = data.split_first_chunk::<8>().ok_or(Error::BadSeal)?;
+    let (iv, _) = ZEROS.split_at(block);
+    cipher.decrypt_cbc(iv, &mut data).map_err(|_| Error::BadSeal)?;
+    let (_, body) = data.split_at_checked(block).ok_or(Error::BadSeal)?;
     let (length, rest) = body.split_first().ok_or(Error::BadSeal)?;
     let (track, padding) = rest.split_at_checked(usize::from(*length)).ok_or(Error::BadSeal)?;
-    if padding.len() >= 8 || padding.iter().any(|byte| *byte != 0) {
+    if padding.len() >= block || padding.iter().any(|byte| *byte != 0) {
         return Err(Error::BadSeal);
     }
     Track2::from_bytes(track).map_err(|_| Error::BadSeal)
@@ -120,6 +156,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{Algorithm, Attributes, Mode, Usage};
 
     fn bytes(hex: &str) -> Vec<u8> {
         hex::decode(hex).unwrap()
@@ -161,6 +198,20 @@ mod tests {
         let track = bytes("6217001234567890D30122200000012300");
         let sealed = seal(&TdesKey::new([9; 16]), [1; 8], &track).unwrap();
         assert_eq!(open(&TdesKey::new([0x19; 16]), &sealed), Err(Error::BadSeal));
+    }
+
+    #[test]
+    fn a_key_with_attributes_seals_the_same_and_sm4_in_blocks_of_its_own() {
+        let (random, track) = (*b"0123456789ABCDEF", bytes("6217001234567890D30122200000012300"));
+        let key =
+            |algorithm| Key::new(Attributes::new(Usage::Data, algorithm, Mode::Both), &[9; 16]).unwrap();
+        let tdes = encrypt(&key(Algorithm::Tdes), &random, &track).unwrap();
+        assert_eq!(tdes, seal(&TdesKey::new([9; 16]), *b"01234567", &track).unwrap());
+        let sm4 = encrypt(&key(Algorithm::Sm4), &random, &track).unwrap();
+        assert_eq!(sm4.len(), 48);
+        assert_eq!(decrypt(&key(Algorithm::Sm4), &sm4).unwrap().as_bytes(), track);
+        assert_eq!(decrypt(&key(Algorithm::Tdes), &sm4), Err(Error::BadSeal));
+        assert!(!sm4.windows(4).any(|part| track.windows(4).any(|clear| clear == part)));
     }
 
     proptest! {

@@ -7,8 +7,10 @@ use crate::wire::{Reader, Writer};
 /// How a PIN entry ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinResult {
-    /// A PIN was typed: its enciphered block.
+    /// A PIN was typed: its enciphered block under TDES.
     Entered([u8; 8]),
+    /// A PIN was typed: its enciphered block under SM4.
+    EnteredLong([u8; 16]),
     /// Enter without a digit.
     Bypassed,
     /// The cancel key, or a cancel request.
@@ -56,6 +58,10 @@ impl Event {
                         to.u8(0);
                         to.raw(block);
                     }
+                    PinResult::EnteredLong(block) => {
+                        to.u8(4);
+                        to.raw(block);
+                    }
                     PinResult::Bypassed => to.u8(1),
                     PinResult::Cancelled => to.u8(2),
                     PinResult::TimedOut => to.u8(3),
@@ -83,6 +89,7 @@ impl Event {
                     1 => PinResult::Bypassed,
                     2 => PinResult::Cancelled,
                     3 => PinResult::TimedOut,
+                    4 => PinResult::EnteredLong(from.array()?),
                     _ => return Err(Error::Value("PIN result")),
                 },
             },

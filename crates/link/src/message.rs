@@ -11,11 +11,16 @@ use crate::wire::{Reader, Writer};
 pub mod capability {
     /// Card tokens: [`Request::CardToken`](super::Request::CardToken).
     pub const CARD_TOKEN: u32 = 1 << 2;
+    /// Keys of SM4: the master key slot [`TMK_SM4`](super::TMK_SM4), and what is loaded under it.
+    pub const SM4: u32 = 1 << 3;
     /// Seals over a journal: [`Request::SealJournal`](super::Request::SealJournal).
     pub const JOURNAL_SEAL: u32 = 1 << 8;
     /// All that this crate knows.
-    pub(crate) const ALL: u32 = CARD_TOKEN | JOURNAL_SEAL;
+    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | JOURNAL_SEAL;
 }
+
+/// The slot of the master key of SM4.
+pub const TMK_SM4: &str = "tmk-sm4";
 
 /// Bytes that are wiped on drop.
 pub type Secret = Zeroizing<Vec<u8>>;
@@ -157,6 +162,7 @@ impl Request {
         match self {
             Self::CardToken { .. } => capability::CARD_TOKEN,
             Self::SealJournal { .. } => capability::JOURNAL_SEAL,
+            Self::LoadKey { under, .. } if under == TMK_SM4 => capability::SM4,
             _ => 0,
         }
     }

@@ -235,6 +235,12 @@ fn an_unknown_operation_is_refused_by_the_module() {
 #[test]
 fn what_one_end_is_not_capable_of_is_not_asked_and_not_done() {
     let token = Request::CardToken { key: "token".to_owned(), pan: "6217001234567890".to_owned().into() };
+    let load = |under: &str| Request::LoadKey {
+        key: "mak".to_owned(),
+        under: under.to_owned(),
+        wrapped: [1; 16],
+        check: [2; 4],
+    };
     // An older module, of which nothing is asked.
     let mut host = Host::new(7, Duration::ZERO);
     let welcome = link::Welcome { version: 1, capabilities: 0, boot: 99 };
@@ -243,7 +249,9 @@ fn what_one_end_is_not_capable_of_is_not_asked_and_not_done() {
     host.receive(&frame.encode().unwrap(), Duration::ZERO);
     assert_eq!(host.happening(), Some(Happening::Opened(welcome)));
     assert_eq!(host.request(&token, LIMIT, Duration::ZERO), Err(link::Error::NotAgreed));
+    assert_eq!(host.request(&load("tmk-sm4"), LIMIT, Duration::ZERO), Err(link::Error::NotAgreed));
     assert!(host.ready(), "what was not asked is not waited for");
+    assert_eq!(host.request(&load("tmk"), LIMIT, Duration::ZERO), Ok(()));
     // An older host, that asks all the same.
     let mut module = Module::new(1);
     let hello = [1, 1, 0, 0, 0, 0].to_vec().into();
@@ -261,6 +269,8 @@ fn what_one_end_is_not_capable_of_is_not_asked_and_not_done() {
 
 #[test]
 fn a_pin_block_passes_as_an_event() {
-    let event = Event::PinEnded { entry: 3, result: PinResult::Entered([1, 2, 3, 4, 5, 6, 7, 8]) };
-    assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));
+    for result in [PinResult::Entered([1, 2, 3, 4, 5, 6, 7, 8]), PinResult::EnteredLong([7; 16])] {
+        let event = Event::PinEnded { entry: 3, result };
+        assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));
+    }
 }

@@ -100,7 +100,8 @@ pub trait SecureModule: Send + Sync {
         Err(Error::NotSupported)
     }
 
-    /// Has a PIN typed, and returns it enciphered as an ISO 9564 format 0 block. The clear PIN stays inside.
+    /// Has a PIN typed, and returns it enciphered: as an ISO 9564 format 0 block under a TDES key, as UnionPay's block of 16
+    /// bytes under an SM4 key. The clear PIN stays inside.
     /// One entry at a time; dropping the future leaves the entry running, so cancel it.
     async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
         let _ = request;
@@ -113,7 +114,7 @@ pub trait SecureModule: Send + Sync {
         Err(Error::NotSupported)
     }
 
-    /// Loads a double-length TDES key that is enciphered (ECB) under the key in slot `under`.
+    /// Loads a key that is enciphered (ECB) under the key in slot `under`, and of its algorithm: double-length TDES or SM4.
     ///
     /// [`Error::BadCheckValue`] if the check value differs: the slot keeps what it held.
     async fn load_key(
@@ -145,7 +146,7 @@ pub trait SecureModule: Send + Sync {
         Err(Error::NotSupported)
     }
 
-    /// Seals track 2 (the value of tag 57) under a data key: the content of DE 35, at most 40 bytes.
+    /// Seals track 2 (the value of tag 57) under a data key: the content of DE 35, at most 48 bytes.
     async fn seal_track2(&self, slot: &KeySlot, track2: &[u8]) -> Result<Vec<u8>> {
         let _ = (slot, track2);
         Err(Error::NotSupported)

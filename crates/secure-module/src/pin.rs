@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use keys::Pan;
+use keys::pin_block::PinBlock;
 
 use crate::slot::KeySlot;
 
@@ -40,8 +41,8 @@ pub struct Amount {
 /// How a PIN entry ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PinOutcome {
-    /// A PIN was typed: its enciphered format 0 block.
-    Entered([u8; 8]),
+    /// A PIN was typed: its enciphered block, of the format that the PIN key's algorithm has.
+    Entered(PinBlock),
     /// The cardholder chose to enter none.
     Bypassed,
     /// The cardholder, or [`cancel_pin`](crate::SecureModule::cancel_pin), cancelled.

@@ -20,6 +20,8 @@ pub struct KeySlot(Cow<'static, str>);
 impl KeySlot {
     /// The terminal master key, under which working keys come.
     pub const TMK: KeySlot = KeySlot(Cow::Borrowed("tmk"));
+    /// The terminal master key of SM4, under which working keys of SM4 come.
+    pub const TMK_SM4: KeySlot = KeySlot(Cow::Borrowed("tmk-sm4"));
     /// The PIN key.
     pub const PIK: KeySlot = KeySlot(Cow::Borrowed("pik"));
     /// The MAC key.

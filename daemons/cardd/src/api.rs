@@ -106,11 +106,14 @@ impl CardPaymentService {
 
     /// Loads working keys, in order: slot (`pik`, `mak`, `tdk`), the key enciphered under the master key (16
     /// bytes), its check value (4 bytes). At the first that is refused it stops; those before it are loaded.
+    /// `under` is the slot of the master key, whose algorithm the working keys have: `tmk` (TDES) or `tmk-sm4` (SM4).
     ///
-    /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, WrongState when there is no master key.
+    /// Errors: InvalidArgument, NotPermitted, NotSupported when the module has no SM4, DeviceGone, Timeout, WrongState when
+    /// there is no master key.
     async fn load_working_keys(
         &self,
         keys: Vec<(String, Vec<u8>, Vec<u8>)>,
+        under: &str,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<()> {
         self.guard.admit_daemon(&header, PAYMENT).await?;
@@ -118,9 +121,17 @@ impl CardPaymentService {
             .iter()
             .map(|(slot, key, check)| working_key(slot, key, check))
             .collect::<Result<Vec<_>>>()?;
+        let under = match under {
+            "tmk" => KeySlot::TMK,
+            "tmk-sm4" => KeySlot::TMK_SM4,
+            other => {
+                let problem = format!("`{other}` is no master key; they are tmk and tmk-sm4");
+                return Err(Error::invalid("under", problem));
+            }
+        };
         let (module, _) = self.module.ready()?;
         for (slot, key, check) in keys {
-            module.load_key(&slot, &KeySlot::TMK, key, check).await.map_err(refusal)?;
+            module.load_key(&slot, &under, key, check).await.map_err(refusal)?;
         }
         Ok(())
     }
@@ -206,7 +217,7 @@ fn working_key(slot: &str, key: &[u8], check: &[u8]) -> Result<(KeySlot, [u8; 16
         }
     };
     let wrong = |what: &str| Error::invalid("keys", format!("{slot}: {what}"));
-    let key = key.try_into().map_err(|_| wrong("a double-length key has 16 bytes"))?;
+    let key = key.try_into().map_err(|_| wrong("a double-length TDES or an SM4 key has 16 bytes"))?;
     let check = check.try_into().map_err(|_| wrong("a check value has 4 bytes"))?;
     Ok((slot, key, check))
 }

@@ -2,6 +2,7 @@
 //! secret: what is, the secure module has enciphered.
 
 use emv::{FIELD_55, Kernel};
+use keys::pin_block::PinBlock;
 use service::options::Dictionary;
 use tlv::{Tag, tags};
 use zbus::{OwnedVariant, Variant};
@@ -17,7 +18,7 @@ pub(crate) struct Sealed {
     /// DE 35.
     pub(crate) track2: Vec<u8>,
     /// DE 52, where a PIN was entered.
-    pub(crate) pin_block: Option<[u8; 8]>,
+    pub(crate) pin_block: Option<PinBlock>,
     /// By which the card is known again, where the module makes it.
     pub(crate) token: Option<Vec<u8>>,
 }
@@ -27,7 +28,7 @@ pub(crate) fn for_host(kernel: &Kernel, sealed: &Sealed) -> Dictionary {
     let mut values = card(kernel, sealed.pin_block.is_some());
     put(&mut values, "sealed_track2", sealed.track2.clone());
     if let Some(block) = sealed.pin_block {
-        put(&mut values, "pin_block", block.to_vec());
+        put(&mut values, "pin_block", block.as_bytes().to_vec());
     }
     if let Some(token) = &sealed.token {
         put(&mut values, "token", hexadecimal(token));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emv::{Action, Candidate, Decision, Event, Kernel, Outcome, PinResult, Reason};
+use keys::pin_block::PinBlock;
 use keys::{Pan, Track2};
 use secure_module::{
     Amount, CardSlot, Error as ModuleError, KeySlot, PinOutcome, PinRequest, Secret, SecureModule,
@@ -89,7 +90,7 @@ impl Transaction {
         }
     }
 
-    async fn process(&mut self, used: Option<Stay>, pin_block: &mut Option<[u8; 8]>) -> Progress<()> {
+    async fn process(&mut self, used: Option<Stay>, pin_block: &mut Option<PinBlock>) -> Progress<()> {
         let used = used.filter(|_| !self.config.card_may_stay);
         self.watch.card_inserted(self.config.card_timeout(), used).await?;
         self.watch.progress("reading").await;
@@ -135,7 +136,7 @@ impl Transaction {
         }
     }
 
-    async fn enter_pin(&mut self, pin_block: &mut Option<[u8; 8]>) -> Progress<Step> {
+    async fn enter_pin(&mut self, pin_block: &mut Option<PinBlock>) -> Progress<Step> {
         let request = PinRequest {
             pan: pan(&self.kernel)?,
             key: KeySlot::PIK,
@@ -170,7 +171,7 @@ impl Transaction {
         interruption
     }
 
-    async fn go_online(&mut self, pin_block: Option<[u8; 8]>) -> Progress<Step> {
+    async fn go_online(&mut self, pin_block: Option<PinBlock>) -> Progress<Step> {
         let track2 =
             Secret::new(self.kernel.track2().map(|track2| track2.expose().to_vec()).unwrap_or_default());
         let on_track = Track2::from_bytes(&track2);

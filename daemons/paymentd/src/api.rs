@@ -28,6 +28,7 @@ pub(crate) struct PaymentService {
     pub(crate) counter: Counter,
     pub(crate) merchant: Merchant,
     pub(crate) pending: watch::Receiver<u32>,
+    pub(crate) host_clock: watch::Receiver<String>,
 }
 
 /// Takes payments by card and by code.
@@ -395,6 +396,14 @@ impl PaymentService {
     async fn pending_reversals(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<u32> {
         self.check_reader(header).await?;
         Ok(*self.pending.borrow())
+    }
+
+    /// What the operator should look at, a sentence each; empty where all is well.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn warnings(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<Vec<String>> {
+        self.check_reader(header).await?;
+        let clock = self.host_clock.borrow().clone();
+        Ok(Some(clock).into_iter().filter(|warning| !warning.is_empty()).collect())
     }
 }
 

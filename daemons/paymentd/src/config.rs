@@ -84,6 +84,8 @@ impl Default for Merchant {
 pub(crate) struct Host {
     /// `address:port`.
     pub(crate) address: String,
+    /// Further ones, in the order in which they are called where those before don't answer.
+    pub(crate) further_addresses: Vec<String>,
     /// The name that its certificate must hold.
     pub(crate) server_name: String,
     /// The dialect: a file `hosts/PROFILE.toml` in a configuration folder.
@@ -96,6 +98,7 @@ impl Default for Host {
     fn default() -> Host {
         Host {
             address: String::new(),
+            further_addresses: Vec::new(),
             server_name: String::new(),
             profile: "unionpay-direct".to_string(),
             answer_timeout_ms: None,
@@ -137,6 +140,13 @@ impl Default for Gateway {
             query_interval_ms: 2_000,
             retry_s: vec![0, 5, 15, 30, 60, 300],
         }
+    }
+}
+
+impl Host {
+    /// All addresses, in the order in which they are called.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        std::iter::once(&self.address).chain(&self.further_addresses).cloned().collect()
     }
 }
 

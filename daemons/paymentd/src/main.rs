@@ -96,6 +96,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         teller,
     });
     let sealer = Sealer::new(journal.clone(), card.clone(), &config.journal);
+    let host_clock = host.clock();
     let tools = Tools {
         buses,
         journal,
@@ -116,6 +117,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
             counter: counter.clone(),
             merchant: merchant.clone(),
             pending: pending.clone(),
+            host_clock: host_clock.clone(),
         };
         connection.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
     }

@@ -161,6 +161,7 @@ impl Teller {
         let mut printers =
             watched.map_err(|error| format!("the printer daemon can't be watched: {error}"))?;
         let journal = self.journal.clone();
+        let line = self.host.line();
         let mut attempt = 0;
         self.print_owed().await.map_err(|error| error.to_string())?;
         if let Some(ticket) = self.settling.take() {
@@ -190,6 +191,7 @@ impl Teller {
                     continue;
                 }
                 () = sealer.seal(), if sealer.is_owed() => continue,
+                never = line.tend(), if self.pending.is_empty() => match never {},
             };
             let Some(ticket) = ticket else { break };
             self.serve(&ticket).await.map_err(|error| error.to_string())?;

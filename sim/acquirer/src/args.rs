@@ -5,13 +5,15 @@ use std::path::PathBuf;
 /// What to write on the command line.
 pub const USAGE: &str =
     "usage: smartpos-sim-acquirer --control DIR --listen 127.0.0.1:PORT --pki DIR --tmk FILE --ledger FILE
+       [--profile NAME]
   --control DIR   folder of control sockets; acquirer.addr is written there
   --listen ADDR   where terminals connect; port 0 takes any free port
   --pki DIR       certificates; made if the folder has none
-  --tmk FILE      terminal master key, 32 hex digits
-  --ledger FILE   what is booked, one JSON object a line; read again at start";
+  --tmk FILE      terminal master key, 32 hex digits; of the algorithm that the profile names
+  --ledger FILE   what is booked, one JSON object a line; read again at start
+  --profile NAME  the host's dialect: unionpay-direct (as if none was given) or unionpay-direct-sm4";
 
-/// The options, all of them required.
+/// The options, all of them required but the profile.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Args {
     /// Folder of control sockets.
@@ -24,6 +26,8 @@ pub struct Args {
     pub tmk: PathBuf,
     /// The ledger's file.
     pub ledger: PathBuf,
+    /// The name of the dialect.
+    pub profile: Option<String>,
 }
 
 impl Args {
@@ -32,7 +36,8 @@ impl Args {
     /// # Errors
     /// What is wrong with them.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Args, String> {
-        let [mut control, mut listen, mut pki, mut tmk, mut ledger] = [const { None::<String> }; 5];
+        let [mut control, mut listen, mut pki, mut tmk, mut ledger, mut profile] =
+            [const { None::<String> }; 6];
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             let place = match word.as_str() {
@@ -41,6 +46,7 @@ impl Args {
                 "--pki" => &mut pki,
                 "--tmk" => &mut tmk,
                 "--ledger" => &mut ledger,
+                "--profile" => &mut profile,
                 other => return Err(format!("no option {other}")),
             };
             let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
@@ -55,6 +61,7 @@ impl Args {
             pki: need(pki, "--pki")?.into(),
             tmk: need(tmk, "--tmk")?.into(),
             ledger: need(ledger, "--ledger")?.into(),
+            profile,
         })
     }
 }

@@ -9,8 +9,9 @@ use crate::chip::ChipData;
 use crate::instalments;
 use crate::issuer::{Issuer, Terms};
 use crate::ledger::Key;
-use crate::request::{self, FORMAT, INVALID, INVALID_AMOUNT, Refusal, WorkingKeys};
+use crate::request::{self, FORMAT, INVALID, INVALID_AMOUNT, Refusal};
 use crate::service::{Form, Service};
+use crate::working_keys::WorkingKeys;
 
 /// In each of them.
 const MANDATORY: [u8; 8] = [3, 11, 25, 41, 42, 49, 60, 64];
@@ -44,17 +45,18 @@ pub(crate) struct CardData {
     pub(crate) track: Track2,
     /// DE 23.
     pub(crate) psn: String,
-    pub(crate) pin_block: Option<[u8; 8]>,
+    pub(crate) pin_block: Option<Vec<u8>>,
     /// What the card signed, and its cryptogram, where it was asked to decide.
     pub(crate) cryptogram: Option<(CryptogramInput, [u8; 8])>,
 }
 
 impl<'a> CardRequest<'a> {
-    /// Checks `message`; `keys` are those of its terminal, if it has signed on.
+    /// Checks `message` by `profile`; `keys` are those of its terminal, if it has signed on.
     ///
     /// # Errors
     /// What is wrong with its elements, its terminal, its MAC or its form.
     pub(crate) fn read(
+        profile: &iso8583::Host,
         message: &'a Message<'a>,
         keys: Option<&WorkingKeys>,
     ) -> Result<CardRequest<'a>, Refusal> {
@@ -73,7 +75,7 @@ impl<'a> CardRequest<'a> {
         let batch = form.check(message)?;
         request::check_is(message, 49, CURRENCY, INVALID)?;
         if service.has_card() {
-            check_card(message)?;
+            check_card(&profile.security, message)?;
         }
         let amount = if service.has_amount() { request::amount(message)? } else { 0 };
         if service.has_amount() && amount == 0 {
@@ -98,12 +100,11 @@ impl<'a> CardRequest<'a> {
     pub(crate) fn card_data(&self, today: jiff::civil::Date) -> Result<CardData, Refusal> {
         let message = self.message;
         let sealed = message.require(35).map_err(request::format_error)?;
-        let track = keys::track2::open(&self.keys.tdk, sealed.bytes())
-            .map_err(|error| Refusal::new(FORMAT, format!("DE 35: {error}")))?;
+        let track = self.keys.track2(sealed.bytes())?;
         let psn = request::text(message, 23)?;
         let block = message.get(52).map(|value| value.bytes());
         if !self.service.has_chip_data() {
-            let pin_block = block.map(request::pin_block).transpose()?;
+            let pin_block = block.map(<[u8]>::to_vec);
             return Ok(CardData { track, psn, pin_block, cryptogram: None });
         }
         let chip = ChipData::parse(message.require(CHIP_DATA).map_err(request::format_error)?.bytes())?;
@@ -117,7 +118,7 @@ impl<'a> CardRequest<'a> {
 }
 
 /// Checks the elements that say how the card was read and the message protected.
-fn check_card(message: &Message<'_>) -> Result<(), Refusal> {
+fn check_card(security: &iso8583::Security, message: &Message<'_>) -> Result<(), Refusal> {
     let [capture, block] = PIN.map(|number| message.get(number).is_some());
     if capture != block {
         return Err(Refusal::new(FORMAT, "DE 26 and DE 52: both or none"));
@@ -129,7 +130,6 @@ fn check_card(message: &Message<'_>) -> Result<(), Refusal> {
         let [a, b] = expected;
         return Err(Refusal::new(FORMAT, format!("DE 22: expected {a} or {b}, got {entry}")));
     }
-    // PIN block with PAN (2) or none (0); double-length keys (6); track encrypted (1).
-    let security = if block { "2610000000000000" } else { "0610000000000000" };
+    let security = if block { &security.with_pin } else { &security.without_pin };
     request::check_is(message, 53, security, FORMAT)
 }

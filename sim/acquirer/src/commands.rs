@@ -7,7 +7,7 @@ use crate::ledger::{self, Entry};
 use crate::rules::Rule;
 
 const HELP: &str = "the acquirer takes: ledger; ledger batch NUMBER; host status; host restart; \
-                    host [once|rule] [0100|0200|0220|0320|0400|0500|0800] RULE; host script RULE; RULE; …";
+                    host [once|rule] [0100|0200|0220|0320|0400|0500|0800|0820] RULE; host script RULE; RULE; …";
 
 /// Carries out one command.
 pub fn run(acquirer: &mut Acquirer, words: &[String]) -> Reply {
@@ -59,9 +59,12 @@ fn status(acquirer: &Acquirer) -> Reply {
     let mut terminals: Vec<&String> = acquirer.sessions.keys().collect();
     terminals.sort();
     let entries = acquirer.ledger.entries().len();
-    let text = format!("{}; signed on: {terminals:?}; ledger: {entries} entries", acquirer.rules.describe());
+    let (rules, connections) = (acquirer.rules.describe(), acquirer.connections);
+    let text = format!(
+        "{rules}; signed on: {terminals:?}; ledger: {entries} entries; {connections} connections so far"
+    );
     let data = serde_json::json!({
-        "rules": acquirer.rules.describe(), "signed_on": terminals, "entries": entries,
+        "rules": rules, "signed_on": terminals, "entries": entries, "connections": connections,
     });
     Reply::ok(text).with_data(data)
 }

@@ -88,8 +88,10 @@ impl Ledger {
             Service::Sale | Service::Completion => paid(entry),
             Service::Refund => signed(entry.amount).saturating_neg(),
             Service::Preauthorisation => {
-                let completion = self.standing(key, Service::Completion).next();
-                completion.map_or_else(|| signed(self.held(entry)), paid)
+                // More than one stands where the reversal of a void has brought the first one back.
+                let completions = self.standing(key, Service::Completion).map(paid);
+                let taken = completions.reduce(i64::saturating_add);
+                taken.unwrap_or_else(|| signed(self.held(entry)))
             }
             _ => 0,
         }

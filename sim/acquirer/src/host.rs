@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iso8583::{Builder, Message, Mti, set_mac};
-use jiff::Zoned;
-use keys::TdesKey;
+use jiff::{SignedDuration, Zoned};
 use tokio::sync::watch;
 
 use crate::issuer::Issuer;
 use crate::ledger::{Entry, Key, Ledger, State};
 use crate::mangling::Mangling;
-use crate::request::{self, APPROVED, MALFUNCTION, Refusal, WorkingKeys};
+use crate::request::{self, APPROVED, MALFUNCTION, Refusal};
 use crate::rules::{Part, Rule, Rules, targets};
 use crate::service::{Form, Service};
-use crate::{reversal, settlement, sign_on, transaction};
+use crate::working_keys::WorkingKeys;
+use crate::{echo_test, reversal, settlement, sign_on, transaction};
 
 /// Sign-on.
 pub(crate) const SIGN_ON: Mti = Mti(0x0800);
@@ -28,17 +28,21 @@ pub(crate) const FINANCIAL: Mti = Mti(0x0200);
 pub(crate) const ADVICE: Mti = Mti(0x0220);
 /// Batch upload.
 pub(crate) const UPLOAD: Mti = Mti(0x0320);
+/// Echo test.
+pub(crate) const ECHO: Mti = Mti(0x0820);
 /// Reversal.
 pub(crate) const REVERSAL: Mti = Mti(0x0400);
 /// Settlement.
 pub(crate) const SETTLEMENT: Mti = Mti(0x0500);
 
 /// All that this host takes.
-pub(crate) const REQUESTS: [Mti; 7] =
-    [AUTHORISATION, FINANCIAL, ADVICE, UPLOAD, REVERSAL, SETTLEMENT, SIGN_ON];
+pub(crate) const REQUESTS: [Mti; 8] =
+    [AUTHORISATION, FINANCIAL, ADVICE, UPLOAD, REVERSAL, SETTLEMENT, SIGN_ON, ECHO];
 
 /// DE 32 of every answer: who this acquirer is.
 const INSTITUTION: &str = "00010344";
+/// How far ahead the clock of an answer is that is, by rule, wrong.
+const WRONG_CLOCK: SignedDuration = SignedDuration::from_hours(2);
 /// DE 41 of an answer that is, by rule, for another terminal.
 const ANOTHER_TERMINAL: &str = "99999999";
 
@@ -46,7 +50,7 @@ const ANOTHER_TERMINAL: &str = "99999999";
 #[derive(Debug)]
 pub struct Acquirer {
     pub(crate) profile: Arc<iso8583::Host>,
-    pub(crate) tmk: TdesKey,
+    pub(crate) tmk: keys::Key,
     pub(crate) issuer: Issuer,
     /// What is booked.
     pub ledger: Ledger,
@@ -57,6 +61,8 @@ pub struct Acquirer {
     held: Vec<Vec<u8>>,
     /// Counts restarts.
     restarts: watch::Sender<u64>,
+    /// Counts connections that shook hands.
+    pub(crate) connections: u64,
 }
 
 /// What happens on the connection after a request.
@@ -100,9 +106,10 @@ impl Answer {
 }
 
 impl Acquirer {
-    /// An acquirer that speaks the dialect of `profile` and shares `tmk` with its terminals.
+    /// An acquirer that speaks the dialect of `profile` and shares `tmk` with its terminals, a
+    /// [master key](crate::working_keys::master_key) of the profile.
     #[must_use]
-    pub fn new(profile: iso8583::Host, tmk: TdesKey, issuer: Issuer, ledger: Ledger) -> Acquirer {
+    pub fn new(profile: iso8583::Host, tmk: keys::Key, issuer: Issuer, ledger: Ledger) -> Acquirer {
         Acquirer {
             profile: Arc::new(profile),
             tmk,
@@ -112,6 +119,7 @@ impl Acquirer {
             sessions: HashMap::new(),
             held: Vec::new(),
             restarts: watch::Sender::default(),
+            connections: 0,
         }
     }
 
@@ -152,6 +160,7 @@ impl Acquirer {
         }
         let outcome = match mti {
             SIGN_ON => sign_on::sign_on(self, &message, &rule),
+            ECHO => echo_test::echo_test(self, &message, &rule),
             REVERSAL => reversal::reversal(self, &message, &rule),
             SETTLEMENT => settlement::settle(self, &message, &rule),
             UPLOAD => settlement::upload(self, &message, &rule),
@@ -234,9 +243,10 @@ impl Acquirer {
         answer: &Answer,
         rule: &Rule,
         now: &Zoned,
-    ) -> Result<Vec<u8>, iso8583::Error> {
+    ) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
         let wrong = |part| *rule == Rule::Wrong(part);
         let mti = if wrong(Part::Mti) { other_answer(request.mti()) } else { request.mti().answer() };
+        let now = if wrong(Part::Clock) { &(now + WRONG_CLOCK) } else { now };
         let (time, date) = (now.strftime("%H%M%S").to_string(), now.strftime("%m%d").to_string());
         let rrn = answer.rrn.clone().unwrap_or_else(|| self.references(now).1);
         let mut builder = Builder::new(&self.profile.codec, mti);
@@ -268,7 +278,7 @@ impl Acquirer {
         if wrong(Part::Terminal) {
             builder.text(41, ANOTHER_TERMINAL);
         }
-        let keys = self.keys(request).filter(|_| request.mti() != SIGN_ON);
+        let keys = self.keys(request).filter(|_| ![SIGN_ON, ECHO].contains(&request.mti()));
         if keys.is_some() {
             builder.bytes(64, &[0; 8]);
         }
@@ -276,19 +286,14 @@ impl Acquirer {
         let length = builder.pack(&mut packed)?;
         packed.truncate(length);
         if let Some(keys) = keys {
-            self.sign(&mut packed, keys, wrong(Part::Mac))?;
+            let mut mac = keys.mac(self.profile.codec.parse(&packed)?.mac_input(64)?)?;
+            if wrong(Part::Mac) {
+                // Still eight hex digits, each of them another one.
+                mac = mac.map(|digit| if digit == b'0' { b'1' } else { b'0' });
+            }
+            set_mac(&mut packed, &mac)?;
         }
         Ok(packed)
-    }
-
-    fn sign(&self, packed: &mut [u8], keys: &WorkingKeys, wrong: bool) -> Result<(), iso8583::Error> {
-        let input = self.profile.codec.parse(packed)?.mac_input(64)?;
-        let mut mac = keys::mac::unionpay(&keys.mak, input);
-        if wrong {
-            // Still eight hex digits, each of them another one.
-            mac = mac.map(|digit| if digit == b'0' { b'1' } else { b'0' });
-        }
-        set_mac(packed, &mac)
     }
 }
 

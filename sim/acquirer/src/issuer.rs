@@ -6,7 +6,8 @@ use keys::{TdesKey, Track2, emv};
 use sim_cards::Profile;
 
 use crate::chip::ChipData;
-use crate::request::{self, DO_NOT_HONOUR, EXPIRED, FORMAT, INVALID, Refusal, UNKNOWN_CARD, WRONG_PIN};
+use crate::request::{DO_NOT_HONOUR, EXPIRED, FORMAT, INVALID, Refusal, UNKNOWN_CARD, WRONG_PIN};
+use crate::working_keys::WorkingKeys;
 
 /// Tag 9F27: the card asks for an online decision.
 const ARQC: u8 = 0x80;
@@ -122,22 +123,23 @@ impl Issuer {
     }
 
     /// The PIN block, which has to be there exactly if the cardholder was to be verified by it.
-    pub(crate) fn pin_block(chip: &ChipData<'_>, block: Option<&[u8]>) -> Result<Option<[u8; 8]>, Refusal> {
+    pub(crate) fn pin_block(chip: &ChipData<'_>, block: Option<&[u8]>) -> Result<Option<Vec<u8>>, Refusal> {
         let [method, _, result] = chip.get(0x9F34)?;
         let used = method & 0x3F == ONLINE_PIN && result != CVM_FAILED;
         match (used, block) {
             (false, None) => Ok(None),
-            (true, Some(block)) => request::pin_block(block).map(Some),
+            (true, Some(block)) => Ok(Some(block.to_vec())),
             (true, None) => Err(Refusal::new(FORMAT, "DE 52: missing, but tag 9F34 says online PIN")),
             (false, Some(_)) => Err(Refusal::new(FORMAT, "DE 52: present, but tag 9F34 says no online PIN")),
         }
     }
 
     /// Checks the PIN in `block`.
-    pub(crate) fn check_pin(card: &Profile, pik: &TdesKey, block: [u8; 8]) -> Result<(), Refusal> {
+    pub(crate) fn check_pin(card: &Profile, keys: &WorkingKeys, block: &[u8]) -> Result<(), Refusal> {
         let wrong = |reason: &str| Refusal::new(WRONG_PIN, format!("DE 52: {reason}"));
-        let pin = keys::pin_block::decipher(pik, block, &card.pan)
-            .map_err(|_| wrong("the PIN block is no format 0 block of this card under the PIK"))?;
+        let pin = keys
+            .pin(block, &card.pan)
+            .map_err(|_| wrong("the PIN block is none of this card under the PIK"))?;
         if card.pin.as_ref() == Some(&pin) { Ok(()) } else { Err(wrong("the PIN is wrong")) }
     }
 }

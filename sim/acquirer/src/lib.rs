@@ -12,6 +12,7 @@ pub mod args;
 mod card_request;
 pub mod chip;
 pub mod commands;
+pub mod echo_test;
 pub mod history;
 pub mod host;
 mod instalments;
@@ -28,9 +29,20 @@ pub mod service;
 pub mod settlement;
 pub mod sign_on;
 pub mod transaction;
+pub mod working_keys;
 
 /// The host profile that this acquirer speaks, the same file that the terminal reads.
 pub const HOST_PROFILE: &str = include_str!("../../../config/hosts/unionpay-direct.toml");
+
+/// The shipped profile `name`, if this host speaks it.
+#[must_use]
+pub fn profile(name: &str) -> Option<&'static str> {
+    match name {
+        "unionpay-direct" => Some(HOST_PROFILE),
+        "unionpay-direct-sm4" => Some(include_str!("../../../config/hosts/unionpay-direct-sm4.toml")),
+        _ => None,
+    }
+}
 
 /// The terminals that are registered: terminal and merchant identification (DE 41, DE 42).
 pub const TERMINALS: [(&str, &str); 1] = [("12345678", "898100012345678")];

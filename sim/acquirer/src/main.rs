@@ -6,12 +6,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use keys::TdesKey;
 use sim_acquirer::args::{Args, USAGE};
 use sim_acquirer::host::Acquirer;
 use sim_acquirer::issuer::Issuer;
 use sim_acquirer::ledger::Ledger;
-use sim_acquirer::{HOST_PROFILE, pki, server};
+use sim_acquirer::{HOST_PROFILE, pki, profile, server, working_keys};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
@@ -36,10 +35,15 @@ fn main() -> ExitCode {
 async fn run(args: &Args) -> io::Result<()> {
     pki::ensure(&args.pki)?;
     let tls = Arc::new(pki::server_config(&args.pki)?);
-    let profile: iso8583::Host = toml::from_str(HOST_PROFILE).map_err(io::Error::other)?;
+    let profile = match &args.profile {
+        Some(name) => profile(name).ok_or_else(|| io::Error::other(format!("there is no profile {name}")))?,
+        None => HOST_PROFILE,
+    };
+    let profile: iso8583::Host = toml::from_str(profile).map_err(io::Error::other)?;
+    let tmk = working_keys::master_key(&profile, &read_key(&args.tmk)?).map_err(io::Error::other)?;
     let issuer = Issuer::new(sim_cards::profiles().collect());
     let ledger = Ledger::open(&args.ledger)?;
-    let acquirer = Arc::new(Mutex::new(Acquirer::new(profile, read_key(&args.tmk)?, issuer, ledger)));
+    let acquirer = Arc::new(Mutex::new(Acquirer::new(profile, tmk, issuer, ledger)));
 
     let listener = TcpListener::bind(&args.listen).await?;
     publish(&args.control, &listener.local_addr()?.to_string())?;
@@ -59,10 +63,12 @@ async fn run(args: &Args) -> io::Result<()> {
     }
 }
 
-fn read_key(path: &Path) -> io::Result<TdesKey> {
+fn read_key(path: &Path) -> io::Result<[u8; 16]> {
     let wrong = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| wrong(&error))?;
-    TdesKey::from_hex(&text).map_err(|error| wrong(&error))
+    let mut key = [0; 16];
+    hex::decode_to_slice(text.trim(), &mut key).map_err(|error| wrong(&error))?;
+    Ok(key)
 }
 
 /// Writes the address to a file that appears whole.

@@ -1,9 +1,9 @@
 //! What all requests are checked for, and why one is refused.
 
 use iso8583::Message;
-use keys::TdesKey;
 
 use crate::TERMINALS;
+use crate::working_keys::WorkingKeys;
 
 /// Answer codes (DE 39).
 pub(crate) const APPROVED: &str = "00";
@@ -37,14 +37,6 @@ impl Refusal {
     pub(crate) fn new(code: &str, reason: impl Into<String>) -> Refusal {
         Refusal { code: code.to_owned(), reason: reason.into() }
     }
-}
-
-/// The working keys of one terminal.
-#[derive(Debug, Clone)]
-pub(crate) struct WorkingKeys {
-    pub(crate) pik: TdesKey,
-    pub(crate) mak: TdesKey,
-    pub(crate) tdk: TdesKey,
 }
 
 /// Checks that `mandatory` elements are all there, and no others than these and `optional`.
@@ -85,13 +77,8 @@ pub(crate) fn check_mac<'k>(
 ) -> Result<&'k WorkingKeys, Refusal> {
     let keys =
         keys.ok_or_else(|| Refusal::new(WRONG_MAC, "no working keys: the terminal has not signed on"))?;
-    let input = message.mac_input(64).map_err(format_error)?;
-    let mac = message.require(64).map_err(format_error)?;
-    if keys::mac::equal(&keys::mac::unionpay(&keys.mak, input), mac.bytes()) {
-        Ok(keys)
-    } else {
-        Err(Refusal::new(WRONG_MAC, "DE 64: the MAC is wrong"))
-    }
+    keys.check_mac(message)?;
+    Ok(keys)
 }
 
 /// Checks that DE `number` is exactly `expected`, or refuses with `code`.
@@ -125,11 +112,6 @@ pub(crate) fn text(message: &Message<'_>, number: u8) -> Result<String, Refusal>
 /// DE 4, in minor units.
 pub(crate) fn amount(message: &Message<'_>) -> Result<u64, Refusal> {
     message.require(4).and_then(|value| value.to_u64()).map_err(format_error)
-}
-
-/// DE 52.
-pub(crate) fn pin_block(content: &[u8]) -> Result<[u8; 8], Refusal> {
-    content.first_chunk().copied().ok_or_else(|| Refusal::new(FORMAT, "DE 52: too short"))
 }
 
 pub(crate) fn format_error(error: iso8583::Error) -> Refusal {

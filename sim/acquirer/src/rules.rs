@@ -57,6 +57,8 @@ pub enum Part {
     Terminal,
     /// The message type.
     Mti,
+    /// DE 12 and 13.
+    Clock,
 }
 
 /// What a rule is for.
@@ -105,6 +107,7 @@ impl Rule {
             ["wrong", "amount"] => Ok(Rule::Wrong(Part::Amount)),
             ["wrong", "mti"] => Ok(Rule::Wrong(Part::Mti)),
             ["wrong", "terminal"] => Ok(Rule::Wrong(Part::Terminal)),
+            ["wrong", "clock"] => Ok(Rule::Wrong(Part::Clock)),
             ["wrong", "truncated"] => Ok(Rule::Mangled(Mangling::Truncated)),
             ["wrong", "oversized"] => Ok(Rule::Mangled(Mangling::Oversized)),
             ["wrong", "garbage"] => Ok(Rule::Mangled(Mangling::Garbage)),
@@ -117,7 +120,7 @@ impl Rule {
             ["stray"] => Ok(Rule::Stray),
             ["unbalanced"] => Ok(Rule::Unbalanced),
             _ => Err("a rule is approve, decline CODE, silent, late 40s, after reversal, \
-                      wrong mac|stan|amount|mti|terminal|truncated|oversized|garbage, repeat, stray, \
+                      wrong mac|stan|amount|mti|terminal|clock|truncated|oversized|garbage, repeat, stray, \
                       drop before|after, restart before|after, or for 0500 unbalanced"
                 .to_owned()),
         }

@@ -67,8 +67,11 @@ async fn connection(
     let tls = time::timeout(HANDSHAKE, acceptor.accept(stream)).await??;
     let (mut source, sink) = tokio::io::split(tls);
     let sink: Sink = Arc::new(Mutex::new(sink));
-    let mut restarts = acquirer.lock().await.restarts();
-    let framing = acquirer.lock().await.profile().framing.clone();
+    let (mut restarts, framing) = {
+        let mut acquirer = acquirer.lock().await;
+        acquirer.connections += 1;
+        (acquirer.restarts(), acquirer.profile().framing.clone())
+    };
     let mut decoder = Decoder::new(framing, End::Host);
     let mut buffer = [0; 1024];
     loop {

@@ -32,7 +32,7 @@ pub(crate) fn transaction(
     rule: &Rule,
     now: &Zoned,
 ) -> Result<Answer, Refusal> {
-    let request = CardRequest::read(message, host.keys(message))?;
+    let request = CardRequest::read(&host.profile, message, host.keys(message))?;
     let key = &request.key;
     if let Some(known) = host.ledger.find(key) {
         let state = format!("{:?}", known.state).to_lowercase();
@@ -99,8 +99,8 @@ fn decide(
         booking.verified = Some(verified);
     }
     booking.entry.card = Some(card.name.clone());
-    if let Some(block) = data.pin_block {
-        Issuer::check_pin(card, &request.keys.pik, block)?;
+    if let Some(block) = &data.pin_block {
+        Issuer::check_pin(card, &request.keys, block)?;
     }
     let mut reserved = 0;
     if request.follows {

@@ -2,23 +2,23 @@
 
 use std::cell::RefCell;
 
-use keys::TdesKey;
 use serde_json::json;
 use sim_control::Reply;
 use zeroize::Zeroizing;
 
 use crate::device::Device;
+use crate::key_slots::MasterKeys;
 use crate::pin_pad::Deed;
 
 const CARD_HELP: &str = "say `card insert NAME`, `card remove`, `card list` or `card status`";
 const PIN_HELP: &str = "say `pin DIGITS`, `pin enter`, `pin cancel`, `pin timeout` or `pin clear`";
 const MODULE_HELP: &str = "say `module tamper`, `module reset` or `module status`";
 
-/// Carries out the words of one command. `tmk` reads the master key, which a reset loads again.
+/// Carries out the words of one command. `masters` reads the master keys, which a reset loads again.
 pub fn command(
     device: &RefCell<Device>,
     words: &[String],
-    tmk: impl FnOnce() -> Result<TdesKey, String>,
+    masters: impl FnOnce() -> Result<MasterKeys, String>,
 ) -> Reply {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut device = device.borrow_mut();
@@ -49,9 +49,9 @@ pub fn command(
             device.tamper();
             Reply::ok("the case is open; the keys are wiped until `module reset`")
         }
-        ["module", "reset"] => match tmk() {
-            Ok(tmk) => {
-                device.reset(tmk);
+        ["module", "reset"] => match masters() {
+            Ok(masters) => {
+                device.reset(masters);
                 Reply::ok("the module has started anew; its working keys are gone")
             }
             Err(error) => Reply::refused(error),

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use audit::chain::Chain;
 use audit::{Identity, Octets, seal};
+use keys::mac::{self, Scheme};
 use keys::sm2::{self, PrivateKey};
-use keys::{Pan, TdesKey, mac, track2};
+use keys::{Key, Pan, TdesKey, track2};
 use link::{Event, Refusal, Request, Response, Status};
 use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
 use crate::card_slot::CardSlot;
-use crate::key_slots::{KeySlots, Use};
+use crate::key_slots::{KeySlots, MasterKeys, TOKEN_SCHEME, Use, invalid};
 use crate::pin_pad::PinPad;
 use crate::{Refused, refused};
 
@@ -31,12 +32,12 @@ pub struct Device {
 }
 
 impl Device {
-    /// A module that has just started, with its master key and a drawer of cards beside it. `boot` is a random number.
+    /// A module that has just started, with its master keys and a drawer of cards beside it. `boot` is a random number.
     #[must_use]
-    pub fn new(tmk: TdesKey, boot: u32, drawer: Drawer) -> Self {
+    pub fn new(masters: MasterKeys, boot: u32, drawer: Drawer) -> Self {
         Self {
             boot,
-            keys: KeySlots::new(tmk, token_key()),
+            keys: KeySlots::new(masters, &token_key()),
             tampered: false,
             slot: CardSlot::new(drawer),
             pad: PinPad::default(),
@@ -115,10 +116,10 @@ impl Device {
         self.slot.power_off();
     }
 
-    /// Services and starts the module anew: with its master key and without working keys. A card stays in.
-    pub(crate) fn reset(&mut self, tmk: TdesKey) {
+    /// Services and starts the module anew: with its master keys and without working keys. A card stays in.
+    pub(crate) fn reset(&mut self, masters: MasterKeys) {
         self.boot = self.boot.wrapping_add(1);
-        self.keys = KeySlots::new(tmk, token_key());
+        self.keys = KeySlots::new(masters, &token_key());
         self.tampered = false;
         self.slot.power_off();
         self.pad = PinPad::default();
@@ -158,12 +159,12 @@ impl Device {
             }
             Request::KeyCheckValue { key } => self.keys.check_value(&key).map(Response::CheckValue),
             Request::Mac { key, message } => {
-                let key = self.keys.key(&key, Use::Mac)?;
-                Ok(Response::Mac(mac::unionpay(key, &message)))
+                let mac = self.mac(&key, &message)?;
+                Ok(Response::Mac(mac))
             }
             Request::VerifyMac { key, mac, message } => {
-                let key = self.keys.key(&key, Use::Mac)?;
-                Ok(Response::Verified(mac::equal(&mac::unionpay(key, &message), &mac)))
+                let right = self.mac(&key, &message)?;
+                Ok(Response::Verified(mac::equal(&right, &mac)))
             }
             Request::SealTrack2 { key, track2 } => {
                 let key = self.keys.key(&key, Use::Data)?;
@@ -172,19 +173,26 @@ impl Device {
             Request::CardToken { key, pan } => {
                 let key = self.keys.key(&key, Use::Token)?;
                 let pan = Pan::new(&pan).map_err(|error| (Refusal::Invalid, error.to_string()))?;
-                let token = mac::retail(key, pan.digits().as_bytes());
-                Ok(Response::Data(Zeroizing::new(token.to_vec())))
+                let token = mac::generate(key, TOKEN_SCHEME, pan.digits().as_bytes()).map_err(invalid)?;
+                Ok(Response::Data(Zeroizing::new(token.as_bytes().to_vec())))
             }
             Request::SealJournal { journal, last, head, at } => {
                 seal_journal(&Octets(journal), &Chain { last, head: Octets(head) }, at).map(Response::Data)
             }
         }
     }
+
+    /// UnionPay's MAC under the key in the slot `name`.
+    fn mac(&self, name: &str, message: &[u8]) -> Result<[u8; 8], Refused> {
+        let key = self.keys.key(name, Use::Mac)?;
+        let code = mac::generate(key, Scheme::UnionPay, message).map_err(invalid)?;
+        code.as_bytes().try_into().map_err(|_| (Refusal::NotSupported, "a MAC has 8 bytes".to_owned()))
+    }
 }
 
 /// Derived, so that the secret itself serves this one use alone.
-fn token_key() -> TdesKey {
-    TdesKey::new(TdesKey::new(DEVICE_SECRET).wrap(&TdesKey::new(*b"card token key 1")))
+fn token_key() -> [u8; 16] {
+    TdesKey::new(DEVICE_SECRET).wrap(&TdesKey::new(*b"card token key 1"))
 }
 
 /// The public key and the signature. The key is derived, as the token's is.
@@ -209,11 +217,10 @@ fn random(length: u16) -> Result<Zeroizing<Vec<u8>>, Refused> {
     Ok(bytes)
 }
 
-fn seal_track2(key: &TdesKey, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
-    let mut confounder = [0; 8];
+fn seal_track2(key: &Key, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    let mut confounder = [0; 16];
     fill(&mut confounder)?;
-    let sealed = track2::seal(key, confounder, data);
-    sealed.map(Zeroizing::new).map_err(|error| (Refusal::Invalid, error.to_string()))
+    track2::encrypt(key, &confounder, data).map(Zeroizing::new).map_err(invalid)
 }
 
 fn fill(bytes: &mut [u8]) -> Result<(), Refused> {

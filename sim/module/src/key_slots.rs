@@ -1,7 +1,8 @@
 //! Key slots. Each has one use, given by its name: a key can't be used for another (ANSI X9.24-1, 7.3).
 
-use keys::{TdesKey, kcv};
-use link::Refusal;
+use keys::mac::{Padding, Scheme};
+use keys::{Algorithm, Attributes, Key, Mode, Usage, kcv};
+use link::{Refusal, TMK_SM4};
 
 use crate::{Refused, refused};
 
@@ -20,32 +21,72 @@ pub(crate) enum Use {
     Token,
 }
 
+/// How card tokens are made.
+pub(crate) const TOKEN_SCHEME: Scheme = Scheme::Algorithm3(Padding::OneAndZeros);
+
+/// The keys that the module holds when it starts.
+pub struct MasterKeys {
+    /// TDES.
+    pub tmk: Key,
+    /// SM4, where it has one.
+    pub tmk_sm4: Option<Key>,
+}
+
+impl MasterKeys {
+    /// A master key of `algorithm`.
+    ///
+    /// # Errors
+    /// For an algorithm that has no keys of 16 bytes.
+    pub fn key(algorithm: Algorithm, bytes: &[u8; 16]) -> keys::Result<Key> {
+        Key::new(Use::Keys.attributes(algorithm), bytes)
+    }
+}
+
+impl Use {
+    /// What a key for this use may do, and nothing else.
+    fn attributes(self, algorithm: Algorithm) -> Attributes {
+        let (usage, mode) = match self {
+            Use::Keys => (Usage::KeyEncryption, Mode::Decrypt),
+            Use::Pin => (Usage::PinEncryption, Mode::Encrypt),
+            Use::Mac => (Scheme::UnionPay.usage(), Mode::GenerateVerify),
+            Use::Data => (Usage::Data, Mode::Encrypt),
+            Use::Token => (TOKEN_SCHEME.usage(), Mode::Generate),
+        };
+        Attributes::new(usage, algorithm, mode)
+    }
+}
+
 #[derive(Debug)]
 struct Slot {
     name: &'static str,
     usage: Use,
-    key: Option<TdesKey>,
+    key: Option<Key>,
 }
 
 /// The key slots of the module.
 #[derive(Debug)]
-pub(crate) struct KeySlots([Slot; 5]);
+pub(crate) struct KeySlots([Slot; 6]);
 
 impl KeySlots {
-    /// The slots of a module that has made its token key, and into which only the master key has been loaded.
-    pub(crate) fn new(tmk: TdesKey, token: TdesKey) -> Self {
+    /// The slots of a module that derives its token key from `token`, and into which only master keys have been loaded.
+    pub(crate) fn new(masters: MasterKeys, token: &[u8; 16]) -> Self {
         let empty = |name, usage| Slot { name, usage, key: None };
         Self([
-            Slot { name: "tmk", usage: Use::Keys, key: Some(tmk) },
+            Slot { name: "tmk", usage: Use::Keys, key: Some(masters.tmk) },
+            Slot { name: TMK_SM4, usage: Use::Keys, key: masters.tmk_sm4 },
             empty("pik", Use::Pin),
             empty("mak", Use::Mac),
             empty("tdk", Use::Data),
-            Slot { name: "token", usage: Use::Token, key: Some(token) },
+            Slot {
+                name: "token",
+                usage: Use::Token,
+                key: Key::new(Use::Token.attributes(Algorithm::Tdes), token).ok(),
+            },
         ])
     }
 
     /// The key in the slot `name`, for `usage`.
-    pub(crate) fn key(&self, name: &str, usage: Use) -> Result<&TdesKey, Refused> {
+    pub(crate) fn key(&self, name: &str, usage: Use) -> Result<&Key, Refused> {
         let slot = self.slot(name)?;
         if slot.usage != usage {
             return refused(
@@ -64,9 +105,10 @@ impl KeySlots {
         wrapped: &[u8; 16],
         check: [u8; 4],
     ) -> Result<(), Refused> {
-        let key = self.key(under, Use::Keys)?.unwrap_key(wrapped);
-        self.slot(name)?;
-        if !kcv::matches(&key, check) {
+        let master = self.key(under, Use::Keys)?;
+        let attributes = self.slot(name)?.usage.attributes(master.attributes().algorithm);
+        let key = master.decrypt_key(attributes, wrapped).map_err(invalid)?;
+        if kcv::check(&key, kcv::Method::Zeros, &check).is_err() {
             return refused(
                 Refusal::BadCheckValue,
                 format!("the key for slot {name} has another check value"),
@@ -79,14 +121,16 @@ impl KeySlots {
             }
             _ => refused(
                 Refusal::WrongUsage,
-                "tmk is injected by hand and token made inside: neither is loaded",
+                "master keys are injected by hand and token made inside: none of them is loaded",
             ),
         }
     }
 
     /// The check value of the key in slot `name`.
     pub(crate) fn check_value(&self, name: &str) -> Result<[u8; 4], Refused> {
-        self.slot(name)?.key.as_ref().map(kcv::check_value).ok_or_else(|| empty(name))
+        let key = self.slot(name)?.key.as_ref().ok_or_else(|| empty(name))?;
+        let [a, b, c, d, ..] = kcv::of(key, kcv::Method::Zeros).map_err(invalid)?;
+        Ok([a, b, c, d])
     }
 
     /// Wipes all keys.
@@ -103,9 +147,14 @@ impl KeySlots {
 
     fn slot(&self, name: &str) -> Result<&Slot, Refused> {
         let unknown =
-            || (Refusal::Invalid, "there are the key slots tmk, pik, mak, tdk and token".to_owned());
+            || (Refusal::Invalid, "there are the key slots tmk, tmk-sm4, pik, mak, tdk and token".to_owned());
         self.0.iter().find(|slot| slot.name == name).ok_or_else(unknown)
     }
+}
+
+/// What the keys themselves refuse.
+pub(crate) fn invalid(error: keys::Error) -> Refused {
+    (Refusal::Invalid, error.to_string())
 }
 
 fn empty(name: &str) -> Refused {
@@ -114,11 +163,24 @@ fn empty(name: &str) -> Refused {
 
 #[cfg(test)]
 mod tests {
+    use keys::Exportability;
+
     use super::*;
 
-    fn slots() -> (TdesKey, KeySlots) {
-        let tmk = TdesKey::new([0x11; 16]);
-        (tmk.clone(), KeySlots::new(tmk, TdesKey::new([0x33; 16])))
+    fn slots() -> KeySlots {
+        let master = |algorithm| MasterKeys::key(algorithm, &[0x11; 16]).unwrap();
+        let tmk_sm4 = Some(master(Algorithm::Sm4));
+        KeySlots::new(MasterKeys { tmk: master(Algorithm::Tdes), tmk_sm4 }, &[0x33; 16])
+    }
+
+    /// The MAC key [0x22; 16] as a host sends it: enciphered, and its check value.
+    fn sent(algorithm: Algorithm) -> ([u8; 16], [u8; 4]) {
+        let master = Attributes::new(Usage::KeyEncryption, algorithm, Mode::Encrypt);
+        let mak = Use::Mac.attributes(algorithm).exportable(Exportability::Sensitive);
+        let mak = Key::new(mak, &[0x22; 16]).unwrap();
+        let wrapped = Key::new(master, &[0x11; 16]).unwrap().encrypt_key(&mak).unwrap();
+        let check = kcv::of(&mak, kcv::Method::Zeros).unwrap();
+        (wrapped.as_slice().try_into().unwrap(), *check.first_chunk().unwrap())
     }
 
     fn refusal<T: std::fmt::Debug>(result: Result<T, Refused>) -> Refusal {
@@ -126,24 +188,29 @@ mod tests {
     }
 
     #[test]
-    fn a_working_key_is_loaded_with_its_check_value_only() {
-        let ((tmk, mut slots), mak) = (slots(), TdesKey::new([0x22; 16]));
-        let wrapped = tmk.wrap(&mak);
-        assert_eq!(refusal(slots.load("mak", "tmk", &wrapped, [0; 4])), Refusal::BadCheckValue);
-        assert_eq!(refusal(slots.key("mak", Use::Mac)), Refusal::NoKey);
-        slots.load("mak", "tmk", &wrapped, kcv::check_value(&mak)).unwrap();
-        assert_eq!(slots.key("mak", Use::Mac), Ok(&mak));
+    fn a_working_key_is_loaded_with_its_check_value_only_and_has_the_algorithm_of_its_master() {
+        let mut slots = slots();
+        for (under, algorithm) in [("tmk", Algorithm::Tdes), ("tmk-sm4", Algorithm::Sm4)] {
+            let (wrapped, check) = sent(algorithm);
+            let before = slots.check_value("mak");
+            assert_eq!(refusal(slots.load("mak", under, &wrapped, [0; 4])), Refusal::BadCheckValue);
+            assert_eq!(slots.check_value("mak"), before);
+            slots.load("mak", under, &wrapped, check).unwrap();
+            assert_eq!(slots.check_value("mak"), Ok(check));
+            assert_eq!(slots.key("mak", Use::Mac).unwrap().attributes().algorithm, algorithm);
+        }
     }
 
     #[test]
     fn a_key_has_one_use() {
-        let (tmk, mut slots) = slots();
-        let check = kcv::check_value(&tmk);
+        let mut slots = slots();
+        let (wrapped, check) = sent(Algorithm::Tdes);
         assert_eq!(refusal(slots.key("tmk", Use::Mac)), Refusal::WrongUsage);
         assert_eq!(refusal(slots.key("mak", Use::Data)), Refusal::WrongUsage);
         assert_eq!(refusal(slots.load("pik", "mak", &[0; 16], [0; 4])), Refusal::WrongUsage);
-        assert_eq!(refusal(slots.load("tmk", "tmk", &tmk.wrap(&tmk), check)), Refusal::WrongUsage);
-        assert_eq!(refusal(slots.load("token", "tmk", &tmk.wrap(&tmk), check)), Refusal::WrongUsage);
-        assert_eq!(refusal(slots.load("zmk", "tmk", &tmk.wrap(&tmk), check)), Refusal::Invalid);
+        for name in ["tmk", "tmk-sm4", "token"] {
+            assert_eq!(refusal(slots.load(name, "tmk", &wrapped, check)), Refusal::WrongUsage, "{name}");
+        }
+        assert_eq!(refusal(slots.load("zmk", "tmk", &wrapped, check)), Refusal::Invalid);
     }
 }

@@ -14,6 +14,7 @@ pub mod pty;
 
 pub use control::command;
 pub use device::Device;
+pub use key_slots::MasterKeys;
 pub use line::serve;
 
 /// A request that was refused: what is wrong, and why in words.

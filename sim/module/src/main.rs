@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use keys::TdesKey;
+use keys::Algorithm;
 use sim_cards::Drawer;
-use sim_module::{Device, command, pty, serve};
+use sim_module::{Device, MasterKeys, command, pty, serve};
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
-const USAGE: &str = "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE";
+const USAGE: &str =
+    "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE [--tmk-sm4 FILE]";
 
 /// Where the line is.
 enum Line {
@@ -25,6 +26,7 @@ struct Arguments {
     control: PathBuf,
     line: Line,
     tmk: PathBuf,
+    tmk_sm4: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -48,11 +50,11 @@ fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let drawer = Drawer::new(getrandom::u32()?);
-    let device = Device::new(master_key(&arguments.tmk)?, getrandom::u32()?, drawer);
+    let device = Device::new(master_keys(arguments)?, getrandom::u32()?, drawer);
     let device = Rc::new(RefCell::new(device));
     let changed = Rc::new(Notify::new());
     let control = sim_control::serve(&arguments.control, "module", async |words| {
-        let reply = command(&device, &words, || master_key(&arguments.tmk));
+        let reply = command(&device, &words, || master_keys(arguments));
         changed.notify_one();
         reply
     });
@@ -92,7 +94,7 @@ async fn lines(line: &Line, device: &RefCell<Device>, changed: &Notify) -> std::
 }
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let (mut control, mut line, mut tmk) = (None, None, None);
+    let (mut control, mut line, mut tmk, mut tmk_sm4) = (None, None, None, None);
     while let Some(flag) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
         match flag.as_str() {
@@ -104,6 +106,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             }
             "--pty" => line = Some(Line::Pty(value()?.into())),
             "--tmk" => tmk = Some(value()?.into()),
+            "--tmk-sm4" => tmk_sm4 = Some(value()?.into()),
             other => return Err(format!("{other} is not a flag")),
         }
     }
@@ -111,13 +114,21 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         control: control.ok_or("--control is missing")?,
         line: line.ok_or("--listen or --pty is missing")?,
         tmk: tmk.ok_or("--tmk is missing")?,
+        tmk_sm4,
     })
 }
 
-fn master_key(file: &Path) -> Result<TdesKey, String> {
-    let text = std::fs::read_to_string(file).map(Zeroizing::new);
-    let text = text.map_err(|error| format!("the master key {}: {error}", file.display()))?;
-    TdesKey::from_hex(&text).map_err(|error| format!("the master key {}: {error}", file.display()))
+fn master_keys(arguments: &Arguments) -> Result<MasterKeys, String> {
+    let tmk_sm4 = arguments.tmk_sm4.as_deref().map(|file| master_key(file, Algorithm::Sm4)).transpose()?;
+    Ok(MasterKeys { tmk: master_key(&arguments.tmk, Algorithm::Tdes)?, tmk_sm4 })
+}
+
+fn master_key(file: &Path, algorithm: Algorithm) -> Result<keys::Key, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("the master key {}: {error}", file.display());
+    let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| wrong(&error))?;
+    let mut bytes = Zeroizing::new([0; 16]);
+    hex::decode_to_slice(text.trim(), &mut *bytes).map_err(|error| wrong(&error))?;
+    MasterKeys::key(algorithm, &bytes).map_err(|error| wrong(&error))
 }
 
 fn say_ready() -> std::io::Result<()> {

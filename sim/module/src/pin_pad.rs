@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use keys::{Pan, Pin, TdesKey, pin_block};
+use keys::pin_block::{self, Format, PinBlock};
+use keys::{Algorithm, Key, Pan, Pin};
 use link::{Event, PinEntry, PinResult, Refusal};
 use zeroize::Zeroizing;
 
@@ -30,14 +31,14 @@ pub(crate) struct PinPad {
 struct Entry {
     request: PinEntry,
     pan: Pan,
-    key: TdesKey,
+    key: Key,
     /// When the pad gives up.
     until: Duration,
 }
 
 impl PinPad {
     /// Begins an entry under `key`.
-    pub(crate) fn begin(&mut self, request: PinEntry, key: TdesKey, now: Duration) -> Result<(), Refused> {
+    pub(crate) fn begin(&mut self, request: PinEntry, key: Key, now: Duration) -> Result<(), Refused> {
         if self.entry.is_some() {
             return refused(Refusal::Busy, "a PIN entry is going on");
         }
@@ -125,14 +126,27 @@ impl Entry {
         let count = u8::try_from(taken.len()).unwrap_or(self.request.longest);
         events.extend((1..=count).map(|count| Event::PinDigits { entry, count }));
         match Pin::new(taken) {
-            Ok(pin) if count >= self.request.shortest => {
-                Some(PinResult::Entered(pin_block::encipher(&self.key, &pin, &self.pan)))
-            }
+            Ok(pin) if count >= self.request.shortest => Some(self.enciphered(&pin)),
             _ => {
                 events.push(Event::PinDigits { entry, count: 0 });
                 self.until = now + Duration::from_millis(self.request.next_key.into());
                 None
             }
+        }
+    }
+
+    /// The PIN in the format that goes with the key.
+    fn enciphered(&self, pin: &Pin) -> PinResult {
+        let format = match self.key.attributes().algorithm {
+            Algorithm::Sm4 => Format::UnionPaySm4(&self.pan),
+            _ => Format::Iso0(&self.pan),
+        };
+        // Neither format takes anything random.
+        match pin_block::encrypt(&self.key, format, pin, &[0; 16]) {
+            Ok(PinBlock::Short(block)) => PinResult::Entered(block),
+            Ok(PinBlock::Long(block)) => PinResult::EnteredLong(block),
+            // A pad that can't encipher behaves as one that nobody types on.
+            Err(_) => PinResult::TimedOut,
         }
     }
 
@@ -143,6 +157,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use keys::{Attributes, Mode, TdesKey, Usage};
+
     use super::*;
 
     const PAN: &str = "6217001234567890123";
@@ -161,12 +177,16 @@ mod tests {
         }
     }
 
+    fn pik(algorithm: Algorithm) -> Key {
+        Key::new(Attributes::new(Usage::PinEncryption, algorithm, Mode::Both), &[5; 16]).unwrap()
+    }
+
     fn pad(request: PinEntry, deeds: &[&str]) -> PinPad {
         let mut pad = PinPad::default();
         for digits in deeds {
             pad.queue(Deed::Type(Zeroizing::new((*digits).to_owned())));
         }
-        pad.begin(request, TdesKey::new([5; 16]), Duration::ZERO).unwrap();
+        pad.begin(request, pik(Algorithm::Tdes), Duration::ZERO).unwrap();
         pad
     }
 
@@ -184,6 +204,17 @@ mod tests {
         assert_eq!(events[5], Event::PinDigits { entry: 9, count: 6 });
         let PinResult::Entered(block) = end(&events) else { panic!("{events:?}") };
         let pin = pin_block::decipher(&TdesKey::new([5; 16]), block, &Pan::new(PAN).unwrap());
+        assert_eq!(pin, Ok(Pin::new("123456").unwrap()));
+    }
+
+    #[test]
+    fn under_a_key_of_sm4_the_block_has_16_bytes() {
+        let mut pad = PinPad::default();
+        pad.queue(Deed::Type(Zeroizing::new("123456".to_owned())));
+        pad.begin(request(), pik(Algorithm::Sm4), Duration::ZERO).unwrap();
+        let PinResult::EnteredLong(block) = end(&pad.poll(Duration::ZERO)) else { panic!("a short block") };
+        let pan = Pan::new(PAN).unwrap();
+        let pin = pin_block::decrypt(&pik(Algorithm::Sm4), Format::UnionPaySm4(&pan), &block);
         assert_eq!(pin, Ok(Pin::new("123456").unwrap()));
     }
 
@@ -229,7 +260,7 @@ mod tests {
     #[test]
     fn a_second_entry_is_refused_while_one_goes_on() {
         let mut pad = pad(request(), &[]);
-        let again = pad.begin(request(), TdesKey::new([5; 16]), Duration::ZERO);
+        let again = pad.begin(request(), pik(Algorithm::Tdes), Duration::ZERO);
         assert_eq!(again.unwrap_err().0, Refusal::Busy);
     }
 }

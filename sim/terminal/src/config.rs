@@ -43,6 +43,7 @@ pub(crate) fn write(
     layout: &Layout,
     module_line: ModuleLine,
     host: SocketAddr,
+    profile: &str,
     gateway: SocketAddr,
 ) -> Result {
     let uid = rustix::process::getuid().as_raw();
@@ -63,7 +64,7 @@ pub(crate) fn write(
         ModuleLine::Pty => format!("tty:{}", layout.module_pty().display()),
     };
     let paymentd = json!({
-        "host": { "address": host.to_string(), "server_name": HOST_NAME, "profile": "unionpay-direct" },
+        "host": { "address": host.to_string(), "server_name": HOST_NAME, "profile": profile },
         "merchant": { "terminal": TERMINAL_ID, "merchant": MERCHANT_ID, "name": "示例便利店", "currency": CURRENCY.0 },
         "gateway": {
             "name": "sim", "address": gateway.to_string(), "server_name": GATEWAY_NAME, "key": GATEWAY_KEY,
@@ -94,15 +95,20 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Makes the key that module and host share, unless an earlier run did.
-pub(crate) fn make_master_key(layout: &Layout) -> Result {
-    let file = layout.tmk();
+/// Makes the keys that module and host share, unless an earlier run did.
+pub(crate) fn make_master_keys(layout: &Layout) -> Result {
+    make_master_key(&layout.tmk())?;
+    make_master_key(&layout.tmk_sm4())
+}
+
+/// One for TDES is as good for SM4.
+fn make_master_key(file: &Path) -> Result {
     if file.exists() {
         return Ok(());
     }
     let mut key = [0; 16];
-    getrandom::fill(&mut key).map_err(|error| Error::file(&file)(error.into()))?;
-    write_file(&file, hex::encode_upper(key.map(with_odd_parity)).as_bytes())
+    getrandom::fill(&mut key).map_err(|error| Error::file(file)(error.into()))?;
+    write_file(file, hex::encode_upper(key.map(with_odd_parity)).as_bytes())
 }
 
 /// DES keys carry odd parity in the lowest bit of each byte.
@@ -138,9 +144,9 @@ mod tests {
     fn a_later_run_keeps_the_key_of_the_first() {
         let root = tempfile::tempdir().unwrap();
         let layout = Layout::create(root.path()).unwrap();
-        make_master_key(&layout).unwrap();
+        make_master_keys(&layout).unwrap();
         let first = fs::read_to_string(layout.tmk()).unwrap();
-        make_master_key(&layout).unwrap();
+        make_master_keys(&layout).unwrap();
         assert_eq!(fs::read_to_string(layout.tmk()).unwrap(), first);
         assert_eq!(first.len(), 32);
     }

@@ -120,6 +120,12 @@ impl Layout {
         self.root.join("tmk.hex")
     }
 
+    /// The key of SM4 that the module and the host share.
+    #[must_use]
+    pub fn tmk_sm4(&self) -> PathBuf {
+        self.root.join("tmk-sm4.hex")
+    }
+
     /// The folder of the control sockets (`SMARTPOS_SIM_DIR`).
     #[must_use]
     pub fn control(&self) -> PathBuf {

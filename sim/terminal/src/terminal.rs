@@ -23,6 +23,7 @@ pub struct Terminal {
     module_line: ModuleLine,
     disk: Option<PathBuf>,
     movable_clock: bool,
+    profile: String,
     running: BTreeMap<Part, Process>,
     stopped: BTreeMap<Part, Program>,
 }
@@ -35,6 +36,7 @@ pub struct Builder {
     module_line: ModuleLine,
     disk: Option<PathBuf>,
     movable_clock: bool,
+    profile: String,
 }
 
 /// What is between cardd and the secure module.
@@ -76,6 +78,13 @@ impl Builder {
         self
     }
 
+    /// Has terminal and host speak the dialect of this profile.
+    #[must_use]
+    pub fn host_profile(mut self, name: &str) -> Builder {
+        name.clone_into(&mut self.profile);
+        self
+    }
+
     /// Adds a disk for a machine in QEMU, whose medium is the file `image`: it is written to.
     #[must_use]
     pub fn disk(mut self, image: impl Into<PathBuf>) -> Builder {
@@ -92,21 +101,21 @@ impl Builder {
     /// The first part that does not start, with the end of its log.
     pub async fn start(self) -> Result<Terminal> {
         let layout = Layout::create(&self.root)?;
-        config::make_master_key(&layout)?;
-        let Builder { module_line, disk, movable_clock, .. } = self;
+        config::make_master_keys(&layout)?;
+        let Builder { module_line, disk, movable_clock, profile, parts, .. } = self;
         let (running, stopped) = (BTreeMap::new(), BTreeMap::new());
-        let mut terminal = Terminal { layout, module_line, disk, movable_clock, running, stopped };
+        let mut terminal = Terminal { layout, module_line, disk, movable_clock, profile, running, stopped };
         if movable_clock {
             terminal.clock().set("+0")?;
         }
         let (daemons, hardware): (Vec<Part>, Vec<Part>) =
-            self.parts.into_iter().partition(|part| part.is_daemon());
+            parts.into_iter().partition(|part| part.is_daemon());
         for part in hardware {
             let program = terminal.program(part)?;
             terminal.running.insert(part, program.start().await?);
         }
         let (host, gateway) = (terminal.address(Part::Acquirer)?, terminal.address(Part::Gateway)?);
-        config::write(&terminal.layout, module_line, host, gateway)?;
+        config::write(&terminal.layout, module_line, host, &terminal.profile, gateway)?;
         terminal.keep_address(Part::Acquirer, host);
         terminal.keep_address(Part::Gateway, gateway);
         for part in daemons {
@@ -126,6 +135,7 @@ impl Terminal {
             module_line: ModuleLine::default(),
             disk: None,
             movable_clock: false,
+            profile: "unionpay-direct".to_owned(),
         }
     }
 
@@ -264,8 +274,9 @@ impl Terminal {
 
     /// A host has to be found where it was when it is started again.
     fn keep_address(&mut self, part: Part, address: SocketAddr) {
+        let arguments = host_arguments(&self.layout, part, &self.profile, &address.to_string());
         if let Some(process) = self.running.get_mut(&part) {
-            process.set_arguments(host_arguments(&self.layout, part, &address.to_string()));
+            process.set_arguments(arguments);
         }
     }
 
@@ -294,6 +305,7 @@ impl Terminal {
                     ModuleLine::Pty => pty_arguments(layout),
                 };
                 arguments.extend(["--tmk".into(), layout.tmk().into()]);
+                arguments.extend(["--tmk-sm4".into(), layout.tmk_sm4().into()]);
                 arguments
             }
             Part::Reader => device_arguments(layout, part),
@@ -302,7 +314,7 @@ impl Terminal {
                 arguments.extend(["--paper".into(), layout.paper().into()]);
                 arguments
             }
-            Part::Acquirer | Part::Gateway => host_arguments(layout, part, "127.0.0.1:0"),
+            Part::Acquirer | Part::Gateway => host_arguments(layout, part, &self.profile, "127.0.0.1:0"),
             Part::Disk => {
                 let mut arguments = device_arguments(layout, part);
                 arguments.extend(self.disk.iter().flat_map(|image| ["--image".into(), image.into()]));
@@ -330,7 +342,7 @@ fn pty_arguments(layout: &Layout) -> Vec<OsString> {
     vec!["--control".into(), layout.control().into(), "--pty".into(), layout.module_pty().into()]
 }
 
-fn host_arguments(layout: &Layout, part: Part, address: &str) -> Vec<OsString> {
+fn host_arguments(layout: &Layout, part: Part, profile: &str, address: &str) -> Vec<OsString> {
     let mut arguments = vec!["--control".into(), layout.control().into(), "--listen".into(), address.into()];
     let (pki, ledger) = match part {
         Part::Gateway => (layout.gateway_pki(), layout.gateway_ledger()),
@@ -338,7 +350,8 @@ fn host_arguments(layout: &Layout, part: Part, address: &str) -> Vec<OsString> {
     };
     arguments.extend(["--pki".into(), pki.into(), "--ledger".into(), ledger.into()]);
     if part == Part::Acquirer {
-        arguments.extend(["--tmk".into(), layout.tmk().into()]);
+        let tmk = if profile.ends_with("-sm4") { layout.tmk_sm4() } else { layout.tmk() };
+        arguments.extend(["--tmk".into(), tmk.into(), "--profile".into(), profile.into()]);
     }
     arguments
 }

@@ -74,11 +74,10 @@ pub(super) fn request(
     match &card.pin_block {
         None if service.card == CardFlow::None => {}
         Some(pin_block) => {
-            // DE 53: PIN by ISO 9564 format 0 with the PAN, double-length key, track enciphered.
-            message.text(26, "12").bytes(52, pin_block).text(53, "2610000000000000");
+            message.text(26, "12").bytes(52, pin_block).text(53, &host.security.with_pin);
         }
         None => {
-            message.text(53, "0610000000000000");
+            message.text(53, &host.security.without_pin);
         }
     }
     message.bytes(64, &[0; 8]);

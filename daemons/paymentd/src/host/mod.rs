@@ -1,5 +1,6 @@
 //! The acquirer's host: reached over TLS, spoken to in a dialect that is data.
 
+mod clock;
 mod dialect;
 mod link;
 mod settlement;
@@ -11,10 +12,12 @@ use std::time::Duration;
 
 use client::card::CardPaymentProxy;
 use iso8583::Mti;
+use tokio::sync::watch;
 
 pub(crate) use dialect::{HostAnswer, OnlineCard};
-pub(crate) use link::Link;
+pub(crate) use link::{Line, Link};
 
+use self::link::Ends;
 use crate::config::{Host as HostConfig, Merchant};
 use crate::journal::{Journal, JournalError};
 use crate::transaction::{Acceptor, Transaction};
@@ -54,9 +57,9 @@ pub(crate) struct Host {
     merchant: Merchant,
     /// DE 49.
     currency: String,
-    address: String,
-    tls: tls::Connector,
-    answer_timeout: Duration,
+    line: Arc<Line>,
+    /// What the operator should know of the host's clock; empty where that is right.
+    clock: watch::Sender<String>,
     journal: Journal,
     card: CardPaymentProxy<'static>,
     signed_on: bool,
@@ -79,13 +82,20 @@ impl Host {
             .answer_timeout_ms
             .map_or(Duration::from_secs(profile.timeouts.answer_s.into()), Duration::from_millis);
         let tls = tls::Connector::new(&config.server_name, credentials)?;
+        let profile = Arc::new(profile);
+        let line = Line::new(Ends {
+            profile: Arc::clone(&profile),
+            tls,
+            merchant: merchant.clone(),
+            addresses: config.addresses(),
+            answer_timeout,
+        });
         Ok(Host {
-            profile: Arc::new(profile),
+            profile,
             merchant: merchant.clone(),
             currency,
-            address: config.address.clone(),
-            tls,
-            answer_timeout,
+            line: Arc::new(line),
+            clock: watch::Sender::default(),
             journal,
             card,
             signed_on: false,
@@ -141,19 +151,22 @@ impl Host {
 
     /// How long to wait before trying a reversal for the `attempt`th time.
     pub(crate) fn reversal_delay(&self, attempt: usize) -> Duration {
-        let delays = &self.profile.timeouts.reversal_retry_s;
-        let seconds = delays.get(attempt).or(delays.last()).copied().unwrap_or(60);
-        Duration::from_secs(seconds.into())
+        link::pause(&self.profile.timeouts.reversal_retry_s, attempt)
+    }
+
+    /// What the operator should know of the host's clock; empty where that is right.
+    pub(crate) fn clock(&self) -> watch::Receiver<String> {
+        self.clock.subscribe()
+    }
+
+    /// The line to the host, to be tended while nothing is asked.
+    pub(crate) fn line(&self) -> Arc<Line> {
+        Arc::clone(&self.line)
     }
 
     /// Calls the host.
     pub(crate) async fn connect(&self) -> Result<Link, HostError> {
-        let limit = Duration::from_secs(self.profile.timeouts.connect_s.into());
-        let stream = tokio::time::timeout(limit, self.tls.connect(&self.address))
-            .await
-            .map_err(|_| HostError::Unreachable(format!("{}: no connection in {limit:?}", self.address)))?
-            .map_err(|error| HostError::Unreachable(format!("{}: {error}", self.address)))?;
-        Ok(Link::new(stream, self.profile.framing.clone(), self.answer_timeout))
+        self.line.open().await
     }
 
     /// Whether working keys have to be fetched before anything else.
@@ -175,13 +188,23 @@ impl Host {
         if code != "00" {
             return Err(HostError::SignOnRefused(code));
         }
+        self.check_clock(&answer);
         let keys = dialect::working_keys(&self.profile, &answer)?;
         let keys: Vec<(&str, &[u8], &[u8])> =
             keys.iter().map(|(slot, key, check)| (slot.as_str(), key.as_slice(), check.as_slice())).collect();
-        self.card.load_working_keys(&keys).await?;
+        self.card.load_working_keys(&keys, &self.profile.sign_on.keys.under).await?;
         self.signed_on = true;
         log::info!("signed on; {} working keys loaded", keys.len());
         Ok(())
+    }
+
+    fn check_clock(&self, answer: &iso8583::Message<'_>) {
+        let limit_s = self.profile.sign_on.clock_limit_s;
+        let warning = clock::warning(answer, jiff::Zoned::now().datetime(), limit_s).unwrap_or_default();
+        if !warning.is_empty() {
+            log::warn!("{warning}");
+        }
+        self.clock.send_replace(warning);
     }
 
     /// Asks the host for what `transaction` wants. Anything but an `Ok` leaves its outcome unknown, once this was called.

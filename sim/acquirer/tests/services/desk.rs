@@ -6,7 +6,7 @@ use sim_acquirer::issuer::Issuer;
 use sim_acquirer::ledger::{Entry, Ledger};
 use tempfile::TempDir;
 
-use crate::terminal::{Answer, Keys, Named, Sale, dialect, sign_on, tmk};
+use crate::terminal::{Answer, Keys, Named, Sale, dialect, master_key, sign_on};
 
 pub(super) struct Desk {
     dir: TempDir,
@@ -17,7 +17,7 @@ pub(super) struct Desk {
 
 fn acquirer(dir: &TempDir) -> Acquirer {
     let ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
-    Acquirer::new(dialect().clone(), tmk(), Issuer::new(sim_cards::profiles().collect()), ledger)
+    Acquirer::new(dialect().clone(), master_key(), Issuer::new(sim_cards::profiles().collect()), ledger)
 }
 
 impl Desk {

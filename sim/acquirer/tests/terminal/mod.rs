@@ -12,7 +12,7 @@ use rustls::ClientConfig;
 use sim_acquirer::host::Acquirer;
 use sim_acquirer::issuer::Issuer;
 use sim_acquirer::ledger::{Entry, Ledger};
-use sim_acquirer::{HOST_PROFILE, commands, pki, server};
+use sim_acquirer::{HOST_PROFILE, commands, pki, server, working_keys};
 use sim_cards::Profile;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,6 +34,11 @@ pub(crate) fn tmk() -> TdesKey {
     TdesKey::new([0x31; 16])
 }
 
+/// The same, as the host holds it.
+pub(crate) fn master_key() -> keys::Key {
+    working_keys::master_key(dialect(), &[0x31; 16]).unwrap()
+}
+
 /// An acquirer that listens, with its folder.
 pub(crate) struct Bank {
     pub(crate) dir: TempDir,
@@ -52,7 +57,7 @@ impl Bank {
         let tls = Arc::new(pki::server_config(dir.path()).unwrap());
         let ledger = Ledger::open(&dir.path().join("ledger")).unwrap();
         let issuer = Issuer::new(sim_cards::profiles().collect());
-        let acquirer = Arc::new(Mutex::new(Acquirer::new(dialect().clone(), tmk(), issuer, ledger)));
+        let acquirer = Arc::new(Mutex::new(Acquirer::new(dialect().clone(), master_key(), issuer, ledger)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(server::serve(listener, tls, Arc::clone(&acquirer), |_| {}));

@@ -145,6 +145,11 @@ pub(crate) async fn run(
     if let Some(jump) = jump {
         clock::check(&operator.payment, key, jump).await?;
     }
+    if matches!(&case.fault, Fault::Host(rules) if rules.contains("restart")) {
+        // Working keys may be gone, which an answer has to say first: better to a question that moves no money than to
+        // what the next case builds on.
+        Service::Balance.ask(shop, &format!("{key}-keys")).await?;
+    }
     let (struck, points) = match &trace {
         Some(trace) => (trace.was_struck(), trace.points()),
         None => (jump.is_none_or(|jump| jump.steps <= steps), Vec::new()),

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use keys::pin_block::PinBlock;
 use link::{Fault, Happening, Host, PinEntry, PinResult, Refusal, Request, Response};
 use secure_module::{CardSlot, Error, Event, PinOutcome, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -274,7 +275,8 @@ fn failure(fault: Fault) -> Error {
 
 fn outcome(result: PinResult) -> PinOutcome {
     match result {
-        PinResult::Entered(block) => PinOutcome::Entered(block),
+        PinResult::Entered(block) => PinOutcome::Entered(PinBlock::Short(block)),
+        PinResult::EnteredLong(block) => PinOutcome::Entered(PinBlock::Long(block)),
         PinResult::Bypassed => PinOutcome::Bypassed,
         PinResult::Cancelled => PinOutcome::Cancelled,
         PinResult::TimedOut => PinOutcome::TimedOut,

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use keys::pin_block::PinBlock;
 use keys::{Pan, TdesKey};
 use secure_module::{
     CardSlot, Error, Event, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
@@ -176,7 +177,7 @@ impl SecureModule for FakeModule {
                     self.report(Event::PinDigits(count));
                     tokio::task::yield_now().await;
                 }
-                Ok(PinOutcome::Entered(PIN_BLOCK))
+                Ok(PinOutcome::Entered(PinBlock::Short(PIN_BLOCK)))
             }
             PinPad::Waits => {
                 self.cancel.notified().await;
