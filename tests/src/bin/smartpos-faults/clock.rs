@@ -1,6 +1,7 @@
 //! A clock that jumps in the middle of a transaction: after so many steps that the app was told of.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use client::get;
 use client::payment::PaymentProxy;
@@ -13,6 +14,8 @@ use zbus::{MatchRule, Message, MessageStream};
 /// How far it jumps, and that in milliseconds.
 pub(crate) const JUMPS: [(&str, i64); 3] = [("+1d", DAY), ("-1d", -DAY), ("-1y", -365 * DAY)];
 const DAY: i64 = 24 * 60 * 60 * 1000;
+/// After so long without a step a clock that must be right is put right, as by a time server.
+const PUT_RIGHT: Duration = Duration::from_secs(1);
 /// No case takes longer.
 const SLACK: i64 = 10 * 60 * 1000;
 
@@ -29,17 +32,21 @@ pub(crate) struct Jump {
 pub(crate) struct Steps {
     clock: Clock,
     jump: Option<Jump>,
+    /// Whether somebody takes nothing from a terminal whose clock is wrong.
+    needs_time: bool,
     signals: MessageStream,
     told: usize,
 }
 
 impl Steps {
-    /// Those of the transaction that will have `key`, with the clock set right, or jumping at `jump`.
+    /// Those of the transaction that will have `key`, with the clock set right, or jumping at `jump`; `needs_time` puts it
+    /// right again after a while.
     pub(crate) async fn of(
         shop: &Shop,
         key: &str,
         clock: Clock,
         jump: Option<Jump>,
+        needs_time: bool,
     ) -> Result<Steps, String> {
         let failed = |error: zbus::Error| error.to_string();
         let rule = MatchRule::builder()
@@ -49,7 +56,7 @@ impl Steps {
             .build()
             .map_err(failed)?;
         let signals = MessageStream::for_match_rule(rule, &shop.bus, None).await.map_err(failed)?;
-        let steps = Steps { clock, jump, signals, told: 0 };
+        let steps = Steps { clock, jump, needs_time, signals, told: 0 };
         steps.jump_if_due()?;
         Ok(steps)
     }
@@ -57,19 +64,29 @@ impl Steps {
     /// Follows them, and has the clock jump. It ends only with an error.
     pub(crate) async fn follow(&mut self) -> String {
         loop {
-            let next = self.signals.next().await;
-            if let Err(error) = self.count(next) {
+            let done = tokio::select! {
+                next = self.signals.next() => self.count(next),
+                () = tokio::time::sleep(PUT_RIGHT), if self.needs_time => self.put_right(),
+            };
+            if let Err(error) = done {
                 return error;
             }
         }
     }
 
-    /// How many there were.
+    /// How many there were. What follows does not happen at the wrong time where that would not be taken.
     pub(crate) fn told(&mut self) -> Result<usize, String> {
         while let Some(next) = self.signals.next().now_or_never() {
             self.count(next)?;
         }
+        if self.needs_time {
+            self.put_right()?;
+        }
         Ok(self.told)
+    }
+
+    fn put_right(&self) -> Result<(), String> {
+        self.clock.set("+0").map_err(|error| error.to_string())
     }
 
     fn count(&mut self, next: Option<zbus::Result<Message>>) -> Result<(), String> {
