@@ -28,7 +28,7 @@ pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Event, J
     let end = match (teller.qr_gateway(), &transaction.order) {
         (Some(gateway), Some(order)) => charge(gateway, ticket, &transaction, order).await,
         // It was there when the payment began.
-        _ => doubtful("the QR gateway is gone"),
+        _ => Event::cancelled_at_gateway("the QR gateway is gone"),
     };
     Ok(end)
 }
@@ -62,13 +62,13 @@ async fn unless_cancelled<T>(ticket: &Ticket, work: impl Future<Output = T>) -> 
 /// Asks for the money, and then how it stands, until that is known for ever or nobody wants to wait longer.
 async fn charge(gateway: &mut QrGateway, ticket: &Ticket, transaction: &Transaction, order: &Order) -> Event {
     let Some(request) = request(ticket, transaction, order) else {
-        return doubtful("the customer's code was lost");
+        return Event::cancelled_at_gateway("the customer's code was lost");
     };
     let limit = Instant::now() + gateway.customer_limit();
     ticket.progress("gateway", Default::default()).await;
     let first = tokio::select! {
         answered = gateway.order(request.clone()) => answered,
-        () = ticket.cancelled() => return doubtful(ticket.why_cancelled()),
+        () = ticket.cancelled() => return Event::cancelled_at_gateway(ticket.why_cancelled()),
     };
     match &first {
         // Nothing was charged before this one.
@@ -76,7 +76,7 @@ async fn charge(gateway: &mut QrGateway, ticket: &Ticket, transaction: &Transact
             let reason = format!("the QR gateway refused: {}", clean(&refusal.reason));
             return Event::finished(Outcome::Declined, reason);
         }
-        Err(error @ GatewayError::Unreachable(_)) => return doubtful(&error.to_string()),
+        Err(error @ GatewayError::Unreachable(_)) => return Event::cancelled_at_gateway(error.to_string()),
         _ => {}
     }
     let mut asked = first;
@@ -96,8 +96,8 @@ async fn charge(gateway: &mut QrGateway, ticket: &Ticket, transaction: &Transact
         };
         asked = tokio::select! {
             answered = again => answered,
-            () = ticket.cancelled() => return doubtful(ticket.why_cancelled()),
-            () = sleep_until(limit) => return doubtful("the payment was not confirmed in time"),
+            () = ticket.cancelled() => return Event::cancelled_at_gateway(ticket.why_cancelled()),
+            () = sleep_until(limit) => return Event::cancelled_at_gateway("the payment was not confirmed in time"),
         };
     }
 }
@@ -163,20 +163,8 @@ fn is_all_of(payment: &Payment, transaction: &Transaction) -> bool {
 }
 
 fn approved(payment: Payment) -> Event {
-    let answer =
-        Answer { wallet: clean(&payment.wallet), reference: clean(&payment.reference), ..Answer::default() };
-    Event::Finished {
-        outcome: Outcome::Approved,
-        reason: String::new(),
-        card: None,
-        answer: Some(answer),
-        reversal: None,
-    }
-}
-
-/// What the gateway may hold and the terminal does not stand by.
-fn doubtful(reason: &str) -> Event {
-    Event::cancelled_at_gateway(reason)
+    let (wallet, reference) = (clean(&payment.wallet), clean(&payment.reference));
+    Event::approved(Answer { wallet, reference, ..Answer::default() })
 }
 
 /// A name or a number of the gateway's, as it may be printed and shown.

@@ -50,7 +50,7 @@ pub(crate) async fn ask(
         return Ok(Event::finished(Outcome::Declined, "it has no order at the QR gateway"));
     };
     let asked = match transaction.service() {
-        Service::CodeVoid => gateway.cancel(Some(order)).await.map(|_| approved(Answer::default())),
+        Service::CodeVoid => gateway.cancel(Some(order)).await.map(|_| Event::approved(Answer::default())),
         _ => {
             let currency = &transaction.request.currency;
             gateway.refund(order, transaction.amount(), currency).await.and_then(refunded)
@@ -68,22 +68,12 @@ pub(crate) async fn ask(
 fn refunded(outcome: RefundOutcome) -> Result<Event, GatewayError> {
     match outcome {
         RefundOutcome::Refunded { reference, .. } => {
-            Ok(approved(Answer { reference: clean(&reference), ..Answer::default() }))
+            Ok(Event::approved(Answer { reference: clean(&reference), ..Answer::default() }))
         }
         RefundOutcome::Failed { reason } => {
             let reason = format!("the wallet refused: {}", clean(&reason));
             Ok(Event::finished(Outcome::Declined, reason))
         }
         other => Err(GatewayError::NoAnswer(format!("the refund is not decided: {other:?}"))),
-    }
-}
-
-fn approved(answer: Answer) -> Event {
-    Event::Finished {
-        outcome: Outcome::Approved,
-        reason: String::new(),
-        card: None,
-        answer: Some(answer),
-        reversal: None,
     }
 }

@@ -213,6 +213,17 @@ impl Event {
         Event::Finished { outcome, reason: reason.into(), card: None, answer: None, reversal: None }
     }
 
+    /// Approved, with what there is to know of it.
+    pub(crate) fn approved(answer: Answer) -> Event {
+        Event::Finished {
+            outcome: Outcome::Approved,
+            reason: String::new(),
+            card: None,
+            answer: Some(answer),
+            reversal: None,
+        }
+    }
+
     /// A payment by code that does not stand: the gateway is told to cancel it, whatever it holds.
     pub(crate) fn cancelled_at_gateway(reason: impl Into<String>) -> Event {
         Event::Finished {
