@@ -31,7 +31,8 @@ impl Lines {
         file.seek(SeekFrom::End(0))?;
         let values = (1..).zip(lines.lines()).map(|(number, line)| {
             serde_json::from_str(line).map_err(|error| {
-                let message = format!("{}:{number}: no ledger entry: {error}", path.display());
+                let hint = "if another version wrote it, remove it and the terminal's records to begin anew";
+                let message = format!("{}:{number}: no ledger entry: {error}; {hint}", path.display());
                 io::Error::new(io::ErrorKind::InvalidData, message)
             })
         });
