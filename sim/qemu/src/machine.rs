@@ -41,6 +41,7 @@ pub(crate) struct Machine {
     qemu: Child,
     image: Image,
     folder: PathBuf,
+    processors: Processors,
 }
 
 /// What becomes of what a machine writes to its disk.
@@ -52,15 +53,30 @@ pub(crate) enum Disk {
     Lossy,
 }
 
+/// What a machine computes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Processors {
+    /// As fast as the host can, and measured by the host's clock.
+    Two,
+    /// One, whose clock is the number of its instructions (4 ns each): what it measures does not depend on how busy the host is.
+    Counted,
+}
+
 impl Machine {
     /// Starts a new terminal with an `image`, and waits until it takes payments. Its records are below `folder`;
     /// those of an earlier run are removed.
-    pub(crate) async fn start(image: &Image, folder: &Path, disk: Disk) -> Result<Machine> {
+    pub(crate) async fn start(
+        image: &Image,
+        folder: &Path,
+        disk: Disk,
+        processors: Processors,
+    ) -> Result<Machine> {
         image.must_exist()?;
         let hardware = hardware(image, &folder.join("terminal"), disk).await?;
-        let Power { agent, monitor, boot_time, qemu } = power_on(image, &hardware, folder).await?;
+        let Power { agent, monitor, boot_time, qemu } =
+            power_on(image, &hardware, folder, processors).await?;
         let (image, folder) = (image.clone(), folder.to_path_buf());
-        Ok(Machine { hardware, agent, monitor, boot_time, qemu, image, folder })
+        Ok(Machine { hardware, agent, monitor, boot_time, qemu, image, folder, processors })
     }
 
     /// Ends the machine as it is, when its disk has lost power. The module and the printer have theirs from the terminal.
@@ -75,7 +91,7 @@ impl Machine {
 
     /// Gives power to a machine that has none, and waits until the terminal takes payments again.
     pub(crate) async fn power_on(&mut self) -> Result {
-        let power = power_on(&self.image, &self.hardware, &self.folder).await?;
+        let power = power_on(&self.image, &self.hardware, &self.folder, self.processors).await?;
         (self.agent, self.monitor, self.qemu) = (power.agent, power.monitor, power.qemu);
         self.boot_time = power.boot_time;
         Ok(())
@@ -120,7 +136,12 @@ struct Power {
     qemu: Child,
 }
 
-async fn power_on(image: &Image, hardware: &Terminal, folder: &Path) -> Result<Power> {
+async fn power_on(
+    image: &Image,
+    hardware: &Terminal,
+    folder: &Path,
+    processors: Processors,
+) -> Result<Power> {
     // QEMU makes its sockets anew; until then nobody may take the old ones for them.
     for socket in [agent_socket(hardware), monitor_socket(hardware)] {
         match fs::remove_file(&socket) {
@@ -128,7 +149,7 @@ async fn power_on(image: &Image, hardware: &Terminal, folder: &Path) -> Result<P
             _ => {}
         }
     }
-    let command = command(image, hardware, folder)?;
+    let command = command(image, hardware, folder, processors)?;
     let begin = Instant::now();
     let mut qemu = start_qemu(command, folder)?;
     let agent = tokio::select! {
@@ -221,7 +242,7 @@ fn copy_files(from: &Path, to: &Path) -> Result {
 }
 
 /// Below `setpriv`, so that the kernel ends it when we end, however that is.
-fn command(image: &Image, hardware: &Terminal, folder: &Path) -> Result<Command> {
+fn command(image: &Image, hardware: &Terminal, folder: &Path, processors: Processors) -> Result<Command> {
     let layout = hardware.layout();
     let (host, gateway) = (hardware.address(Part::Acquirer)?.port(), hardware.address(Part::Gateway)?.port());
     let with = |text: &str, path: &Path| {
@@ -231,16 +252,11 @@ fn command(image: &Image, hardware: &Terminal, folder: &Path) -> Result<Command>
     };
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--", QEMU]);
-    command.args([
-        "-M",
-        "virt,gic-version=3",
-        "-cpu",
-        "cortex-a53",
-        "-accel",
-        "tcg,thread=multi",
-        "-smp",
-        "2",
-    ]);
+    command.args(["-M", "virt,gic-version=3", "-cpu", "cortex-a53"]);
+    command.args(match processors {
+        Processors::Two => ["-accel", "tcg,thread=multi", "-smp", "2"].as_slice(),
+        Processors::Counted => &["-accel", "tcg,thread=single", "-icount", "shift=2", "-smp", "1"],
+    });
     command.args(["-m", "512", "-nodefaults", "-display", "none", "-no-reboot"]);
     command.arg("-kernel").arg(image.kernel()).arg("-initrd").arg(image.initrd());
     command.arg("-append").arg(format!(
@@ -318,8 +334,9 @@ mod tests {
     #[tokio::test]
     async fn a_machine_without_an_image_says_what_makes_one() {
         let folder = tempfile::tempdir().unwrap();
+        let image = Image::at(folder.path());
         let error =
-            Machine::start(&Image::at(folder.path()), folder.path(), Disk::Forgetful).await.unwrap_err();
+            Machine::start(&image, folder.path(), Disk::Forgetful, Processors::Two).await.unwrap_err();
         assert!(error.to_string().contains("cargo xtask image"), "{error}");
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::lock;
-use crate::machine::{Disk, Machine};
+use crate::machine::{Disk, Machine, Processors};
 use crate::report;
 
 /// The command by which `up` starts itself again.
@@ -85,7 +85,7 @@ pub(crate) async fn serve(image: &Image, folder: &Path) -> Result {
         println!("{warning}");
     }
     let mut machine = tokio::select! {
-        machine = Machine::start(image, folder, Disk::Forgetful) => machine?,
+        machine = Machine::start(image, folder, Disk::Forgetful, Processors::Two) => machine?,
         _ = terminate.recv() => return Ok(()),
     };
     println!("{}", report::boot(&mut machine).await?);

@@ -17,7 +17,7 @@ use super::network::STILL_WORKING;
 use super::{CARD, Checks};
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::machine::{Disk, Machine, medium};
+use crate::machine::{Disk, Machine, Processors, medium};
 use crate::tool;
 
 /// The cuts of `test`, over the whole sale.
@@ -107,7 +107,7 @@ impl Told {
 impl Checks {
     /// Boots a machine with a lossy disk, and sells once: so many writes and flushes make the first sale after a boot.
     async fn of_lossy_machine(image: &Image, folder: &Path) -> Result<(Checks, u64)> {
-        let machine = Machine::start(image, folder, Disk::Lossy).await?;
+        let machine = Machine::start(image, folder, Disk::Lossy, Processors::Two).await?;
         let mut checks = Checks { machine, failed: 0 };
         checks.machine.hardware.simctl(&["card", "insert", CARD]).await?;
         checks.type_pin().await?;

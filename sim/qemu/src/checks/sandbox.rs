@@ -43,6 +43,9 @@ const PROGRAM: &str = "BusName|NotifyAccess|ExecStart|Requires|After|PartOf|Rest
     StateDir|StartLimit|Condition|Documentation|User|Group|RootDirectory|MountAPIVFS|Bind|NoExecPaths|ExecPaths|\
     InaccessiblePaths|CapabilityBounding|PrivateUsers|Type|LoadCredential";
 
+/// What a shell needs to wait for its commands; a daemon has nothing to wait for.
+const WAIT: &str = "wait4";
+
 /// What of a unit makes a filter of system calls.
 const FILTERS: &str = "SystemCall|Lock|RestrictRealtime|RestrictAddress|RestrictSUID|RestrictNamespaces|ProtectClock|\
     ProtectHostname|ProtectKernelLogs|ProtectKernelModules|NoNewPrivileges|MemoryDeny";
@@ -149,6 +152,7 @@ impl Checks {
             "sed -E -e '/^({left_out})/d' \
              -e 's|^\\[Service\\]|[Service]\\nType=oneshot\\nExecStart=/bin/bash /run/board-probe\\n\
              StandardOutput=truncate:/run/board-probe.said|' \
+             -e 's|^SystemCallErrorNumber=|SystemCallFilter={WAIT}\\n&|' \
              /usr/lib/systemd/system/{daemon}.service > /run/systemd/system/board-probe.service; \
              systemctl daemon-reload; systemctl start board-probe; cat /run/board-probe.said"
         );
