@@ -105,13 +105,13 @@ async fn a_module_without_keys_or_silent_or_absent_is_told_apart() {
         client::proxy::<CardProxy>(&bus).await.unwrap(),
     );
     until("the module", async || module.module_state().await.is_ok_and(|state| state == "ready")).await;
-    assert_eq!(error_name(card.mac(b"unsigned").await), "WrongState");
+    assert_eq!(error_name(card.mac("mak", b"unsigned").await), "WrongState");
     signal(&bench, Part::Module, "STOP");
-    assert_eq!(error_name(within("the time limit", card.mac(b"unheard")).await), "Timeout");
+    assert_eq!(error_name(within("the time limit", card.mac("mak", b"unheard")).await), "Timeout");
     signal(&bench, Part::Module, "CONT");
     bench.terminal.kill(Part::Module).await.unwrap();
     until("the loss", async || module.module_state().await.is_ok_and(|state| state == "absent")).await;
-    assert_eq!(error_name(card.mac(b"unheard").await), "DeviceGone");
+    assert_eq!(error_name(card.mac("mak", b"unheard").await), "DeviceGone");
 }
 
 #[tokio::test]

@@ -49,6 +49,52 @@ async fn a_day_of_business(profile: &str) {
     bench.settle_and_compare().await;
 }
 
+/// What the days above have not: an original that is held, raised, taken in part, and given back; and a batch that the host
+/// has uploaded to it.
+async fn a_reservation_and_an_upload(profile: &str) {
+    let bench = Bench::start_as(&[], |terminal| terminal.host_profile(profile)).await;
+    let shop = bench.shop().await;
+    let pay = &shop.payment;
+    let none = HashMap::new;
+    bench.insert("unionpay-credit").await;
+    let held = pay.start_preauthorisation(1000, "CNY", "hold", none());
+    let raised = pay.start_increment(200, "hold", "raise", none());
+    let taken = pay.start_completion(1380, "hold", "take", none());
+    let returned = pay.start_void("take", "return", none());
+    let cancelled = pay.start_cancellation("hold", "let-go", none());
+    for (key, outcome) in [
+        ("hold", shop.run("hold", held).await),
+        ("raise", shop.run("raise", raised).await),
+        ("take", shop.run("take", taken).await),
+        ("return", shop.run("return", returned).await),
+        ("let-go", shop.run("let-go", cancelled).await),
+        ("balance", shop.run("balance", pay.start_balance_inquiry("balance", none())).await),
+    ] {
+        assert_eq!(outcome.0, "approved", "{profile}: {key}: {:?}\n{}", outcome.1, bench.logs());
+    }
+    bench.sim("host once late 20s").await;
+    assert_eq!(shop.sell(300, "late").await.0, "reversed");
+    assert_eq!(shop.sell(800, "sale").await.0, "approved");
+    bench.settle_and_compare().await;
+
+    bench.sim("host once 0500 unbalanced").await;
+    let (outcome, closed) = shop.run("close", pay.start_settlement("close", none())).await;
+    assert_eq!(outcome, "approved", "{profile}: {closed:?}\n{}", bench.logs());
+    assert_eq!(get::<bool>(&closed, "balanced"), Some(false), "{closed:?}");
+    assert_eq!(get::<u32>(&closed, "uploaded"), Some(1), "{closed:?}");
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn a_day_of_business_in_ascii_with_macs_by_x9_19() {
+    a_day_of_business("iso8583-1987-ascii").await;
+}
+
+#[tokio::test]
+async fn a_reservation_and_an_upload_in_ascii() {
+    a_reservation_and_an_upload("iso8583-1987-ascii").await;
+}
+
 #[tokio::test]
 async fn a_day_of_business_with_tdes() {
     a_day_of_business("unionpay-direct").await;

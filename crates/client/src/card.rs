@@ -47,17 +47,17 @@ pub trait CardPayment {
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<OwnedObjectPath>;
 
-    /// Loads working keys: slot (`pik`, `mak`, `tdk`), the key enciphered under the master key, its check value.
+    /// Loads working keys: slot (`pik`, `mak`, `mak-x919`, `tdk`), the key enciphered under the master key, its check value.
     fn load_working_keys(&self, keys: &[(&str, &[u8], &[u8])], under: &str) -> zbus::Result<()>;
 
     /// The check value of the key in `slot`; empty where there is no key.
     fn key_check_value(&self, slot: &str) -> zbus::Result<Vec<u8>>;
 
-    /// The message authentication code of `data` under the MAC key.
-    fn mac(&self, data: &[u8]) -> zbus::Result<Vec<u8>>;
+    /// The message authentication code of `data` under the MAC key in `slot`.
+    fn mac(&self, slot: &str, data: &[u8]) -> zbus::Result<Vec<u8>>;
 
-    /// Whether `mac` is that of `data` under the MAC key.
-    fn verify_mac(&self, data: &[u8], mac: &[u8]) -> zbus::Result<bool>;
+    /// Whether `mac` is that of `data` under the MAC key in `slot`.
+    fn verify_mac(&self, slot: &str, data: &[u8], mac: &[u8]) -> zbus::Result<bool>;
 
     /// The module's public audit key, and its signature over where the journal was.
     fn seal_journal(

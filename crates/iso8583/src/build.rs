@@ -62,6 +62,12 @@ impl<'v> Builder<'v> {
         self.set(number, Some(Content::Bytes(bytes)))
     }
 
+    /// Makes room for a MAC behind the elements that are there: in 128 where one of them is beyond 64, else in 64.
+    pub fn empty_mac(&mut self) -> &mut Self {
+        let number = if self.bitmap() >> 127 == 1 { 128 } else { 64 };
+        self.bytes(number, &[0; 8])
+    }
+
     /// Repeats an element of a received message, such as the STAN in an answer; `None` leaves it out.
     pub fn echo(&mut self, number: u8, value: Option<Value<'v>>) -> &mut Self {
         self.set(number, value.map(Content::Echo))
@@ -118,16 +124,20 @@ impl fmt::Debug for Builder<'_> {
     }
 }
 
-/// Replaces the MAC that ends the packed `message`: pack it with eight zeros first, compute the MAC over what
-/// this function's counterpart [`crate::Message::mac_input`] returns, then put it here.
-///
-/// # Errors
-/// [`Error::Truncated`] if the message is shorter than a MAC.
-pub fn set_mac(message: &mut [u8], mac: &[u8; 8]) -> Result<(), Error> {
-    let got = message.len();
-    let place = message.last_chunk_mut().ok_or(Error::Truncated { at: Place::Message, expected: 8, got })?;
-    *place = *mac;
-    Ok(())
+impl Profile {
+    /// Replaces the MAC that ends the packed `message`: pack it with an [empty one](Builder::empty_mac), compute the MAC over
+    /// what this function's counterpart [`crate::Message::mac_input`] returns, then put it here.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if the message does not end in a MAC of 8 bytes.
+    pub fn set_mac(&self, message: &mut [u8], mac: &[u8; 8]) -> Result<(), Error> {
+        let parsed = self.parse(message)?;
+        let number = parsed.mac_number();
+        let start = parsed.mac_input(number)?.len();
+        let field = self.field(number).ok_or(Error::Unknown { at: Place::Field(number) })?;
+        let mut writer = Writer { rest: message.get_mut(start..).unwrap_or_default() };
+        writer.field(number, field, Content::Bytes(mac))
+    }
 }
 
 struct Writer<'b> {
@@ -167,15 +177,18 @@ impl<'b> Writer<'b> {
     fn bitmap(&mut self, bits: u128, encoding: Encoding) -> Result<(), Error> {
         let bytes = bits.to_be_bytes();
         let used = if bits >> 127 == 1 { 16 } else { 8 };
-        for byte in bytes.iter().take(used) {
-            if encoding == Encoding::Binary {
-                self.put(Place::Bitmap, &[*byte])?;
-            } else {
-                let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'A' - 10 + nibble };
-                self.put(Place::Bitmap, &[digit(byte >> 4), digit(byte & 0x0F)])?;
-            }
+        let bytes = bytes.get(..used).unwrap_or_default();
+        if encoding == Encoding::Binary {
+            self.put(Place::Bitmap, bytes)
+        } else {
+            self.hex(Place::Bitmap, bytes)
         }
-        Ok(())
+    }
+
+    /// Two hexadecimal digits for each byte.
+    fn hex(&mut self, at: Place, bytes: &[u8]) -> Result<(), Error> {
+        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'A' - 10 + nibble };
+        bytes.iter().try_for_each(|byte| self.put(at, &[digit(byte >> 4), digit(byte & 0x0F)]))
     }
 
     fn field(&mut self, number: u8, field: &Field, content: Content<'_>) -> Result<(), Error> {
@@ -183,7 +196,7 @@ impl<'b> Writer<'b> {
         match content {
             Content::Bytes(bytes) if field.class == Class::B => {
                 self.length(number, field, bytes.len())?;
-                self.put(at, bytes)
+                if field.is_hex() { self.hex(at, bytes) } else { self.put(at, bytes) }
             }
             Content::Text(text) if field.class != Class::B => self.text(number, field, text.as_bytes()),
             Content::Number(value) if field.class == Class::N => self.number(number, field, value),

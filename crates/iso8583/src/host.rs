@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::frame::Framing;
-use crate::{Mti, Profile};
+use crate::{Layout, Mti, Profile};
 
 /// One acquirer's dialect.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,8 +31,28 @@ pub struct Host {
     pub services: BTreeMap<String, Service>,
     /// How a batch is closed; `None` where the host closes it by itself.
     pub settlement: Option<Settlement>,
+    /// The elements whose content is the host's own.
+    pub elements: Elements,
     /// How messages are coded.
     pub codec: Profile,
+}
+
+/// What each kind of message has in the elements that hosts fill in their own way.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Elements {
+    /// Sign-on and echo test.
+    pub network: Layout,
+    /// Requests of transactions, and their reversals.
+    pub request: Layout,
+    /// What names the original, in a request that has one.
+    pub original: Layout,
+    /// What names the request, in its reversal.
+    pub reversal: Layout,
+    /// Reconciliation.
+    pub settlement: Layout,
+    /// Batch upload.
+    pub upload: Layout,
 }
 
 /// What tells the messages of one service from those of another.
@@ -46,7 +66,8 @@ pub struct Service {
     pub processing_code: String,
     /// DE 25.
     pub condition_code: String,
-    /// DE 60.1, the type of the message.
+    /// The type of the message, for hosts that want one (UnionPay's DE 60.1).
+    #[serde(default)]
     pub message_type: String,
     /// How the card is read.
     pub card: CardFlow,
@@ -94,16 +115,30 @@ pub struct Settlement {
     /// The message type of the upload.
     #[serde(deserialize_with = "mti")]
     pub upload_mti: Mti,
-    /// DE 60.1.
+    /// The type of the message, for hosts that want one (UnionPay's DE 60.1).
+    #[serde(default)]
     pub message_type: String,
-    /// DE 60.3 of the reconciliation, and of all of the upload but its last message.
+    /// The network management code of the reconciliation, and of all of the upload but its last message.
     pub network_code: String,
-    /// DE 60.3 of the upload's last message.
+    /// The network management code of the upload's last message.
     pub last_network_code: String,
+    /// Where the sums are.
+    pub sums: Sums,
     /// The most transactions in one message of the upload, 1 to 99.
     pub group: u8,
-    /// DE 63 where nobody says who settles.
+    /// Who settles, where nobody says it.
+    #[serde(default)]
     pub operator: String,
+}
+
+/// Where the sums of a batch are in its reconciliation, and the host's verdict on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sums {
+    /// All in DE 48, as UnionPay packs them.
+    Packed,
+    /// Each in its element, as ISO 8583:1987 has them: 74, 76, 86 and 88; the verdict in 66.
+    Elements,
 }
 
 fn whole() -> u16 {
@@ -155,9 +190,10 @@ pub struct Echo {
     /// The message type of the request.
     #[serde(deserialize_with = "mti")]
     pub mti: Mti,
-    /// DE 60.1.
+    /// The type of the message, for hosts that want one (UnionPay's DE 60.1).
+    #[serde(default)]
     pub message_type: String,
-    /// DE 60.3.
+    /// Its network management code.
     pub network_code: String,
 }
 
@@ -179,9 +215,10 @@ pub struct Reversal {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignOn {
-    /// DE 60.1, the type of the message.
+    /// The type of the message, for hosts that want one (UnionPay's DE 60.1).
+    #[serde(default)]
     pub message_type: String,
-    /// DE 60.3, network management information code: which keys the terminal wants.
+    /// Network management information code: what the terminal wants, such as which keys.
     pub network_code: String,
     /// The codes (DE 39) after which the terminal signs on again before anything else.
     pub again_on: Vec<String>,
@@ -191,13 +228,15 @@ pub struct SignOn {
     pub keys: KeyDownload,
 }
 
-/// Security related control information (DE 53): the PIN block's format, the keys, whether the track is enciphered.
+/// How messages are protected, and what they say of it in their security related control information (DE 53).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Security {
-    /// Of a request with a PIN block.
+    /// The slot of the key that makes MACs; its name tells how they are made.
+    pub mac_key: String,
+    /// DE 53 of a request with a PIN block: its format, the keys, whether the track is enciphered.
     pub with_pin: String,
-    /// Of a request without one.
+    /// DE 53 of a request without one.
     pub without_pin: String,
 }
 
@@ -217,7 +256,7 @@ pub struct KeyDownload {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPart {
-    /// The key slot that it goes to: `pik`, `mak` or `tdk`.
+    /// The key slot that it goes to: `pik`, `mak`, `mak-x919` or `tdk`.
     pub slot: String,
     /// Length of the encrypted key, in bytes.
     pub key_bytes: usize,

@@ -7,6 +7,7 @@
 //! - [`Profile::parse`] borrows a received message and allocates nothing; [`Message`] hands out its [`Value`]s.
 //! - [`Builder`] packs a message into a buffer of the caller's.
 //! - [`frame`] puts messages on a byte stream: length, TPDU, header.
+//! - [`Layout`] is what a host wants in elements that the standard leaves to it, with places for the terminal to fill in.
 //! - [`Host`] is a whole host profile file: framing, codec, timeouts, reversal rules, key download.
 //!
 //! Parsing is strict and lossless: a message that parses is packed again into the very same bytes, and
@@ -19,12 +20,14 @@ pub mod frame;
 mod host;
 mod message;
 mod profile;
+mod template;
 
-pub use build::{Builder, set_mac};
+pub use build::Builder;
 pub use error::{Error, Place};
 pub use host::{
-    CardFlow, Echo, Host, Instalments, KeyDownload, KeyPart, Link, Reversal, Security, Service, Settlement,
-    SignOn, Timeouts, WrappedKey,
+    CardFlow, Echo, Elements, Host, Instalments, KeyDownload, KeyPart, Link, Reversal, Security, Service,
+    Settlement, SignOn, Sums, Timeouts, WrappedKey,
 };
 pub use message::{Message, Mti, Value};
 pub use profile::{Align, Class, Encoding, Field, Length, Profile, Unit};
+pub use template::{Fill, Layout};

@@ -1,5 +1,6 @@
 //! A received message: parsed in place, borrowed from the bytes that it came in.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::bcd;
@@ -104,6 +105,12 @@ impl<'a> Message<'a> {
         (2..=128).filter_map(|number| self.get(number))
     }
 
+    /// The element that a MAC is in (ISO 8583:1987, 4.4): 128 where there are elements beyond 64, else 64.
+    #[must_use]
+    pub fn mac_number(&self) -> u8 {
+        if has(self.bitmap, 1) { 128 } else { 64 }
+    }
+
     /// What a MAC in `number` (64 or 128) is computed over: from the MTI through the element before it.
     ///
     /// # Errors
@@ -156,6 +163,18 @@ impl<'a> Value<'a> {
         self.bytes
     }
 
+    /// The content as bytes: of class `b` those that hexadecimal digits stand for, else [`bytes`](Value::bytes).
+    #[must_use]
+    pub fn content(&self) -> Cow<'a, [u8]> {
+        if !self.field.is_hex() {
+            return Cow::Borrowed(self.bytes);
+        }
+        let (pairs, _) = self.bytes.as_chunks::<2>();
+        let byte =
+            |[high, low]: &[u8; 2]| hex_digit(*high).zip(hex_digit(*low)).map(|(high, low)| high << 4 | low);
+        Cow::Owned(pairs.iter().filter_map(byte).collect())
+    }
+
     /// The number of digits, characters or bytes.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -168,7 +187,7 @@ impl<'a> Value<'a> {
         self.units == 0
     }
 
-    /// The content as characters: digits of BCD are unpacked, bytes of class `b` are taken as they are.
+    /// The content as characters: digits of BCD are unpacked, bytes of class `b` are taken as they are in the message.
     pub fn chars(&self) -> impl Iterator<Item = char> + 'a {
         let packed = self.field.is_bcd();
         let unpacked = if packed { self.bytes } else { &[] };
@@ -285,12 +304,7 @@ impl<'a> Reader<'a> {
         let hex = self.take(at, 16)?;
         let mut bits = 0;
         for (position, byte) in hex.iter().enumerate() {
-            let digit = match byte {
-                b'0'..=b'9' => byte - b'0',
-                // Capitals only: one bitmap has one spelling.
-                b'A'..=b'F' => byte - b'A' + 10,
-                _ => return Err(Error::Character { at, expected: "hex digits in capitals", position }),
-            };
+            let digit = hex_digit(*byte).ok_or(Error::Character { at, expected: HEX, position })?;
             bits = bits << 4 | u64::from(digit);
         }
         Ok(bits)
@@ -330,6 +344,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+const HEX: &str = "hex digits in capitals";
+
+/// The value of a hexadecimal digit. Capitals only: one message has one spelling.
+fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
+    }
+}
+
 /// The bytes of a binary length: one for `ll`, two for `lll`.
 pub(crate) fn binary_prefix_len(prefix: u8) -> usize {
     if prefix == 2 { 1 } else { 2 }
@@ -338,6 +363,10 @@ pub(crate) fn binary_prefix_len(prefix: u8) -> usize {
 /// Checks that `bytes` hold only what the class of the field allows.
 fn check(number: u8, field: &Field, bytes: &[u8], units: usize) -> Result<(), Error> {
     let at = Place::Field(number);
+    if field.is_hex() {
+        let position = bytes.iter().position(|byte| hex_digit(*byte).is_none());
+        return position.map_or(Ok(()), |position| Err(Error::Character { at, expected: HEX, position }));
+    }
     let position = if field.is_bcd() {
         if let Some(got) = bcd::fill(bytes, units, field.align).filter(|got| *got != field.fill) {
             return Err(Error::Fill { at, expected: field.fill, got });

@@ -7,6 +7,7 @@
 //! mti = "bcd"         # encoding of the message type
 //! bitmap = "binary"   # or "ascii": hex digits
 //! digits = "bcd"      # default encoding of the classes n and z
+//! bytes = "binary"    # default encoding of the class b, or "ascii": two hex digits in capitals for each
 //! length = "bcd"      # default encoding of length prefixes
 //!
 //! [fields]
@@ -77,7 +78,7 @@ pub enum Class {
 pub enum Encoding {
     /// Two digits in a byte.
     Bcd,
-    /// One character in a byte.
+    /// One character in a byte; of bits and bytes, hexadecimal digits.
     Ascii,
     /// As they are; a length as a big-endian number.
     Binary,
@@ -136,9 +137,18 @@ impl Field {
         self.encoding == Encoding::Bcd
     }
 
+    /// Whether the content are bytes, written as two hexadecimal digits each.
+    pub(crate) fn is_hex(&self) -> bool {
+        self.class == Class::B && self.encoding == Encoding::Ascii
+    }
+
     /// The bytes that `units` digits, characters or bytes of content take.
     pub(crate) fn byte_len(&self, units: usize) -> usize {
-        if self.is_bcd() { crate::bcd::packed_len(units) } else { units }
+        match self.encoding {
+            Encoding::Bcd => crate::bcd::packed_len(units),
+            Encoding::Ascii if self.class == Class::B => units * 2,
+            Encoding::Ascii | Encoding::Binary => units,
+        }
     }
 }
 
@@ -148,8 +158,14 @@ struct RawProfile {
     mti: Encoding,
     bitmap: Encoding,
     digits: Encoding,
+    #[serde(default = "binary")]
+    bytes: Encoding,
     length: Encoding,
     fields: BTreeMap<String, RawField>,
+}
+
+fn binary() -> Encoding {
+    Encoding::Binary
 }
 
 #[derive(Deserialize)]
@@ -183,6 +199,9 @@ impl TryFrom<RawProfile> for Profile {
         if raw.digits == Encoding::Binary {
             return Err(unusable(Place::Message, "digits: write \"bcd\" or \"ascii\""));
         }
+        if raw.bytes == Encoding::Bcd {
+            return Err(unusable(Place::Message, "bytes: write \"binary\" or \"ascii\""));
+        }
         let mut fields = vec![None; 128];
         for (key, field) in &raw.fields {
             let number = key.parse::<u8>().ok().filter(|number| (2..=128).contains(number));
@@ -205,10 +224,22 @@ impl RawField {
                 return Err(unusable(at, "digits are \"bcd\" or \"ascii\""));
             }
             (Class::N | Class::Z, Some(encoding)) => encoding,
-            (Class::B, None) => Encoding::Binary,
+            (Class::B, None) => profile.bytes,
             (_, None) => Encoding::Ascii,
-            (_, Some(_)) => return Err(unusable(at, "only the classes n and z have a choice of encoding")),
+            (Class::B, Some(Encoding::Bcd)) => {
+                return Err(unusable(at, "bytes are \"binary\" or \"ascii\""));
+            }
+            (Class::B, Some(encoding)) => encoding,
+            (_, Some(_)) => {
+                return Err(unusable(at, "only the classes n, z and b have a choice of encoding"));
+            }
         };
+        if (self.class, encoding) == (Class::B, Encoding::Ascii) && self.unit.is_some() {
+            return Err(unusable(
+                at,
+                "the length of hex digits counts the bytes that they stand for: leave unit out",
+            ));
+        }
         if self.fill > 0x0F {
             return Err(unusable(at, "fill is a nibble, 0 to 15"));
         }

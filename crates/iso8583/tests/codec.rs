@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use iso8583::{Builder, Class, Error, Field, Host, Length, Mti, Place, Profile, set_mac};
+use iso8583::{Builder, Class, Error, Field, Host, Length, Mti, Place, Profile};
 use proptest::prelude::*;
 
 fn unionpay() -> Host {
@@ -58,7 +58,7 @@ fn a_sale_is_packed_as_unionpay_terminals_send_it() {
 
     let (input, _) = bytes.split_last_chunk::<8>().unwrap();
     assert_eq!(host.codec.parse(&bytes).unwrap().mac_input(64).unwrap(), input);
-    set_mac(&mut bytes, b"F11F2C27").unwrap();
+    host.codec.set_mac(&mut bytes, b"F11F2C27").unwrap();
     let message = host.codec.parse(&bytes).unwrap();
     assert!(message.require(64).unwrap().is("F11F2C27"));
     assert_eq!(message.require(22).unwrap().text(), "051");
@@ -89,6 +89,37 @@ fn every_other_encoding_is_packed_as_its_profile_says() {
     let message = profile.parse(&bytes).unwrap();
     assert_eq!(message.require(35).unwrap().text(), "62170D2512");
     assert_eq!(message.mac_input(128).unwrap(), &bytes[..bytes.len() - 8]);
+}
+
+/// The shipped profile that is ASCII throughout.
+fn ascii() -> Host {
+    toml::from_str(include_str!("../../../config/hosts/iso8583-1987-ascii.toml")).unwrap()
+}
+
+#[test]
+fn a_message_in_ascii_has_bytes_as_hex_digits_and_its_mac_behind_all_elements() {
+    let codec = ascii().codec;
+    let mut reversal = Builder::new(&codec, Mti(0x0400));
+    let original = "0".repeat(42);
+    reversal.number(4, 1234).number(11, 7).bytes(55, &[0x9F, 0x26]).text(90, &original).empty_mac();
+    let mut bytes = packed(&reversal);
+    codec.set_mac(&mut bytes, &[0xAB; 8]).unwrap();
+    let expected = "0400\
+        90200000000002000000004000000001\
+        000000001234 000007 002 9F26\
+        000000000000000000000000000000000000000000\
+        ABABABABABABABAB";
+    assert_eq!(String::from_utf8(bytes.clone()).unwrap(), expected.replace(' ', ""));
+    let message = codec.parse(&bytes).unwrap();
+    assert_eq!(message.mac_number(), 128);
+    assert_eq!(message.require(128).unwrap().content(), [0xAB; 8].as_slice());
+    assert_eq!(message.require(55).unwrap().len(), 2);
+    for (position, wrong) in [(bytes.len() - 1, b'b'), (57, b'G')] {
+        let mut bytes = bytes.clone();
+        bytes[position] = wrong;
+        let error = codec.parse(&bytes).unwrap_err().to_string();
+        assert!(error.contains("expected hex digits in capitals"), "{error}");
+    }
 }
 
 #[test]
@@ -193,7 +224,9 @@ fn an_unusable_profile_says_what_to_write() {
     assert!(load("3 = { name='x', class='n', ll=100 }").contains("DE 3: write one of fixed"));
     assert!(load("3 = { name='x', class='n', ll=9, fixed=9 }").contains("DE 3: write one of fixed"));
     assert!(load("129 = { name='x', class='n', ll=9 }").contains("numbered 2 to 128"));
-    assert!(load("3 = { name='x', class='an', ll=9, encoding='bcd' }").contains("only the classes n and z"));
+    assert!(
+        load("3 = { name='x', class='an', ll=9, encoding='bcd' }").contains("only the classes n, z and b")
+    );
     assert!(load("3 = { name='x', class='n', ll=9, colour=1 }").contains("unknown field"));
 }
 

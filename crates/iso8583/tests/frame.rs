@@ -60,6 +60,20 @@ fn another_tpdu_or_application_class_is_refused() {
     assert!(frames(End::Terminal, &good, 64).is_err(), "a request is no answer");
 }
 
+#[test]
+fn a_length_may_be_four_digits_and_nothing_else_before_the_message() {
+    let framing: Framing = toml::from_str("length = 'ascii'\nmax_bytes = 128").unwrap();
+    let frame = framing.encode(End::Terminal, b"0800800000").unwrap();
+    assert_eq!(frame, b"00100800800000");
+    let mut decoder = Decoder::new(framing.clone(), End::Host);
+    assert_eq!(decoder.push(&frame).unwrap().0.unwrap().message, b"0800800000");
+    for prefix in ["0009", "0129", "001x", "+010"] {
+        let mut decoder = Decoder::new(framing.clone(), End::Host);
+        let error = decoder.push(prefix.as_bytes()).unwrap_err();
+        assert!(matches!(error, Error::FrameLength { min: 10, max: 128, .. }), "{prefix}: {error}");
+    }
+}
+
 proptest! {
     #[test]
     fn frames_are_found_however_the_stream_is_cut(

@@ -13,14 +13,18 @@ pub mod capability {
     pub const CARD_TOKEN: u32 = 1 << 2;
     /// Keys of SM4: the master key slot [`TMK_SM4`](super::TMK_SM4), and what is loaded under it.
     pub const SM4: u32 = 1 << 3;
+    /// MACs by ANSI X9.19: the key slot [`MAK_X919`](super::MAK_X919).
+    pub const X919: u32 = 1 << 4;
     /// Seals over a journal: [`Request::SealJournal`](super::Request::SealJournal).
     pub const JOURNAL_SEAL: u32 = 1 << 8;
     /// All that this crate knows.
-    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | JOURNAL_SEAL;
+    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | X919 | JOURNAL_SEAL;
 }
 
 /// The slot of the master key of SM4.
 pub const TMK_SM4: &str = "tmk-sm4";
+/// The slot of the key of MACs by ANSI X9.19.
+pub const MAK_X919: &str = "mak-x919";
 
 /// Bytes that are wiped on drop.
 pub type Secret = Zeroizing<Vec<u8>>;
@@ -122,9 +126,9 @@ pub enum Request {
     LoadKey { key: String, under: String, wrapped: [u8; 16], check: [u8; 4] },
     /// The check value of a key.
     KeyCheckValue { key: String },
-    /// A UnionPay MAC.
+    /// A MAC, in the way of the key's slot.
     Mac { key: String, message: Secret },
-    /// Compare a UnionPay MAC.
+    /// Compare a MAC.
     VerifyMac { key: String, mac: [u8; 8], message: Secret },
     /// Seal track 2.
     SealTrack2 { key: String, track2: Secret },
@@ -162,6 +166,7 @@ impl Request {
         match self {
             Self::CardToken { .. } => capability::CARD_TOKEN,
             Self::SealJournal { .. } => capability::JOURNAL_SEAL,
+            Self::LoadKey { key, .. } if key == MAK_X919 => capability::X919,
             Self::LoadKey { under, .. } if under == TMK_SM4 => capability::SM4,
             _ => 0,
         }

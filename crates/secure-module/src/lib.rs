@@ -134,7 +134,8 @@ pub trait SecureModule: Send + Sync {
         Err(Error::NotSupported)
     }
 
-    /// The UnionPay MAC of `message` under a MAC key: 8 ASCII characters for DE 64.
+    /// The MAC of `message` under a MAC key, in the way of its slot: UnionPay's under `mak`, which are 8 ASCII characters, and
+    /// that of ANSI X9.19 (ISO/IEC 9797-1 algorithm 3 with padding method 1) under `mak-x919`.
     async fn mac(&self, slot: &KeySlot, message: &[u8]) -> Result<[u8; 8]> {
         let _ = (slot, message);
         Err(Error::NotSupported)

@@ -24,8 +24,10 @@ impl KeySlot {
     pub const TMK_SM4: KeySlot = KeySlot(Cow::Borrowed("tmk-sm4"));
     /// The PIN key.
     pub const PIK: KeySlot = KeySlot(Cow::Borrowed("pik"));
-    /// The MAC key.
+    /// The key of UnionPay's MACs.
     pub const MAK: KeySlot = KeySlot(Cow::Borrowed("mak"));
+    /// The key of MACs by ANSI X9.19.
+    pub const MAK_X919: KeySlot = KeySlot(Cow::Borrowed("mak-x919"));
     /// The data key, under which card data are sealed.
     pub const TDK: KeySlot = KeySlot(Cow::Borrowed("tdk"));
     /// The key of card tokens. The module made it itself: it is never loaded, and the same for the module's life.

@@ -104,7 +104,7 @@ impl CardPaymentService {
         self.reader.start(&terms, &caller).await
     }
 
-    /// Loads working keys, in order: slot (`pik`, `mak`, `tdk`), the key enciphered under the master key (16
+    /// Loads working keys, in order: slot (`pik`, `mak`, `mak-x919`, `tdk`), the key enciphered under the master key (16
     /// bytes), its check value (4 bytes). At the first that is refused it stops; those before it are loaded.
     /// `under` is the slot of the master key, whose algorithm the working keys have: `tmk` (TDES) or `tmk-sm4` (SM4).
     ///
@@ -150,30 +150,34 @@ impl CardPaymentService {
         }
     }
 
-    /// The message authentication code of `data` under the MAC key, 8 bytes.
+    /// The message authentication code of `data` under the key in `slot`, 8 bytes: UnionPay's under `mak`, that of ANSI X9.19
+    /// under `mak-x919`.
     ///
     /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, WrongState when there is no MAC key.
-    async fn mac(&self, data: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
+    async fn mac(&self, slot: &str, data: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
         self.guard.admit_daemon(&header, PAYMENT).await?;
+        let slot = mac_slot(slot)?;
         let (module, _) = self.module.ready()?;
-        let mac = module.mac(&KeySlot::MAK, &data).await.map_err(refusal)?;
+        let mac = module.mac(&slot, &data).await.map_err(refusal)?;
         Ok(mac.to_vec())
     }
 
-    /// Whether `mac` is that of `data` under the MAC key.
+    /// Whether `mac` is that of `data` under the key in `slot`, as of `Mac`.
     ///
-    /// Errors: NotPermitted, DeviceGone, Timeout, WrongState when there is no MAC key.
+    /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, WrongState when there is no MAC key.
     async fn verify_mac(
         &self,
+        slot: &str,
         data: Vec<u8>,
         mac: Vec<u8>,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<bool> {
         self.guard.admit_daemon(&header, PAYMENT).await?;
+        let slot = mac_slot(slot)?;
         // One of another length is a wrong one.
         let Ok(mac) = <[u8; 8]>::try_from(mac) else { return Ok(false) };
         let (module, _) = self.module.ready()?;
-        module.verify_mac(&KeySlot::MAK, &data, mac).await.map_err(refusal)
+        module.verify_mac(&slot, &data, mac).await.map_err(refusal)
     }
 
     /// Signs, under the module's audit key, where the journal with the identity `journal` (16 bytes) was at the time `at`
@@ -204,15 +208,22 @@ impl CardPaymentService {
     }
 }
 
+/// The slot of a MAC key.
+fn mac_slot(slot: &str) -> Result<KeySlot> {
+    let known = [KeySlot::MAK, KeySlot::MAK_X919].into_iter().find(|known| known.name() == slot);
+    known.ok_or_else(|| Error::invalid("slot", format!("`{slot}` is no MAC key; they are mak and mak-x919")))
+}
+
 fn working_key(slot: &str, key: &[u8], check: &[u8]) -> Result<(KeySlot, [u8; 16], [u8; 4])> {
     let slot = match slot {
         "pik" => KeySlot::PIK,
         "mak" => KeySlot::MAK,
+        "mak-x919" => KeySlot::MAK_X919,
         "tdk" => KeySlot::TDK,
         other => {
             return Err(Error::invalid(
                 "keys",
-                format!("`{other}` is no working key; they are pik, mak and tdk"),
+                format!("`{other}` is no working key; they are pik, mak, mak-x919 and tdk"),
             ));
         }
     };

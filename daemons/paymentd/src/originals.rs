@@ -52,6 +52,7 @@ impl History<'_> {
         }
         Ok(Original {
             id: self.original.id,
+            created: self.original.created,
             service: self.original.service(),
             amount: self.held(),
             instalments: self.original.request.instalments,

@@ -11,7 +11,8 @@ pub const USAGE: &str =
   --pki DIR       certificates; made if the folder has none
   --tmk FILE      terminal master key, 32 hex digits; of the algorithm that the profile names
   --ledger FILE   what is booked, one JSON object a line; read again at start
-  --profile NAME  the host's dialect: unionpay-direct (as if none was given) or unionpay-direct-sm4";
+  --profile NAME  the host's dialect: unionpay-direct (as if none was given), unionpay-direct-sm4 or
+                  iso8583-1987-ascii";
 
 /// The options, all of them required but the profile.
 #[derive(Debug, PartialEq, Eq)]

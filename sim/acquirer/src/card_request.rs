@@ -6,6 +6,7 @@ use keys::emv::CryptogramInput;
 
 use crate::CURRENCY;
 use crate::chip::ChipData;
+use crate::dialect::Dialect;
 use crate::instalments;
 use crate::issuer::{Issuer, Terms};
 use crate::ledger::Key;
@@ -13,14 +14,10 @@ use crate::request::{self, FORMAT, INVALID, INVALID_AMOUNT, Refusal};
 use crate::service::{Form, Service};
 use crate::working_keys::WorkingKeys;
 
-/// In each of them.
-const MANDATORY: [u8; 8] = [3, 11, 25, 41, 42, 49, 60, 64];
 /// Where a card was read.
 const CARD: [u8; 4] = [22, 23, 35, 53];
 const AMOUNT: u8 = 4;
 const CHIP_DATA: u8 = 55;
-/// Where an original is named.
-const ORIGINAL: [u8; 3] = [37, 38, 61];
 /// PIN capture code and PIN block: both or none.
 const PIN: [u8; 2] = [26, 52];
 
@@ -60,19 +57,21 @@ impl<'a> CardRequest<'a> {
         message: &'a Message<'a>,
         keys: Option<&WorkingKeys>,
     ) -> Result<CardRequest<'a>, Refusal> {
-        let form = Form::of_request(message)?;
+        let dialect = Dialect::of(profile);
+        let form = Form::of_request(dialect, message)?;
         let service = form.service;
-        let mut mandatory = MANDATORY.to_vec();
+        let mut mandatory = dialect.transaction();
+        mandatory.push(message.mac_number());
         mandatory.extend(CARD.iter().filter(|_| service.has_card()));
         mandatory.extend(service.has_amount().then_some(AMOUNT));
         mandatory.extend(service.has_chip_data().then_some(CHIP_DATA));
         mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
-        mandatory.extend(ORIGINAL.iter().filter(|_| form.original));
+        mandatory.extend(dialect.original().iter().filter(|_| form.original));
         let optional: &[u8] = if service.has_card() { &PIN } else { &[] };
         request::check_elements(message, &mandatory, optional)?;
         request::check_terminal(message)?;
         let keys = request::check_mac(message, keys)?.clone();
-        let batch = form.check(message)?;
+        let batch = form.check(dialect, message)?;
         request::check_is(message, 49, CURRENCY, INVALID)?;
         if service.has_card() {
             check_card(&profile.security, message)?;
@@ -100,18 +99,19 @@ impl<'a> CardRequest<'a> {
     pub(crate) fn card_data(&self, today: jiff::civil::Date) -> Result<CardData, Refusal> {
         let message = self.message;
         let sealed = message.require(35).map_err(request::format_error)?;
-        let track = self.keys.track2(sealed.bytes())?;
+        let track = self.keys.track2(&sealed.content())?;
         let psn = request::text(message, 23)?;
-        let block = message.get(52).map(|value| value.bytes());
+        let block = message.get(52).map(|value| value.content());
         if !self.service.has_chip_data() {
-            let pin_block = block.map(<[u8]>::to_vec);
+            let pin_block = block.map(|block| block.into_owned());
             return Ok(CardData { track, psn, pin_block, cryptogram: None });
         }
-        let chip = ChipData::parse(message.require(CHIP_DATA).map_err(request::format_error)?.bytes())?;
+        let content = message.require(CHIP_DATA).map_err(request::format_error)?.content();
+        let chip = ChipData::parse(&content)?;
         let processing = request::text(message, 3)?;
         let kind = processing.get(..2).unwrap_or_default();
         Issuer::check_terms(&chip, &Terms { amount: self.amount, currency: CURRENCY, kind, today })?;
-        let pin_block = Issuer::pin_block(&chip, block)?;
+        let pin_block = Issuer::pin_block(&chip, block.as_deref())?;
         let cryptogram = Some((chip.cryptogram_input()?, chip.get(0x9F26)?));
         Ok(CardData { track, psn, pin_block, cryptogram })
     }

@@ -6,15 +6,21 @@ use crate::host::{Acquirer, Answer};
 use crate::request::{self, APPROVED, MALFUNCTION, Refusal};
 use crate::rules::Rule;
 
-const MANDATORY: [u8; 4] = [11, 41, 42, 60];
+/// Whether `message` is one: some dialects have sign-on and echo under one message type.
+pub(crate) fn is_one(host: &Acquirer, message: &Message<'_>) -> bool {
+    let dialect = &host.profile.link.echo;
+    dialect
+        .as_ref()
+        .is_some_and(|echo| echo.mti == message.mti() && host.dialect.has_code(message, &echo.network_code))
+}
 
 /// Checks an echo test and answers it. Nothing is booked.
 pub(crate) fn echo_test(host: &Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
-    request::check_elements(message, &MANDATORY, &[])?;
+    request::check_elements(message, &host.dialect.network(), &[])?;
     request::check_terminal(message)?;
     let dialect = &host.profile.link.echo;
     let dialect = dialect.as_ref().ok_or_else(|| Refusal::new(MALFUNCTION, "this host has no echo test"))?;
-    request::batch(message, &dialect.message_type, &dialect.network_code)?;
+    host.dialect.batch(message, &dialect.message_type, &dialect.network_code)?;
     match rule {
         Rule::Decline(code) => Err(Refusal::new(code, "declined by rule")),
         _ => Ok(Answer::new(APPROVED, "echo")),

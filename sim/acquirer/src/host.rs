@@ -5,10 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use iso8583::{Builder, Message, Mti, set_mac};
+use iso8583::{Builder, Message, Mti};
 use jiff::{SignedDuration, Zoned};
 use tokio::sync::watch;
 
+use crate::dialect::Dialect;
 use crate::issuer::Issuer;
 use crate::ledger::{Entry, Key, Ledger, State};
 use crate::mangling::Mangling;
@@ -50,6 +51,7 @@ const ANOTHER_TERMINAL: &str = "99999999";
 #[derive(Debug)]
 pub struct Acquirer {
     pub(crate) profile: Arc<iso8583::Host>,
+    pub(crate) dialect: Dialect,
     pub(crate) tmk: keys::Key,
     pub(crate) issuer: Issuer,
     /// What is booked.
@@ -87,8 +89,8 @@ pub(crate) struct Answer {
     pub(crate) reason: String,
     pub(crate) approval: Option<String>,
     pub(crate) rrn: Option<String>,
-    /// DE 48.
-    pub(crate) settlement: Option<String>,
+    /// The sums of a batch, and what this host says of them.
+    pub(crate) settlement: Vec<(u8, String)>,
     /// DE 54.
     pub(crate) balance: Option<String>,
     /// DE 55.
@@ -111,6 +113,7 @@ impl Acquirer {
     #[must_use]
     pub fn new(profile: iso8583::Host, tmk: keys::Key, issuer: Issuer, ledger: Ledger) -> Acquirer {
         Acquirer {
+            dialect: Dialect::of(&profile),
             profile: Arc::new(profile),
             tmk,
             issuer,
@@ -159,6 +162,9 @@ impl Acquirer {
             return Ok(self.hang_up(&rule, format!("{mti}: connection closed before booking, by rule")));
         }
         let outcome = match mti {
+            SIGN_ON | ECHO if echo_test::is_one(self, &message) => {
+                echo_test::echo_test(self, &message, &rule)
+            }
             SIGN_ON => sign_on::sign_on(self, &message, &rule),
             ECHO => echo_test::echo_test(self, &message, &rule),
             REVERSAL => reversal::reversal(self, &message, &rule),
@@ -219,11 +225,12 @@ impl Acquirer {
     }
 
     /// Notes a refused message in the ledger, without using its STAN up.
-    fn refuse(&mut self, message: &Message<'_>, refusal: Refusal) -> Answer {
-        let batch = echo(message, 60).get(2..8).unwrap_or_default().to_owned();
+    fn refuse(&mut self, message: &Message<'_>, mut refusal: Refusal) -> Answer {
+        refusal.code = self.dialect.code(&refusal.code).to_owned();
+        let batch = self.dialect.said_batch(message);
         let key = Key { terminal: echo(message, 41), batch, stan: echo(message, 11) };
         let mut entry = new_entry(message, key, State::Refused, &refusal);
-        entry.service = Form::of_request(message).map_or(Service::Unknown, |form| form.service);
+        entry.service = Form::of_request(self.dialect, message).map_or(Service::Unknown, |form| form.service);
         // The request is refused either way, so the failure only goes to the log.
         match self.book(entry) {
             Ok(()) => Answer::new(&refusal.code, refusal.reason),
@@ -250,15 +257,15 @@ impl Acquirer {
         let (time, date) = (now.strftime("%H%M%S").to_string(), now.strftime("%m%d").to_string());
         let rrn = answer.rrn.clone().unwrap_or_else(|| self.references(now).1);
         let mut builder = Builder::new(&self.profile.codec, mti);
-        for number in [3, 4, 11, 25, 41, 42, 49, 60] {
+        for number in [3, 4, 7, 11, 25, 41, 42, 49, 60, 70] {
             builder.echo(number, request.get(number));
         }
         builder.text(12, &time).text(13, &date).text(32, INSTITUTION).text(37, &rrn).text(39, &answer.code);
         if let Some(approval) = &answer.approval {
             builder.text(38, approval);
         }
-        if let Some(settlement) = &answer.settlement {
-            builder.text(48, settlement);
+        for (number, content) in &answer.settlement {
+            builder.text(*number, content);
         }
         if let Some(balance) = &answer.balance {
             builder.text(54, balance);
@@ -280,18 +287,19 @@ impl Acquirer {
         }
         let keys = self.keys(request).filter(|_| ![SIGN_ON, ECHO].contains(&request.mti()));
         if keys.is_some() {
-            builder.bytes(64, &[0; 8]);
+            builder.empty_mac();
         }
         let mut packed = vec![0; self.profile.framing.max_bytes];
         let length = builder.pack(&mut packed)?;
         packed.truncate(length);
         if let Some(keys) = keys {
-            let mut mac = keys.mac(self.profile.codec.parse(&packed)?.mac_input(64)?)?;
+            let parsed = self.profile.codec.parse(&packed)?;
+            let mut mac = keys.mac(parsed.mac_input(parsed.mac_number())?)?;
             if wrong(Part::Mac) {
-                // Still eight hex digits, each of them another one.
+                // Where they are eight hex digits, they still are, each of them another one.
                 mac = mac.map(|digit| if digit == b'0' { b'1' } else { b'0' });
             }
-            set_mac(&mut packed, &mac)?;
+            self.profile.codec.set_mac(&mut packed, &mac)?;
         }
         Ok(packed)
     }
@@ -304,6 +312,7 @@ pub(crate) fn new_entry(message: &Message<'_>, key: Key, state: State, refusal: 
         merchant: echo(message, 42),
         batch: key.batch,
         stan: key.stan,
+        sent: echo(message, 7),
         mti: message.mti().to_string(),
         service: Service::Unknown,
         original: None,

@@ -29,7 +29,7 @@ pub(crate) fn has_number(message: &Message<'_>, form: &Form) -> bool {
 /// Code 30 for what is no number, 12 for one that is not offered.
 pub(crate) fn number(message: &Message<'_>) -> Result<u8, Refusal> {
     let Some(value) = message.get(NUMBER) else { return Ok(0) };
-    let digits = std::str::from_utf8(value.bytes()).ok().filter(|text| text.len() == 2);
+    let digits = String::from_utf8(value.content().into_owned()).ok().filter(|text| text.len() == 2);
     let number = digits.and_then(|digits| digits.parse().ok());
     let number: u8 = number.ok_or_else(|| Refusal::new(FORMAT, "DE 62: expected two digits"))?;
     if PLANS.contains(&number) {

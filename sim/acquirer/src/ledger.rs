@@ -39,6 +39,9 @@ pub struct Entry {
     pub batch: String,
     /// DE 11.
     pub stan: String,
+    /// DE 7: when the terminal sent it; empty where the dialect does not have it.
+    #[serde(default)]
+    pub sent: String,
     /// The message type that made the entry.
     pub mti: String,
     /// What was asked for.

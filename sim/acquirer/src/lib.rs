@@ -1,6 +1,6 @@
-//! The virtual acquirer host: UnionPay's direct dialect over mutual TLS, and the issuer behind it.
+//! The virtual acquirer host: the dialects of docs/host-*.md over mutual TLS, and the issuer behind them.
 //!
-//! It is strict. A message that deviates from docs/host-unionpay-direct.md in one bit is refused, with the
+//! It is strict. A message that deviates from its dialect's page in one bit is refused, with the
 //! answer code that a real host would give and a reason on stderr and in the ledger. It is also malicious on
 //! request: [`rules`] make it late, silent, wrong or gone at the moments when money can be lost.
 //!
@@ -12,6 +12,7 @@ pub mod args;
 mod card_request;
 pub mod chip;
 pub mod commands;
+mod dialect;
 pub mod echo_test;
 pub mod history;
 pub mod host;
@@ -39,6 +40,7 @@ pub const HOST_PROFILE: &str = include_str!("../../../config/hosts/unionpay-dire
 pub fn profile(name: &str) -> Option<&'static str> {
     match name {
         "unionpay-direct" => Some(HOST_PROFILE),
+        "iso8583-1987-ascii" => Some(include_str!("../../../config/hosts/iso8583-1987-ascii.toml")),
         "unionpay-direct-sm4" => Some(include_str!("../../../config/hosts/unionpay-direct-sm4.toml")),
         _ => None,
     }

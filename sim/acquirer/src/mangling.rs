@@ -16,17 +16,18 @@ pub enum Mangling {
 }
 
 impl Mangling {
-    /// What to send instead of `frame`, which has its length in the first two bytes.
+    /// What to send instead of `frame`.
     #[must_use]
     pub fn apply(self, frame: &[u8], framing: &Framing) -> Vec<u8> {
-        let message = framing.tpdu.len() + framing.header.len() + 2;
+        let prefix = framing.length.size();
+        let message = prefix + framing.overhead();
         match self {
             Mangling::Truncated => frame.iter().copied().take(frame.len() / 2).collect(),
             Mangling::Oversized => {
                 let length = u16::try_from(framing.max_bytes + 1).unwrap_or(u16::MAX);
-                let mut bytes = length.to_be_bytes().to_vec();
-                bytes.extend(frame.iter().skip(2));
-                bytes.resize(usize::from(length) + 2, 0);
+                let mut bytes = framing.length.encode(length);
+                bytes.extend(frame.iter().skip(prefix));
+                bytes.resize(usize::from(length) + prefix, 0);
                 bytes
             }
             // No MTI and no bitmap begins with these digits.
@@ -48,13 +49,18 @@ impl Mangling {
 
 #[cfg(test)]
 mod tests {
-    use iso8583::frame::{Decoder, End};
+    use iso8583::frame::{Decoder, End, LengthPrefix};
 
     use super::*;
 
     /// What a terminal makes of an answer that was mangled: the messages, or an error.
     fn received(mangling: Mangling) -> Result<Vec<Vec<u8>>, iso8583::Error> {
-        let framing = Framing { tpdu: [0x60, 0, 3, 0, 0], header: [0x60, 0x22, 0, 0, 0, 0], max_bytes: 256 };
+        let framing = Framing {
+            length: LengthPrefix::Binary,
+            tpdu: Some([0x60, 0, 3, 0, 0]),
+            header: vec![0x60, 0x22, 0, 0, 0, 0],
+            max_bytes: 256,
+        };
         let frame = framing.encode(End::Host, &[2; 40]).unwrap();
         let bytes = mangling.apply(&frame, &framing);
         let mut decoder = Decoder::new(framing, End::Terminal);

@@ -4,8 +4,9 @@
 use iso8583::Message;
 
 use crate::card_request::CardRequest;
-use crate::ledger::{Entry, Key, Ledger, Original, State};
-use crate::request::{self, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
+use crate::dialect::Dialect;
+use crate::ledger::{Entry, Ledger, Original, State};
+use crate::request::{self, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
 use crate::service::Service;
 
 /// How much more than what is held may be taken, in percent of it.
@@ -20,23 +21,17 @@ pub(crate) struct Successor<'a> {
     pub(crate) card: &'a str,
 }
 
-/// The transaction that `message` names by DE 61, 37 and 38; DE 61 is batch, STAN and DE 13 of its answer.
+/// The transaction that `message` names by the element that its dialect has for it, 37 and 38.
 ///
 /// # Errors
 /// Code 25 if there is none, or if the elements speak of different ones.
-pub(crate) fn find<'l>(ledger: &'l Ledger, message: &Message<'_>) -> Result<&'l Entry, Refusal> {
-    let content = request::text(message, 61)?;
-    let wrong = || Refusal::new(FORMAT, "DE 61: expected 16 digits: batch, STAN and MMDD of the original");
-    let (batch, rest) = content.split_at_checked(6).ok_or_else(wrong)?;
-    let (stan, date) = rest.split_at_checked(6).filter(|(_, date)| date.len() == 4).ok_or_else(wrong)?;
-    let terminal = request::text(message, 41)?;
-    let key = Key { terminal, batch: batch.to_owned(), stan: stan.to_owned() };
+pub(crate) fn find<'l>(
+    dialect: Dialect,
+    ledger: &'l Ledger,
+    message: &Message<'_>,
+) -> Result<&'l Entry, Refusal> {
+    let original = dialect.named(ledger, message)?;
     let no = |what: String| Refusal::new(NO_ORIGINAL, what);
-    let original =
-        ledger.find(&key).ok_or_else(|| no(format!("DE 61: no transaction of {key} is booked")))?;
-    if original.date.as_deref() != Some(date) {
-        return Err(no("DE 61: the date is not that of the original's answer".to_owned()));
-    }
     for (number, known) in [(37, &original.rrn), (38, &original.approval)] {
         if known.as_deref() != Some(request::text(message, number)?.as_str()) {
             return Err(no(format!("DE {number}: not that of the original")));

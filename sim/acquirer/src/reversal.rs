@@ -13,7 +13,8 @@ use crate::request::{self, APPROVED, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRON
 use crate::rules::Rule;
 use crate::service::Form;
 
-const MANDATORY: [u8; 11] = [3, 4, 11, 25, 39, 41, 42, 49, 60, 61, 64];
+/// Besides what every request of a transaction has.
+const MANDATORY: [u8; 2] = [4, 39];
 /// How the card was read, where one was.
 const CARD: [u8; 2] = [22, 23];
 /// Approval code and chip data, as far as the terminal has them.
@@ -21,16 +22,18 @@ const OPTIONAL: [u8; 2] = [38, 55];
 
 /// Checks a reversal and undoes what it names.
 pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
-    let form = Form::of_reversal(message)?;
-    let mut mandatory = MANDATORY.to_vec();
+    let dialect = host.dialect;
+    let form = Form::of_reversal(dialect, message)?;
+    let mut mandatory = [&MANDATORY[..], &dialect.transaction()].concat();
+    mandatory.extend([dialect.names_original(), message.mac_number()]);
     mandatory.extend(CARD.iter().filter(|_| form.service.has_card()));
     mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
     request::check_elements(message, &mandatory, &OPTIONAL)?;
     request::check_terminal(message)?;
     request::check_mac(message, host.keys(message))?;
-    let batch = form.check(message)?;
+    let batch = form.check(dialect, message)?;
     let reason = check_form(host, message)?;
-    let key = original(message, &batch)?;
+    let key = original(host, form, message, batch)?;
     if let Rule::Decline(code) = rule {
         return Err(Refusal::new(code, "declined by rule"));
     }
@@ -75,7 +78,7 @@ fn check_undoable(host: &Acquirer, known: &Entry) -> Result<(), Refusal> {
 fn check_form(host: &Acquirer, message: &Message<'_>) -> Result<String, Refusal> {
     request::check_is(message, 49, CURRENCY, INVALID)?;
     if let Some(chip) = message.get(55) {
-        let fault = tlv::Reader::new(chip.bytes()).find_map(Result::err);
+        let fault = tlv::Reader::new(&chip.content()).find_map(Result::err);
         if let Some(error) = fault {
             return Err(Refusal::new(FORMAT, format!("DE 55: {error}")));
         }
@@ -88,19 +91,11 @@ fn check_form(host: &Acquirer, message: &Message<'_>) -> Result<String, Refusal>
     Err(Refusal::new(FORMAT, format!("DE 39: {reason} is no reason for a reversal")))
 }
 
-/// What DE 61 names: batch and STAN of the request; the STAN is also that of the reversal.
-fn original(message: &Message<'_>, in_batch: &str) -> Result<Key, Refusal> {
-    let named = request::text(message, 61)?;
-    let wrong = || Refusal::new(FORMAT, "DE 61: expected 12 digits, the batch and the STAN of the request");
-    let (batch, stan) = named.split_at_checked(6).filter(|(_, stan)| stan.len() == 6).ok_or_else(wrong)?;
-    request::check_is(message, 11, stan, FORMAT)?;
-    if batch != in_batch {
-        return Err(Refusal::new(
-            FORMAT,
-            format!("DE 61: expected batch {in_batch} as in DE 60, got {batch}"),
-        ));
-    }
-    Ok(Key { terminal: request::text(message, 41)?, batch: batch.to_owned(), stan: stan.to_owned() })
+/// What the reversal names: batch and STAN of the request; the STAN is also that of the reversal.
+fn original(host: &Acquirer, form: &Form, message: &Message<'_>, batch: String) -> Result<Key, Refusal> {
+    let stan = host.dialect.reversed(message, &form.mti.to_string(), &batch)?;
+    request::check_is(message, 11, &stan, FORMAT)?;
+    Ok(Key { terminal: request::text(message, 41)?, batch, stan })
 }
 
 /// Checks that the reversal speaks of that very request.
@@ -108,6 +103,9 @@ fn check_same(message: &Message<'_>, form: &Form, known: &Entry) -> Result<(), R
     if !form.is_that_of(known.service) {
         let reason = format!("DE 60: a {} is booked there, not a {}", known.service, form.service);
         return Err(Refusal::new(INVALID, reason));
+    }
+    if message.get(7).is_some_and(|sent| !sent.is(&known.sent)) {
+        return Err(Refusal::new(INVALID, "DE 7: not that of the request"));
     }
     let amount = request::amount(message)?;
     if amount != known.amount {

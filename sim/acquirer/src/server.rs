@@ -103,9 +103,9 @@ async fn connection(
 
 async fn react(acquirer: &Mutex<Acquirer>, frame: &Frame, log: Log) -> io::Result<Reaction> {
     let mut acquirer = acquirer.lock().await;
-    let expected = acquirer.profile().framing.header;
-    if frame.header != expected {
-        let (expected, got) = (hex::encode(expected), hex::encode(frame.header));
+    let expected = &acquirer.profile().framing.header;
+    if frame.header != *expected {
+        let (expected, got) = (hex::encode(expected), hex::encode(&frame.header));
         return Err(refused(format!("frame: expected the header {expected}, got {got}")));
     }
     let reaction = acquirer.handle(&frame.message, &Zoned::now()).map_err(refused)?;

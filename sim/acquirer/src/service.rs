@@ -5,6 +5,7 @@ use std::fmt;
 use iso8583::{Message, Mti};
 use serde::{Deserialize, Serialize};
 
+use crate::dialect::Dialect;
 use crate::host::{ADVICE, AUTHORISATION, FINANCIAL};
 use crate::instalments;
 use crate::request::{self, FORMAT, INVALID, Refusal};
@@ -42,17 +43,17 @@ pub enum Service {
 }
 
 /// How a service looks in a message.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Form {
     pub(crate) service: Service,
-    mti: Mti,
+    pub(crate) mti: Mti,
     /// DE 3.
     processing: &'static str,
     /// DE 25.
     condition: &'static str,
-    /// DE 60.1.
+    /// UnionPay's DE 60.1; empty in dialects where DE 3 and DE 25 tell the service.
     kind: &'static str,
-    /// Whether an original is named: DE 37, 38 and 61.
+    /// Whether an original is named.
     pub(crate) original: bool,
 }
 
@@ -70,6 +71,28 @@ const FORMS: [Form; 11] = [
     Form { service: Service::CompletionVoid,         mti: FINANCIAL,     processing: "200000", condition: "06", kind: "21", original: true },
     Form { service: Service::Balance,                mti: FINANCIAL,     processing: "310000", condition: "00", kind: "01", original: false },
 ];
+
+#[rustfmt::skip]
+const ISO_FORMS: [Form; 10] = [
+    Form { service: Service::Sale,                   mti: FINANCIAL,     processing: "000000", condition: "00", kind: "", original: false },
+    Form { service: Service::Void,                   mti: FINANCIAL,     processing: "020000", condition: "00", kind: "", original: true },
+    Form { service: Service::Refund,                 mti: FINANCIAL,     processing: "200000", condition: "00", kind: "", original: false },
+    Form { service: Service::Refund,                 mti: FINANCIAL,     processing: "200000", condition: "00", kind: "", original: true },
+    Form { service: Service::Preauthorisation,       mti: AUTHORISATION, processing: "030000", condition: "06", kind: "", original: false },
+    Form { service: Service::Increment,              mti: AUTHORISATION, processing: "030000", condition: "06", kind: "", original: true },
+    Form { service: Service::PreauthorisationCancel, mti: AUTHORISATION, processing: "020000", condition: "06", kind: "", original: true },
+    Form { service: Service::Completion,             mti: ADVICE,        processing: "000000", condition: "06", kind: "", original: true },
+    Form { service: Service::CompletionVoid,         mti: ADVICE,        processing: "020000", condition: "06", kind: "", original: true },
+    Form { service: Service::Balance,                mti: FINANCIAL,     processing: "310000", condition: "00", kind: "", original: false },
+];
+
+/// The forms of a dialect.
+fn forms(dialect: Dialect) -> &'static [Form] {
+    match dialect {
+        Dialect::UnionPay => &FORMS,
+        Dialect::Iso1987 => &ISO_FORMS,
+    }
+}
 
 impl Service {
     /// Whether the card decides, too, and DE 55 is there.
@@ -100,13 +123,13 @@ impl fmt::Display for Service {
 }
 
 impl Form {
-    /// The form of the request `message`, by its MTI and DE 60.1, and by whether it names an original.
+    /// The form of the request `message`, by what tells the services of its dialect apart, and by whether it names an original.
     ///
     /// # Errors
     /// Code 30 if there is none.
-    pub(crate) fn of_request(message: &Message<'_>) -> Result<&'static Form, Refusal> {
-        let names_original = message.get(61).is_some();
-        let forms = || FORMS.iter().filter(|form| form.mti == message.mti());
+    pub(crate) fn of_request(dialect: Dialect, message: &Message<'_>) -> Result<&'static Form, Refusal> {
+        let names_original = message.get(dialect.names_original()).is_some();
+        let forms = || forms(dialect).iter().filter(|form| form.mti == message.mti());
         let exact = Form::pick(message, forms().filter(|form| form.original == names_original));
         // A void without its original is a void, and refused for what it lacks.
         exact.or_else(|| Form::pick(message, forms())).ok_or_else(|| no_form(message))
@@ -116,35 +139,49 @@ impl Form {
     ///
     /// # Errors
     /// Code 30 if there is none; a balance inquiry can't be undone.
-    pub(crate) fn of_reversal(message: &Message<'_>) -> Result<&'static Form, Refusal> {
-        let forms = FORMS.iter().filter(|form| form.service.has_amount());
+    pub(crate) fn of_reversal(dialect: Dialect, message: &Message<'_>) -> Result<&'static Form, Refusal> {
+        let mti = dialect.reversed_mti(message);
+        let is_it = |form: &&Form| mti.as_ref().is_none_or(|mti| *mti == form.mti.to_string());
+        let forms = forms(dialect).iter().filter(|form| form.service.has_amount()).filter(is_it);
         Form::pick(message, forms).ok_or_else(|| no_form(message))
     }
 
     fn pick<'f>(message: &Message<'_>, mut forms: impl Iterator<Item = &'f Form>) -> Option<&'f Form> {
         let content = message.get(60)?.text();
-        forms.find(|form| content.starts_with(form.kind))
+        let is = |number, content: &str| message.get(number).is_some_and(|value| value.is(content));
+        forms.find(|form| match form.kind {
+            "" => is(3, form.processing) && is(25, form.condition),
+            kind => content.starts_with(kind),
+        })
     }
 
     /// Checks the elements that tell the service, and returns the batch.
     ///
     /// # Errors
     /// Code 12 if DE 3 or DE 25 is another service's, code 30 for another DE 60.
-    pub(crate) fn check(&self, message: &Message<'_>) -> Result<String, Refusal> {
+    pub(crate) fn check(&self, dialect: Dialect, message: &Message<'_>) -> Result<String, Refusal> {
         request::check_is(message, 3, self.processing, INVALID)?;
         let in_instalments = instalments::is_meant(message, self);
         let condition = if in_instalments { instalments::CONDITION } else { self.condition };
         request::check_is(message, 25, condition, INVALID)?;
-        request::batch(message, self.kind, NO_NETWORK_CODE)
+        dialect.batch(message, self.kind, NO_NETWORK_CODE)
     }
 
     /// Whether `service` has the same messages, but for the original that they name.
     pub(crate) fn is_that_of(&self, service: Service) -> bool {
-        FORMS.iter().any(|form| form.service == service && form.mti == self.mti && form.kind == self.kind)
+        let looks = |form: &Form| (form.mti, form.kind, form.processing, form.condition);
+        [&FORMS[..], &ISO_FORMS]
+            .concat()
+            .iter()
+            .any(|form| form.service == service && looks(form) == looks(self))
     }
 }
 
 fn no_form(message: &Message<'_>) -> Refusal {
-    let content = message.get(60).map(|value| value.text()).unwrap_or_default();
-    Refusal::new(FORMAT, format!("DE 60: no {} has a type as in {content}", message.mti()))
+    let [processing, condition, content] =
+        [3, 25, 60].map(|number| message.get(number).map(|value| value.text()).unwrap_or_default());
+    let mti = message.mti();
+    let reason =
+        format!("DE 60: no {mti} has a type as in {content}, or {processing} and {condition} in DE 3 and 25");
+    Refusal::new(FORMAT, reason)
 }

@@ -6,27 +6,16 @@
 use iso8583::Message;
 
 use crate::CURRENCY;
-use crate::history::{Side, Sum, Totals};
+use crate::history::Side;
 use crate::host::{Acquirer, Answer};
 use crate::ledger::{Entry, Key};
 use crate::request::{self, APPROVED, FORMAT, INVALID, NO_ORIGINAL, Refusal, UNRECONCILED, WRONG_AMOUNT};
 use crate::rules::Rule;
 
-const MANDATORY: [u8; 8] = [11, 41, 42, 48, 49, 60, 63, 64];
-const UPLOAD: [u8; 7] = [11, 41, 42, 48, 49, 60, 64];
 /// DE 60.1.
 const MESSAGE_TYPE: &str = "00";
-/// DE 60.3 of a settlement, and of an upload that goes on.
+/// The network management code of a settlement, and of an upload that goes on.
 const GOES_ON: &str = "201";
-/// DE 60.3 of the end of an upload.
-const LAST: &str = "207";
-
-/// The digits of one half of DE 48: two sums, and the verdict on them.
-const HALF: usize = 31;
-/// Verdicts.
-const NOT_YET: &str = "0";
-const BALANCED: &str = "1";
-const NOT_BALANCED: &str = "2";
 
 /// The digits of one transaction in an upload: side 2, STAN 6, amount 12.
 const UPLOADED: usize = 20;
@@ -35,36 +24,28 @@ const MOST_UPLOADED: usize = 8;
 
 /// Compares totals.
 pub(crate) fn settle(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
-    let (terminal, batch) = read(host, message, &MANDATORY, GOES_ON)?;
-    let content = request::text(message, 48)?;
-    let wrong =
-        || Refusal::new(FORMAT, "DE 48: expected twice 30 digits of sums and a 0, the second ones zeros");
-    let (domestic, foreign) =
-        content.split_at_checked(HALF).filter(|(_, foreign)| foreign.len() == HALF).ok_or_else(wrong)?;
-    let sums = domestic.strip_suffix(NOT_YET).ok_or_else(wrong)?;
-    if foreign.bytes().any(|digit| digit != b'0') {
-        return Err(wrong());
-    }
+    let (terminal, batch) = read(host, message, host.dialect.settlement(), GOES_ON)?;
+    let sums = host.dialect.sums(message)?;
     if let Rule::Decline(code) = rule {
         return Err(Refusal::new(code, "declined by rule"));
     }
     let ours = host.ledger.totals(&terminal, &batch);
-    let balanced = *rule != Rule::Unbalanced && parse(sums) == Some(ours);
+    let balanced = *rule != Rule::Unbalanced && sums.totals == Some(ours);
     if balanced {
         close(host, &terminal, &batch)?;
     }
-    let verdict = if balanced { BALANCED } else { NOT_BALANCED };
-    let mut answer =
-        Answer::new(APPROVED, format!("batch {batch}: verdict {verdict}, the ledger has {ours:?}"));
-    let foreign = foreign.strip_suffix(NOT_YET).unwrap_or_default();
-    answer.settlement = Some(format!("{sums}{verdict}{foreign}{BALANCED}"));
+    let verdict = if balanced { "balanced" } else { "not balanced" };
+    let mut answer = Answer::new(APPROVED, format!("batch {batch}: {verdict}, the ledger has {ours:?}"));
+    answer.settlement = host.dialect.verdict(sums, balanced);
     Ok(answer)
 }
 
 /// Compares transactions.
 pub(crate) fn upload(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
-    let last = message.get(60).is_some_and(|value| value.text().ends_with(LAST));
-    let (terminal, batch) = read(host, message, &UPLOAD, if last { LAST } else { GOES_ON })?;
+    let dialect = host.dialect;
+    let last = dialect.has_code(message, dialect.last_upload());
+    let code = if last { dialect.last_upload() } else { GOES_ON };
+    let (terminal, batch) = read(host, message, dialect.upload(), code)?;
     let content = request::text(message, 48)?;
     let uploaded = entries(host, &content, &terminal, &batch)?;
     if let Rule::Decline(code) = rule {
@@ -90,14 +71,15 @@ pub(crate) fn upload(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) ->
 fn read(
     host: &Acquirer,
     message: &Message<'_>,
-    elements: &[u8],
+    mut elements: Vec<u8>,
     network_code: &str,
 ) -> Result<(String, String), Refusal> {
-    request::check_elements(message, elements, &[])?;
+    elements.push(message.mac_number());
+    request::check_elements(message, &elements, &[])?;
     request::check_terminal(message)?;
     request::check_mac(message, host.keys(message))?;
     request::check_is(message, 49, CURRENCY, INVALID)?;
-    let batch = request::batch(message, MESSAGE_TYPE, network_code)?;
+    let batch = host.dialect.batch(message, MESSAGE_TYPE, network_code)?;
     Ok((request::text(message, 41)?, batch))
 }
 
@@ -105,16 +87,6 @@ fn close(host: &mut Acquirer, terminal: &str, batch: &str) -> Result<(), Refusal
     let open = host.ledger.batch(terminal, batch).filter(|entry| !entry.settled);
     let closed = open.map(|entry| Entry { settled: true, ..entry.clone() }).collect();
     host.book_all(closed)
-}
-
-/// The 30 digits: debit amount 12, count 3, credit amount 12, count 3.
-fn parse(sums: &str) -> Option<Totals> {
-    let sum = |at: usize| {
-        let amount = sums.get(at..at + 12)?.parse().ok()?;
-        let count = sums.get(at + 12..at + 15)?.parse().ok()?;
-        Some(Sum { amount, count })
-    };
-    Some(Totals { debit: sum(0)?, credit: sum(15)? })
 }
 
 /// The ledger's entries that an upload speaks of: their number in two digits, then each.

@@ -7,19 +7,18 @@ use crate::request::{self, APPROVED, Refusal};
 use crate::rules::Rule;
 use crate::working_keys::WorkingKeys;
 
-const MANDATORY: [u8; 4] = [11, 41, 42, 60];
 const OPERATOR: u8 = 63;
 
 /// Checks a sign-on and draws keys. The keys given before stop working.
 pub(crate) fn sign_on(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
-    request::check_elements(message, &MANDATORY, &[OPERATOR])?;
+    request::check_elements(message, &host.dialect.network(), &[OPERATOR])?;
     request::check_terminal(message)?;
     let dialect = &host.profile.sign_on;
-    request::batch(message, &dialect.message_type, &dialect.network_code)?;
+    host.dialect.batch(message, &dialect.message_type, &dialect.network_code)?;
     if let Rule::Decline(code) = rule {
         return Err(Refusal::new(code, "declined by rule"));
     }
-    let keys = WorkingKeys::draw(&host.tmk)?;
+    let keys = WorkingKeys::draw(&host.profile, &host.tmk)?;
     let mut answer = Answer::new(APPROVED, "signed on");
     answer.keys = Some(keys.download(&host.profile.sign_on.keys, &host.tmk)?);
     host.sessions.insert(request::text(message, 41)?, keys);

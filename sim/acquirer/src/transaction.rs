@@ -62,7 +62,7 @@ fn decide_without_card(
     rule: &Rule,
     booking: &mut Booking,
 ) -> Result<(), Refusal> {
-    let original = originals::find(&host.ledger, request.message)?;
+    let original = originals::find(host.dialect, &host.ledger, request.message)?;
     booking.entry.original = Some(originals::name(original));
     booking.entry.masked_pan.clone_from(&original.masked_pan);
     booking.entry.card.clone_from(&original.card);
@@ -104,7 +104,7 @@ fn decide(
     }
     let mut reserved = 0;
     if request.follows {
-        let original = originals::find(&host.ledger, request.message)?;
+        let original = originals::find(host.dialect, &host.ledger, request.message)?;
         booking.entry.original = Some(originals::name(original));
         Successor { request, card: &card.name }.check(&host.ledger, original)?;
         reserved = host.ledger.held(original);

@@ -1,7 +1,7 @@
 //! The keys that host and terminal share: a master key of the profile's algorithm, and the working keys under it.
 
 use iso8583::{KeyDownload, Message};
-use keys::mac::{self, Scheme};
+use keys::mac::{self, Padding, Scheme};
 use keys::pin_block::{self, Format};
 use keys::{Algorithm, Attributes, Exportability, Key, Mode, Pan, Pin, Usage, kcv};
 
@@ -24,14 +24,20 @@ pub fn master_key(profile: &iso8583::Host, bytes: &[u8; 16]) -> Result<Key, Stri
 /// The working keys of one terminal.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkingKeys {
+    scheme: Scheme,
     pik: Key,
     mak: Key,
     tdk: Key,
 }
 
 impl WorkingKeys {
-    /// New ones, of the algorithm of `tmk`.
-    pub(crate) fn draw(tmk: &Key) -> Result<WorkingKeys, Refusal> {
+    /// New ones, of the algorithm of `tmk`, for the MACs of the profile.
+    pub(crate) fn draw(profile: &iso8583::Host, tmk: &Key) -> Result<WorkingKeys, Refusal> {
+        let scheme = match profile.security.mac_key.as_str() {
+            "mak" => Scheme::UnionPay,
+            "mak-x919" => Scheme::Algorithm3(Padding::Zeros),
+            other => return Err(Refusal::new(MALFUNCTION, format!("there is no MAC key {other:?}"))),
+        };
         let draw = |usage, mode| {
             let mut bytes = [0; 16];
             getrandom::fill(&mut bytes)
@@ -40,8 +46,9 @@ impl WorkingKeys {
             Key::new(attributes.exportable(Exportability::Sensitive), &bytes).map_err(malfunction)
         };
         Ok(WorkingKeys {
+            scheme,
             pik: draw(Usage::PinEncryption, Mode::Decrypt)?,
-            mak: draw(Scheme::UnionPay.usage(), Mode::GenerateVerify)?,
+            mak: draw(scheme.usage(), Mode::GenerateVerify)?,
             tdk: draw(Usage::Data, Mode::Decrypt)?,
         })
     }
@@ -52,7 +59,7 @@ impl WorkingKeys {
         for part in &layout.parts {
             let key = match part.slot.as_str() {
                 "pik" => &self.pik,
-                "mak" => &self.mak,
+                "mak" | "mak-x919" => &self.mak,
                 "tdk" => &self.tdk,
                 other => {
                     return Err(Refusal::new(MALFUNCTION, format!("the profile asks for a key {other:?}")));
@@ -71,21 +78,22 @@ impl WorkingKeys {
         Ok(content)
     }
 
-    /// DE 64 of a message that is `input` before it.
+    /// The MAC of a message that is `input` before it.
     pub(crate) fn mac(&self, input: &[u8]) -> keys::Result<[u8; 8]> {
-        let code = mac::generate(&self.mak, Scheme::UnionPay, input)?;
+        let code = mac::generate(&self.mak, self.scheme, input)?;
         let got = code.as_bytes().len();
         let wrong = keys::Error::Length { what: "a MAC", expected: "8", got };
         code.as_bytes().try_into().map_err(|_| wrong)
     }
 
-    /// Checks the MAC in DE 64.
+    /// Checks the MAC in DE 64 or 128.
     pub(crate) fn check_mac(&self, message: &Message<'_>) -> Result<(), Refusal> {
-        let input = message.mac_input(64).map_err(request::format_error)?;
-        let mac = message.require(64).map_err(request::format_error)?;
-        match mac::verify(&self.mak, Scheme::UnionPay, input, mac.bytes()) {
+        let number = message.mac_number();
+        let input = message.mac_input(number).map_err(request::format_error)?;
+        let mac = message.require(number).map_err(request::format_error)?;
+        match mac::verify(&self.mak, self.scheme, input, &mac.content()) {
             Ok(true) => Ok(()),
-            _ => Err(Refusal::new(WRONG_MAC, "DE 64: the MAC is wrong")),
+            _ => Err(Refusal::new(WRONG_MAC, format!("DE {number}: the MAC is wrong"))),
         }
     }
 

@@ -7,12 +7,12 @@ use audit::{Identity, Octets, seal};
 use keys::mac::{self, Scheme};
 use keys::sm2::{self, PrivateKey};
 use keys::{Key, Pan, TdesKey, track2};
-use link::{Event, Refusal, Request, Response, Status};
+use link::{Event, MAK_X919, Refusal, Request, Response, Status};
 use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
 use crate::card_slot::CardSlot;
-use crate::key_slots::{KeySlots, MasterKeys, TOKEN_SCHEME, Use, invalid};
+use crate::key_slots::{KeySlots, MasterKeys, TOKEN_SCHEME, Use, X919_SCHEME, invalid};
 use crate::pin_pad::PinPad;
 use crate::{Refused, refused};
 
@@ -182,10 +182,12 @@ impl Device {
         }
     }
 
-    /// UnionPay's MAC under the key in the slot `name`.
+    /// The MAC under the key in the slot `name`, in the way of that slot.
     fn mac(&self, name: &str, message: &[u8]) -> Result<[u8; 8], Refused> {
-        let key = self.keys.key(name, Use::Mac)?;
-        let code = mac::generate(key, Scheme::UnionPay, message).map_err(invalid)?;
+        let (usage, scheme) =
+            if name == MAK_X919 { (Use::X919, X919_SCHEME) } else { (Use::Mac, Scheme::UnionPay) };
+        let key = self.keys.key(name, usage)?;
+        let code = mac::generate(key, scheme, message).map_err(invalid)?;
         code.as_bytes().try_into().map_err(|_| (Refusal::NotSupported, "a MAC has 8 bytes".to_owned()))
     }
 }

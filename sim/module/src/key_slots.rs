@@ -2,7 +2,7 @@
 
 use keys::mac::{Padding, Scheme};
 use keys::{Algorithm, Attributes, Key, Mode, Usage, kcv};
-use link::{Refusal, TMK_SM4};
+use link::{MAK_X919, Refusal, TMK_SM4};
 
 use crate::{Refused, refused};
 
@@ -13,13 +13,18 @@ pub(crate) enum Use {
     Keys,
     /// Enciphers PIN blocks.
     Pin,
-    /// Makes and verifies MACs.
+    /// Makes and verifies UnionPay's MACs.
     Mac,
+    /// Makes and verifies MACs by ANSI X9.19.
+    X919,
     /// Seals card data.
     Data,
     /// Makes card tokens.
     Token,
 }
+
+/// ANSI X9.19 is ISO/IEC 9797-1 algorithm 3 with padding method 1.
+pub(crate) const X919_SCHEME: Scheme = Scheme::Algorithm3(Padding::Zeros);
 
 /// How card tokens are made.
 pub(crate) const TOKEN_SCHEME: Scheme = Scheme::Algorithm3(Padding::OneAndZeros);
@@ -49,6 +54,7 @@ impl Use {
             Use::Keys => (Usage::KeyEncryption, Mode::Decrypt),
             Use::Pin => (Usage::PinEncryption, Mode::Encrypt),
             Use::Mac => (Scheme::UnionPay.usage(), Mode::GenerateVerify),
+            Use::X919 => (X919_SCHEME.usage(), Mode::GenerateVerify),
             Use::Data => (Usage::Data, Mode::Encrypt),
             Use::Token => (TOKEN_SCHEME.usage(), Mode::Generate),
         };
@@ -65,7 +71,7 @@ struct Slot {
 
 /// The key slots of the module.
 #[derive(Debug)]
-pub(crate) struct KeySlots([Slot; 6]);
+pub(crate) struct KeySlots([Slot; 7]);
 
 impl KeySlots {
     /// The slots of a module that derives its token key from `token`, and into which only master keys have been loaded.
@@ -76,6 +82,7 @@ impl KeySlots {
             Slot { name: TMK_SM4, usage: Use::Keys, key: masters.tmk_sm4 },
             empty("pik", Use::Pin),
             empty("mak", Use::Mac),
+            empty(MAK_X919, Use::X919),
             empty("tdk", Use::Data),
             Slot {
                 name: "token",
@@ -146,8 +153,12 @@ impl KeySlots {
     }
 
     fn slot(&self, name: &str) -> Result<&Slot, Refused> {
-        let unknown =
-            || (Refusal::Invalid, "there are the key slots tmk, tmk-sm4, pik, mak, tdk and token".to_owned());
+        let unknown = || {
+            (
+                Refusal::Invalid,
+                "there are the key slots tmk, tmk-sm4, pik, mak, mak-x919, tdk and token".to_owned(),
+            )
+        };
         self.0.iter().find(|slot| slot.name == name).ok_or_else(unknown)
     }
 }

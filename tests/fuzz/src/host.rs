@@ -23,6 +23,7 @@ static ASCII: LazyLock<Profile> = LazyLock::new(|| {
         4  = { name = "counted in bytes", class = "n", lll = 12, encoding = "bcd", unit = "bytes", length = "binary" }
         35 = { name = "track", class = "z", ll = 37, encoding = "bcd", align = "left", length = "binary" }
         36 = { name = "track in ASCII", class = "z", lll = 104 }
+        55 = { name = "bytes in hex", class = "b", lll = 255, encoding = "ascii" }
         43 = { name = "letters", class = "a", fixed = 3 }
         90 = { name = "beyond 64", class = "ans", lll = 200, length = "bcd" }
         128 = { name = "MAC", class = "b", fixed = 8 }
@@ -62,10 +63,11 @@ fn echoed(profile: &Profile, message: &Message<'_>) -> Result<Vec<u8>, Error> {
 
 fn spelled(profile: &Profile, message: &Message<'_>) -> Result<Vec<u8>, Error> {
     let texts: Vec<String> = message.fields().map(|value| value.text()).collect();
+    let contents: Vec<_> = message.fields().map(|value| value.content()).collect();
     let mut builder = Builder::new(profile, message.mti());
-    for (value, text) in message.fields().zip(&texts) {
+    for ((value, text), content) in message.fields().zip(&texts).zip(&contents) {
         if value.field().class == Class::B {
-            builder.bytes(value.number(), value.bytes());
+            builder.bytes(value.number(), content);
         } else {
             builder.text(value.number(), text);
         }
@@ -111,6 +113,6 @@ fn frames(stream: &[u8], step: usize) -> (Vec<Frame>, bool) {
 }
 
 fn encoded(frame: &Frame) -> Vec<u8> {
-    let framing = Framing { header: frame.header, ..HOST.framing.clone() };
+    let framing = Framing { header: frame.header.clone(), ..HOST.framing.clone() };
     framing.encode(End::Host, &frame.message).expect("it was short enough")
 }

@@ -1,9 +1,10 @@
-//! The messages of `docs/host-unionpay-direct.md`, made and read. What differs from service to service is data: the
-//! profile's `[services]`.
+//! The messages of `docs/host-unionpay-direct.md` and of the other hosts' pages, made and read. What differs from service to
+//! service and from host to host is data: the profile's `[services]` and `[elements]`.
 
 use iso8583::{Builder, CardFlow, Host, Message, Mti};
 
 use super::HostError;
+use super::filling::{self, Filling};
 use crate::config::Merchant;
 use crate::services::{Class, Service};
 use crate::transaction::{Answer, Card, Transaction};
@@ -40,33 +41,34 @@ impl HostAnswer {
 
 /// 0800: sign-on.
 pub(super) fn sign_on(host: &Host, merchant: &Merchant, stan: u32, batch: u32) -> Result<Vec<u8>, HostError> {
-    let network = format!("{}{batch:06}{}", host.sign_on.message_type, host.sign_on.network_code);
-    let mut message = Builder::new(&host.codec, Mti(0x0800));
+    let (mti, sign_on) = (Mti(0x0800), &host.sign_on);
+    let filling = Filling { batch, ..Filling::network(mti, &sign_on.message_type, &sign_on.network_code) };
+    let own = filling.fill(&host.elements.network);
+    let mut message = Builder::new(&host.codec, mti);
     message.number(11, stan.into());
     message.text(41, &merchant.terminal).text(42, &merchant.merchant);
-    message.text(60, &network);
+    filling::put(&mut message, &own);
     pack(&message)
 }
 
-/// The request of a transaction by card. DE 64 is still empty.
+/// The request of a transaction by card. Its MAC is still empty.
 pub(super) fn request(
     host: &Host,
     transaction: &Transaction,
     card: &OnlineCard,
 ) -> Result<Vec<u8>, HostError> {
     let service = described(host, transaction)?;
-    let batch = batch(service, transaction);
     let plan = plan(host, transaction)?;
-    let original = transaction.original.as_ref();
-    let named = original.map(|one| format!("{:06}{:06}{}", one.batch, one.stan, one.answer.date));
+    let filling = filling(host, service, transaction)?;
+    let mut own = filling.fill(&host.elements.request);
+    if filling.original.is_some() {
+        own.extend(filling.fill(&host.elements.original));
+    }
     let mut message = Builder::new(&host.codec, service.mti);
     common(&mut message, service, transaction, plan.as_ref());
-    message.text(60, &batch);
+    filling::put(&mut message, &own);
     if !card.chip_data.is_empty() {
         message.bytes(55, &card.chip_data);
-    }
-    if let (Some(original), Some(named)) = (original, &named) {
-        message.text(37, &original.answer.reference).text(38, &original.answer.approval).text(61, named);
     }
     if service.card != CardFlow::None {
         message.bytes(35, &card.sealed_track2);
@@ -80,28 +82,27 @@ pub(super) fn request(
             message.text(53, &host.security.without_pin);
         }
     }
-    message.bytes(64, &[0; 8]);
-    pack(&message)
+    pack(message.empty_mac())
 }
 
-/// 0400: the reversal of a transaction, with its own trace number. DE 64 is still empty.
+/// 0400: the reversal of a transaction, with its own trace number. Its MAC is still empty.
 pub(super) fn reversal(host: &Host, transaction: &Transaction) -> Result<Vec<u8>, HostError> {
     let service = described(host, transaction)?;
-    let batch = batch(service, transaction);
     let plan = plan(host, transaction)?;
-    let named = format!("{:06}{:06}", transaction.batch, transaction.stan);
+    let filling = filling(host, service, transaction)?;
+    let own = [filling.fill(&host.elements.request), filling.fill(&host.elements.reversal)].concat();
     let chip_data = hex::decode(&transaction.chip_data).unwrap_or_default();
     let mut message = Builder::new(&host.codec, Mti(0x0400));
     common(&mut message, service, transaction, plan.as_ref());
-    message.text(39, &transaction.reversal_reason).text(60, &batch).text(61, &named);
+    message.text(39, &transaction.reversal_reason);
+    filling::put(&mut message, &own);
     if !transaction.answer.approval.is_empty() {
         message.text(38, &transaction.answer.approval);
     }
     if !chip_data.is_empty() {
         message.bytes(55, &chip_data);
     }
-    message.bytes(64, &[0; 8]);
-    pack(&message)
+    pack(message.empty_mac())
 }
 
 /// What the profile says of the transaction's service.
@@ -162,9 +163,30 @@ fn has_amount(transaction: &Transaction) -> bool {
     transaction.service().class() == Class::Money
 }
 
-/// DE 60 of a financial message: type, batch, no network management.
-fn batch(service: &iso8583::Service, transaction: &Transaction) -> String {
-    format!("{}{:06}000", service.message_type, transaction.batch)
+/// What the request of `transaction` and its reversal are about.
+fn filling<'a>(
+    host: &'a Host,
+    service: &'a iso8583::Service,
+    transaction: &'a Transaction,
+) -> Result<Filling<'a>, HostError> {
+    let mti = |service: Service| {
+        let described = host.services.get(service.as_str());
+        described.map(|described| described.mti).ok_or(HostError::NotOffered(service.as_str()))
+    };
+    let original = match &transaction.original {
+        Some(original) => Some((original, mti(original.service)?)),
+        None => None,
+    };
+    Ok(Filling {
+        mti: service.mti,
+        kind: &service.message_type,
+        code: "",
+        batch: transaction.batch,
+        stan: transaction.stan,
+        at: transaction.created,
+        operator: "",
+        original,
+    })
 }
 
 pub(super) fn pack(message: &Builder<'_>) -> Result<Vec<u8>, HostError> {
@@ -233,7 +255,7 @@ pub(super) fn answer(message: &Message<'_>) -> Result<HostAnswer, HostError> {
         balance,
         ..Answer::default()
     };
-    let issuer_data = message.get(55).map(|value| value.bytes().to_vec()).unwrap_or_default();
+    let issuer_data = message.get(55).map(|value| value.content().into_owned()).unwrap_or_default();
     Ok(HostAnswer { answer, issuer_data })
 }
 
@@ -260,7 +282,8 @@ pub(super) type WorkingKey = (String, Vec<u8>, Vec<u8>);
 pub(super) fn working_keys(host: &Host, message: &Message<'_>) -> Result<Vec<WorkingKey>, HostError> {
     let field = host.sign_on.keys.field;
     let value = message.require(field).map_err(|error| HostError::BadAnswer(error.to_string()))?;
-    let keys = host.sign_on.keys.split(value.bytes()).ok_or_else(|| {
+    let content = value.content();
+    let keys = host.sign_on.keys.split(&content).ok_or_else(|| {
         HostError::BadAnswer(format!(
             "DE {field}: {} bytes are not the keys that the profile lists",
             value.len()

@@ -2,8 +2,10 @@
 
 mod clock;
 mod dialect;
+mod filling;
 mod link;
 mod settlement;
+mod sums;
 mod tls;
 
 use std::path::Path;
@@ -171,7 +173,7 @@ impl Host {
 
     /// Whether working keys have to be fetched before anything else.
     pub(crate) async fn needs_sign_on(&self) -> Result<bool, HostError> {
-        Ok(!self.signed_on || self.card.key_check_value("mak").await?.is_empty())
+        Ok(!self.signed_on || self.card.key_check_value(&self.profile.security.mac_key).await?.is_empty())
     }
 
     /// Signs on: fetches working keys and hands them, enciphered as they are, to the secure module.
@@ -249,32 +251,34 @@ impl Host {
         link.exchange(&request).await
     }
 
-    /// Replaces the empty DE 64 at the end of `message`.
+    /// Replaces the empty MAC at the end of `message`.
     async fn authenticate(&self, mut message: Vec<u8>) -> Result<Vec<u8>, HostError> {
         let unusable = |error: iso8583::Error| HostError::BadAnswer(error.to_string());
         let parsed = self.profile.codec.parse(&message).map_err(unusable)?;
-        let mac = self.card.mac(parsed.mac_input(64).map_err(unusable)?).await?;
+        let input = parsed.mac_input(parsed.mac_number()).map_err(unusable)?;
+        let mac = self.card.mac(&self.profile.security.mac_key, input).await?;
         let mac = <[u8; 8]>::try_from(mac.as_slice())
             .map_err(|_| HostError::Module(zbus::Error::Failure("a MAC is not of 8 bytes".to_string())))?;
-        iso8583::set_mac(&mut message, &mac).map_err(unusable)?;
+        self.profile.codec.set_mac(&mut message, &mac).map_err(unusable)?;
         Ok(message)
     }
 
-    /// Checks DE 64. A host that could not check ours may have lost the keys: the next exchange signs on first.
+    /// Checks the MAC. A host that could not check ours may have lost the keys: the next exchange signs on first.
     async fn verify(&mut self, message: &iso8583::Message<'_>) -> Result<(), HostError> {
         let code = dialect::text(message, 39)?;
         if self.profile.sign_on.again_on.contains(&code) {
             self.signed_on = false;
         }
-        let Some(mac) = message.get(64) else {
+        let number = message.mac_number();
+        let Some(mac) = message.get(number) else {
             self.signed_on = false;
-            return Err(HostError::BadMac(format!("no DE 64 with code {code}")));
+            return Err(HostError::BadMac(format!("no DE {number} with code {code}")));
         };
-        let input = message.mac_input(64).map_err(|error| HostError::BadAnswer(error.to_string()))?;
-        if self.card.verify_mac(input, mac.bytes()).await? {
+        let input = message.mac_input(number).map_err(|error| HostError::BadAnswer(error.to_string()))?;
+        if self.card.verify_mac(&self.profile.security.mac_key, input, &mac.content()).await? {
             return Ok(());
         }
-        Err(HostError::BadMac("DE 64 does not fit".to_string()))
+        Err(HostError::BadMac(format!("DE {number} does not fit")))
     }
 }
 

@@ -50,6 +50,9 @@ fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
 pub(crate) struct Original {
     /// Its number in the journal.
     pub(crate) id: i64,
+    /// When it was asked for, in milliseconds since 1970.
+    #[serde(default)]
+    pub(crate) created: i64,
     pub(crate) service: Service,
     /// What it holds: its own amount, and of a pre-authorisation that of its increments, too.
     pub(crate) amount: u64,

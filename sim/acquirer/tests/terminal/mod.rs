@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use iso8583::frame::{Decoder, End};
-use iso8583::{Builder, Mti, set_mac};
+use iso8583::{Builder, Mti};
 use jiff::Zoned;
 use keys::emv::{self, CryptogramInput};
 use keys::{Pin, TdesKey};
@@ -461,5 +461,5 @@ pub(crate) fn pack(builder: &Builder<'_>) -> Vec<u8> {
 
 pub(crate) fn sign(message: &mut [u8], keys: &Keys) {
     let mac = keys::mac::unionpay(&keys.mak, &message[..message.len() - 8]);
-    set_mac(message, &mac).unwrap();
+    dialect().codec.set_mac(message, &mac).unwrap();
 }

@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 use self::addresses::Addresses;
 pub(super) use self::backoff::pause;
 use self::connection::Connection;
+use super::filling::{self, Filling};
 use super::{HostError, dialect, tls};
 use crate::config::Merchant;
 
@@ -195,10 +196,12 @@ impl Link {
         let Some(echo) = &profile.link.echo else { return Ok(()) };
         let merchant = self.line.merchant.clone();
         // An echo belongs to no batch.
-        let network = format!("{}000000{}", echo.message_type, echo.network_code);
+        let own = Filling::network(echo.mti, &echo.message_type, &echo.network_code)
+            .fill(&profile.elements.network);
         let mut message = Builder::new(&profile.codec, echo.mti);
         message.number(11, self.line.next_echo_stan().into());
-        message.text(41, &merchant.terminal).text(42, &merchant.merchant).text(60, &network);
+        message.text(41, &merchant.terminal).text(42, &merchant.merchant);
+        filling::put(&mut message, &own);
         let limit = Duration::from_secs(profile.timeouts.connect_s.into());
         self.exchange_within(&dialect::pack(&message)?, limit).await?;
         Ok(())
