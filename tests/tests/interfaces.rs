@@ -61,7 +61,7 @@ async fn the_published_interfaces_are_what_the_daemons_say_of_themselves() {
         found.extend(interfaces(&bus, service, path).await);
     }
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names.len(), 7, "{names:?}");
+    assert_eq!(names.len(), 8, "{names:?}");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/dbus/interfaces");
     for (name, xml) in &found {
         let file = folder.join(format!("{name}.xml"));

@@ -210,6 +210,7 @@ impl Answer {
 
 const PING: &str = "org.freedesktop.DBus.Peer.Ping";
 const REQUEST_NAME: &str = "org.freedesktop.DBus.RequestName";
+const CERTIFICATE_REQUEST: &str = "org.smartpos.CardKeys1.TlsCertificateRequest";
 const KEY_CHECK_VALUE: &str = "org.smartpos.CardPayment1.KeyCheckValue";
 
 #[test]
@@ -283,6 +284,12 @@ fn on_the_system_bus_operators_operate_and_only_the_payment_daemon_takes_cards()
     for user in ["root", "clerk", "smartpos-printer"] {
         let answer = terminal.call(user, "system", "org.smartpos.Card", KEY_CHECK_VALUE, &slot);
         assert!(answer.is_denied(), "{user}: {answer:?}");
+    }
+    for (user, let_through) in [("root", true), ("clerk", true), ("smartpos-printer", false), ("shop", false)]
+    {
+        let answer =
+            terminal.call(user, "system", "org.smartpos.Card", CERTIFICATE_REQUEST, &["string:CN=1"]);
+        assert_eq!(!answer.is_denied(), let_through, "{user}: {answer:?}");
     }
     // The bus lets it through; the guard refuses one who does not own the payment daemon's name.
     let answer = terminal.call("smartpos-payment", "system", "org.smartpos.Card", KEY_CHECK_VALUE, &slot);

@@ -67,6 +67,23 @@ pub trait CardPayment {
         head: &[u8],
         at: i64,
     ) -> zbus::Result<(Vec<u8>, Vec<u8>)>;
+
+    /// The module's TLS client key: a SubjectPublicKeyInfo in DER.
+    fn tls_public_key(&self) -> zbus::Result<Vec<u8>>;
+
+    /// The client's signature in a TLS 1.3 handshake with this transcript hash: ECDSA with SHA-256, in DER.
+    fn sign_tls(&self, transcript: &[u8]) -> zbus::Result<Vec<u8>>;
+}
+
+/// What the operator does with the keys of the secure card module, on the system bus alone.
+#[proxy(
+    interface = "org.smartpos.CardKeys1",
+    default_service = "org.smartpos.Card",
+    default_path = "/org/smartpos/Card"
+)]
+pub trait CardKeys {
+    /// A request for a certificate of the module's TLS client key, in PEM; `subject` is such as `CN=12345678,O=Example`.
+    fn tls_certificate_request(&self, subject: &str) -> zbus::Result<String>;
 }
 
 /// One EMV transaction.

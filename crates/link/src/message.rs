@@ -17,8 +17,10 @@ pub mod capability {
     pub const X919: u32 = 1 << 4;
     /// Seals over a journal: [`Request::SealJournal`](super::Request::SealJournal).
     pub const JOURNAL_SEAL: u32 = 1 << 8;
+    /// A key for TLS: [`Request::TlsPublicKey`](super::Request::TlsPublicKey) and those after it.
+    pub const TLS_KEY: u32 = 1 << 9;
     /// All that this crate knows.
-    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | X919 | JOURNAL_SEAL;
+    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | X919 | JOURNAL_SEAL | TLS_KEY;
 }
 
 /// The slot of the master key of SM4.
@@ -136,6 +138,12 @@ pub enum Request {
     CardToken { key: String, pan: Zeroizing<String> },
     /// A seal over a journal, up to an event.
     SealJournal { journal: [u8; 16], last: i64, head: [u8; 32], at: i64 },
+    /// The public key of the TLS client key.
+    TlsPublicKey,
+    /// The client's signature in a handshake of TLS 1.3 whose transcript has this hash.
+    SignTls { transcript: Secret },
+    /// A request for a certificate of the TLS client key, with a subject in DER.
+    TlsRequest { subject: Secret },
 }
 
 impl Request {
@@ -157,6 +165,9 @@ impl Request {
             Self::SealTrack2 { .. } => 0x34,
             Self::CardToken { .. } => 0x35,
             Self::SealJournal { .. } => 0x40,
+            Self::TlsPublicKey => 0x41,
+            Self::SignTls { .. } => 0x42,
+            Self::TlsRequest { .. } => 0x43,
         }
     }
 
@@ -167,6 +178,7 @@ impl Request {
             Self::CardToken { .. } => capability::CARD_TOKEN,
             Self::SealJournal { .. } => capability::JOURNAL_SEAL,
             Self::LoadKey { key, .. } if key == MAK_X919 => capability::X919,
+            Self::TlsPublicKey | Self::SignTls { .. } | Self::TlsRequest { .. } => capability::TLS_KEY,
             Self::LoadKey { under, .. } if under == TMK_SM4 => capability::SM4,
             _ => 0,
         }
@@ -180,7 +192,7 @@ impl Request {
         let mut to = Writer::new();
         to.u8(self.operation());
         match self {
-            Self::Status | Self::CancelPin => {}
+            Self::Status | Self::CancelPin | Self::TlsPublicKey => {}
             Self::Random { length } => to.u16(*length),
             Self::CardPowerOn { slot } | Self::CardPowerOff { slot } => to.u8(*slot),
             Self::CardTransmit { slot, command } => {
@@ -218,6 +230,7 @@ impl Request {
                 to.raw(head);
                 to.raw(&at.to_be_bytes());
             }
+            Self::SignTls { transcript: data } | Self::TlsRequest { subject: data } => to.data(data),
         }
         to.finish()
     }
@@ -253,6 +266,9 @@ impl Request {
                 head: from.array()?,
                 at: i64::from_be_bytes(from.array()?),
             },
+            0x41 => Self::TlsPublicKey,
+            0x42 => Self::SignTls { transcript: from.data()? },
+            0x43 => Self::TlsRequest { subject: from.data()? },
             unknown => return Err(Error::Operation(unknown)),
         };
         from.end()?;
@@ -381,7 +397,8 @@ pub enum Response {
     Done,
     /// To [`Request::Status`].
     Status(Status),
-    /// Random bytes, an ATR, a response APDU, sealed data, a token, a public key with a signature.
+    /// Random bytes, an ATR, a response APDU, sealed data, a token, a public key, a signature, a request for a
+    /// certificate.
     Data(Secret),
     /// To [`Request::KeyCheckValue`].
     CheckValue([u8; 4]),
@@ -444,7 +461,7 @@ impl Response {
                 firmware: from.text("firmware")?.to_string(),
                 serial: from.text("serial number")?.to_string(),
             }),
-            0x02 | 0x10 | 0x12 | 0x34 | 0x35 | 0x40 => Self::Data(from.data()?),
+            0x02 | 0x10 | 0x12 | 0x34 | 0x35 | 0x40..=0x43 => Self::Data(from.data()?),
             0x11 | 0x20 | 0x21 | 0x30 => Self::Done,
             0x31 => Self::CheckValue(from.array()?),
             0x32 => Self::Mac(from.array()?),

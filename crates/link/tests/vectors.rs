@@ -33,7 +33,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 16);
+    assert_eq!(vectors().len(), 18);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -75,6 +75,7 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
             Request::SealJournal { journal: [7; 16], last: 3, head: [9; 32], at: 1_763_900_000_000 },
             Response::Data(vec![5; 128].into()),
         ),
+        (Request::SignTls { transcript: vec![6; 32].into() }, Response::Data(vec![0x30, 2, 0, 0].into())),
     ] {
         host.request(&request, Duration::from_secs(1), now).unwrap();
         let asked = host.output().unwrap();

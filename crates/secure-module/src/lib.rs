@@ -173,4 +173,24 @@ pub trait SecureModule: Send + Sync {
         let _ = (journal, last, head, at);
         Err(Error::NotSupported)
     }
+
+    /// The public key of the module's TLS client key: a SubjectPublicKeyInfo (RFC 5480) on P-256, in DER. The module drew the
+    /// key itself, and no operation gives it away.
+    async fn tls_public_key(&self) -> Result<Vec<u8>> {
+        Err(Error::NotSupported)
+    }
+
+    /// Signs as the client of a TLS 1.3 handshake (RFC 8446, 4.4.3) whose transcript hash is `transcript`, of 32 or 48 bytes:
+    /// `ecdsa_secp256r1_sha256`, in DER. The module puts the context in front of the hash itself.
+    async fn sign_tls(&self, transcript: &[u8]) -> Result<Vec<u8>> {
+        let _ = transcript;
+        Err(Error::NotSupported)
+    }
+
+    /// A request for a certificate of the TLS client key (PKCS #10, RFC 2986), in DER. `subject` is a Name (RFC 5280, 4.1.2.4),
+    /// in DER.
+    async fn tls_certificate_request(&self, subject: &[u8]) -> Result<Vec<u8>> {
+        let _ = subject;
+        Err(Error::NotSupported)
+    }
 }

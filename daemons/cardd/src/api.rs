@@ -206,6 +206,35 @@ impl CardPaymentService {
             Err(error) => Err(refusal(error)),
         }
     }
+
+    /// The public key of the module's TLS client key: a SubjectPublicKeyInfo in DER.
+    ///
+    /// Errors: NotPermitted, DeviceGone, Timeout, NotSupported by a module that has no such key.
+    async fn tls_public_key(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        let (module, _) = self.module.ready()?;
+        module.tls_public_key().await.map_err(no_tls_key)
+    }
+
+    /// The client's signature in a TLS 1.3 handshake whose transcript hash is `transcript` (32 or 48 bytes): ECDSA with
+    /// SHA-256, in DER.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, NotSupported by a module that has no such key.
+    async fn sign_tls(&self, transcript: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        let (module, _) = self.module.ready()?;
+        module.sign_tls(&transcript).await.map_err(no_tls_key)
+    }
+}
+
+/// What a method about the TLS client key answers when the module could not do its part.
+pub(crate) fn no_tls_key(error: ModuleError) -> Error {
+    match error {
+        ModuleError::NotSupported => {
+            Error::NotSupported("the secure card module has no TLS key; use one in a file".to_string())
+        }
+        error => refusal(error),
+    }
 }
 
 /// The slot of a MAC key.

@@ -3,6 +3,7 @@
 mod api;
 mod config;
 mod interruption;
+mod keys_api;
 mod module;
 mod reader;
 mod report;
@@ -17,6 +18,7 @@ use service::daemon::{Context, Daemon, run};
 
 use crate::api::{CardPaymentService, CardService, PATH};
 use crate::config::{Config, load_emv};
+use crate::keys_api::CardKeysService;
 use crate::reader::{Reader, Tools};
 
 const DAEMON: Daemon = Daemon {
@@ -44,6 +46,8 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let system = buses.system.clone();
     let guard = guards.system.clone();
     let reader = Reader::new(Tools { buses, guard, module: module.clone(), emv, config });
+    let keys = CardKeysService { guard: guards.system.clone(), module: module.clone() };
+    system.object_server().at(PATH, keys).await.map_err(|error| error.to_string())?;
     let service = CardPaymentService { guard: guards.system, module, reader: reader.clone() };
     system.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
 

@@ -88,10 +88,22 @@ pub(crate) struct Host {
     pub(crate) further_addresses: Vec<String>,
     /// The name that its certificate must hold.
     pub(crate) server_name: String,
+    /// Where the key of our certificate is.
+    pub(crate) client_key: ClientKey,
     /// The dialect: a file `hosts/PROFILE.toml` in a configuration folder.
     pub(crate) profile: String,
     /// Replaces the profile's answer timeout, in milliseconds.
     pub(crate) answer_timeout_ms: Option<u64>,
+}
+
+/// Where the key of the terminal's TLS certificate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ClientKey {
+    /// In the credential `host-client-key.pem`.
+    File,
+    /// In the secure module.
+    SecureModule,
 }
 
 impl Default for Host {
@@ -100,6 +112,7 @@ impl Default for Host {
             address: String::new(),
             further_addresses: Vec::new(),
             server_name: String::new(),
+            client_key: ClientKey::File,
             profile: "unionpay-direct".to_string(),
             answer_timeout_ms: None,
         }

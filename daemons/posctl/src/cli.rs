@@ -132,6 +132,9 @@ pub(crate) enum Command {
     /// Copy the journal, and find out whether a copy was tampered with
     #[command(subcommand)]
     Audit(Audit),
+    /// The keys of the secure card module
+    #[command(subcommand)]
+    Keys(Keys),
     /// Show how the payment service, the card module and the printer are
     Status,
     /// Print a completion script for a shell
@@ -266,6 +269,15 @@ pub(crate) enum Audit {
         /// each one that the terminal has had
         #[arg(long = "key", value_name = "HEX")]
         keys: Vec<audit::PublicKey>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Print a request for a certificate of the module's TLS client key, for the acquirer to sign (PKCS #10, PEM)
+    Csr {
+        /// Whom the certificate is for, such as CN=12345678,O=Example: what the acquirer wants there
+        subject: String,
     },
 }
 

@@ -11,6 +11,7 @@ mod document;
 mod error;
 mod export;
 mod journal;
+mod keys;
 mod money;
 mod output;
 mod paper;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use zbus::{Connection, connection};
 
-use cli::{Arguments, Audit, Command};
+use cli::{Arguments, Audit, Command, Keys};
 use error::Error;
 
 /// What a command comes to; an error is told on stderr.
@@ -64,6 +65,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Preview { file, output } => paper::preview(&bus().await?, &file, &output).await,
         Command::Audit(Audit::Export { file }) => audit::export(&bus().await?, &file, json).await,
         Command::Audit(Audit::Verify { file, head, keys }) => audit::verify(&file, head, keys, json),
+        Command::Keys(Keys::Csr { subject }) => keys::csr(&bus().await?, &subject, json).await,
         Command::Status => status::status(&bus().await?, json).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -15,7 +15,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 
 fn main() -> ExitCode {
-    let args = match Args::parse(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, pki, request] = words.as_slice()
+        && command == "certify"
+    {
+        return certify(Path::new(pki), Path::new(request));
+    }
+    let args = match Args::parse(words) {
         Ok(args) => args,
         Err(problem) => {
             note(&format!("{problem}\n{USAGE}"));
@@ -24,6 +30,20 @@ fn main() -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime.and_then(|runtime| runtime.block_on(run(&args))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a certificate, and no word else.
+fn certify(pki: &Path, request: &Path) -> ExitCode {
+    let certificate = fs::read_to_string(request)
+        .map_err(|error| io::Error::other(format!("{}: {error}", request.display())))
+        .and_then(|request| pki::certify(pki, &request));
+    match certificate.and_then(|pem| io::stdout().write_all(pem.as_bytes())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             note(&error.to_string());

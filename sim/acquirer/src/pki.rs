@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -21,6 +21,7 @@ use rustls::{RootCertStore, ServerConfig};
 pub const SERVER_NAME: &str = "acquirer.sim.smartpos.example";
 
 const ROOT: &str = "root-ca.pem";
+const ROOT_KEY: &str = "root-ca-key.pem";
 const SERVER_CERT: &str = "server-cert.pem";
 const SERVER_KEY: &str = "server-key.pem";
 const TERMINAL_CERT: &str = "terminal-cert.pem";
@@ -36,9 +37,8 @@ pub fn ensure(dir: &Path) -> io::Result<()> {
         return Ok(());
     }
     let root_key = KeyPair::generate().map_err(io::Error::other)?;
-    let mut root = params("smartpos virtual acquirer, TEST root")?;
-    root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    write(&dir.join(ROOT_KEY), &root_key.serialize_pem(), 0o600)?;
+    let root = root_params()?;
     let root_cert = root.self_signed(&root_key).map_err(io::Error::other)?;
     let issuer = Issuer::new(root, root_key);
 
@@ -48,11 +48,45 @@ pub fn ensure(dir: &Path) -> io::Result<()> {
     server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     issue(dir, &issuer, server, SERVER_CERT, SERVER_KEY)?;
 
-    let mut terminal = params("terminal 12345678, TEST")?;
-    terminal.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let terminal = terminal_params("terminal 12345678, TEST")?;
     issue(dir, &issuer, terminal, TERMINAL_CERT, TERMINAL_KEY)?;
     // Last: a folder with a root is complete.
     write(&dir.join(ROOT), &root_cert.pem(), 0o644)
+}
+
+/// The certificate, in PEM, for which a terminal asks with `request` (PKCS #10, in PEM). The request has to be signed by the key
+/// that it is for.
+///
+/// # Errors
+/// A request that is wrong, or a folder `dir` without our root.
+pub fn certify(dir: &Path, request: &str) -> io::Result<String> {
+    let file = dir.join(ROOT_KEY);
+    let wrong = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", file.display()));
+    let key = fs::read_to_string(&file).map_err(|error| wrong(&error))?;
+    let key = KeyPair::from_pem(&key).map_err(|error| wrong(&error))?;
+    let mut request = CertificateSigningRequestParams::from_pem(request)
+        .map_err(|error| io::Error::other(format!("the request for a certificate: {error}")))?;
+    // What it is good for is ours to say.
+    let subject = std::mem::take(&mut request.params.distinguished_name);
+    request.params = terminal_params("")?;
+    request.params.distinguished_name = subject;
+    let issuer = Issuer::new(root_params()?, key);
+    request.signed_by(&issuer).map(|certificate| certificate.pem()).map_err(io::Error::other)
+}
+
+fn root_params() -> io::Result<CertificateParams> {
+    let mut root = params("smartpos virtual acquirer, TEST root")?;
+    root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    root.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    Ok(root)
+}
+
+fn terminal_params(name: &str) -> io::Result<CertificateParams> {
+    let mut terminal = params(name)?;
+    terminal.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    terminal.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    terminal.use_authority_key_identifier_extension = true;
+    Ok(terminal)
 }
 
 fn params(name: &str) -> io::Result<CertificateParams> {

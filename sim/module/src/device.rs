@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::card_slot::CardSlot;
 use crate::key_slots::{KeySlots, MasterKeys, TOKEN_SCHEME, Use, X919_SCHEME, invalid};
 use crate::pin_pad::PinPad;
+use crate::tls_key::TlsKey;
 use crate::{Refused, refused};
 
 /// The serial number: each virtual module is the same device.
@@ -179,6 +180,9 @@ impl Device {
             Request::SealJournal { journal, last, head, at } => {
                 seal_journal(&Octets(journal), &Chain { last, head: Octets(head) }, at).map(Response::Data)
             }
+            Request::TlsPublicKey => tls_key()?.public_key().map(Response::Data),
+            Request::SignTls { transcript } => tls_key()?.sign(&transcript).map(Response::Data),
+            Request::TlsRequest { subject } => tls_key()?.request(&subject).map(Response::Data),
         }
     }
 
@@ -204,6 +208,11 @@ fn seal_journal(journal: &Identity, chain: &Chain, at: i64) -> Result<Zeroizing<
     let key = PrivateKey::new(&secret).map_err(unable)?;
     let signature = key.sign(sm2::DEFAULT_ID, &seal::statement(journal, chain, at)).map_err(unable)?;
     Ok(Zeroizing::new([key.public_key(), signature].concat()))
+}
+
+/// Derived, as the token's is.
+fn tls_key() -> Result<TlsKey, Refused> {
+    TlsKey::new(&Zeroizing::new(sm2::sm3(&[&DEVICE_SECRET[..], b"TLS client key 1"].concat())))
 }
 
 fn only_slot(slot: u8) -> Result<(), Refused> {

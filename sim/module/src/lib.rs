@@ -11,6 +11,7 @@ mod key_slots;
 mod line;
 mod pin_pad;
 pub mod pty;
+mod tls_key;
 
 pub use control::command;
 pub use device::Device;

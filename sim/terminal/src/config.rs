@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::part::Part;
-use crate::terminal::ModuleLine;
+use crate::terminal::{ClientKey, ModuleLine};
 
 /// The app that the developer's uid stands for on the app bus.
 pub const APP: &str = "dev.example.shop";
@@ -44,6 +44,7 @@ pub(crate) fn write(
     module_line: ModuleLine,
     host: SocketAddr,
     profile: &str,
+    client_key: ClientKey,
     gateway: SocketAddr,
 ) -> Result {
     let uid = rustix::process::getuid().as_raw();
@@ -63,8 +64,14 @@ pub(crate) fn write(
         ModuleLine::Socket => device(Part::Module),
         ModuleLine::Pty => format!("tty:{}", layout.module_pty().display()),
     };
+    let client_key = match client_key {
+        ClientKey::File => "file",
+        ClientKey::SecureModule => "secure-module",
+    };
     let paymentd = json!({
-        "host": { "address": host.to_string(), "server_name": HOST_NAME, "profile": profile },
+        "host": {
+            "address": host.to_string(), "server_name": HOST_NAME, "profile": profile, "client_key": client_key,
+        },
         "merchant": { "terminal": TERMINAL_ID, "merchant": MERCHANT_ID, "name": "示例便利店", "currency": CURRENCY.0 },
         "gateway": {
             "name": "sim", "address": gateway.to_string(), "server_name": GATEWAY_NAME, "key": GATEWAY_KEY,
@@ -123,7 +130,7 @@ fn write_toml(layout: &Layout, name: &str, values: &Value) -> Result {
     write_file(&file, text.as_bytes())
 }
 
-fn write_file(file: &Path, content: &[u8]) -> Result {
+pub(crate) fn write_file(file: &Path, content: &[u8]) -> Result {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).map_err(Error::file(folder))?;
     }

@@ -14,7 +14,8 @@ const HELP: &str = "\
 smartpos-terminal COMMAND
 
   demo              start a terminal, sell for ¥12.34 by card and PIN, compare the ledgers, end it
-  up                start a terminal and leave it running; run/terminal.env says how to reach it
+  up [--module-key] start a terminal and leave it running; run/terminal.env says how to reach it;
+                    with --module-key the TLS key for the host is in the secure module
   down              end it
   run -- COMMAND…   start a terminal, run COMMAND with its addresses in the environment, end it
 
@@ -37,9 +38,9 @@ async fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         ["demo"] => unless_interrupted(demo::demo(Path::new(RUN))).await,
-        ["up"] => up::up(Path::new(RUN)).await,
+        ["up", options @ ..] if up::client_key(options).is_some() => up::up(Path::new(RUN), options).await,
         ["down"] => up::down(Path::new(RUN)).await,
-        [up::SERVE, folder] => up::serve(Path::new(folder)).await,
+        [up::SERVE, folder, options @ ..] => up::serve(Path::new(folder), options).await,
         ["run", "--", program, arguments @ ..] => unless_interrupted(guest::run(program, arguments)).await,
         _ => {
             eprint!("`{}` is not understood.\n\n{HELP}", words.join(" "));

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::part::Part;
 use crate::process::{Process, Program, Readiness};
-use crate::{buses, config};
+use crate::{buses, config, enrol};
 
 /// A virtual terminal that runs. Dropping it kills its processes; [`Terminal::stop`] ends them properly.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub struct Terminal {
     disk: Option<PathBuf>,
     movable_clock: bool,
     profile: String,
+    client_key: ClientKey,
     running: BTreeMap<Part, Process>,
     stopped: BTreeMap<Part, Program>,
 }
@@ -37,6 +38,7 @@ pub struct Builder {
     disk: Option<PathBuf>,
     movable_clock: bool,
     profile: String,
+    client_key: ClientKey,
 }
 
 /// What is between cardd and the secure module.
@@ -47,6 +49,16 @@ pub enum ModuleLine {
     Socket,
     /// A pseudo-terminal, which is what a UART is on a board: it tells neither end that the other came or went.
     Pty,
+}
+
+/// Where the key of the terminal's certificate for the host is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientKey {
+    /// In a file.
+    #[default]
+    File,
+    /// In the secure module; the host certifies it before paymentd is started.
+    SecureModule,
 }
 
 impl Builder {
@@ -78,6 +90,13 @@ impl Builder {
         self
     }
 
+    /// Keeps the key of the terminal's certificate there.
+    #[must_use]
+    pub fn client_key(mut self, place: ClientKey) -> Builder {
+        self.client_key = place;
+        self
+    }
+
     /// Has terminal and host speak the dialect of this profile.
     #[must_use]
     pub fn host_profile(mut self, name: &str) -> Builder {
@@ -102,9 +121,10 @@ impl Builder {
     pub async fn start(self) -> Result<Terminal> {
         let layout = Layout::create(&self.root)?;
         config::make_master_keys(&layout)?;
-        let Builder { module_line, disk, movable_clock, profile, parts, .. } = self;
+        let Builder { module_line, disk, movable_clock, profile, client_key, parts, .. } = self;
         let (running, stopped) = (BTreeMap::new(), BTreeMap::new());
-        let mut terminal = Terminal { layout, module_line, disk, movable_clock, profile, running, stopped };
+        let mut terminal =
+            Terminal { layout, module_line, disk, movable_clock, profile, client_key, running, stopped };
         if movable_clock {
             terminal.clock().set("+0")?;
         }
@@ -115,10 +135,13 @@ impl Builder {
             terminal.running.insert(part, program.start().await?);
         }
         let (host, gateway) = (terminal.address(Part::Acquirer)?, terminal.address(Part::Gateway)?);
-        config::write(&terminal.layout, module_line, host, &terminal.profile, gateway)?;
+        config::write(&terminal.layout, module_line, host, &terminal.profile, client_key, gateway)?;
         terminal.keep_address(Part::Acquirer, host);
         terminal.keep_address(Part::Gateway, gateway);
         for part in daemons {
+            if part == Part::Paymentd && terminal.client_key == ClientKey::SecureModule {
+                enrol::enrol(&terminal).await?;
+            }
             let program = terminal.program(part)?;
             terminal.running.insert(part, program.start().await?);
         }
@@ -136,6 +159,7 @@ impl Terminal {
             disk: None,
             movable_clock: false,
             profile: "unionpay-direct".to_owned(),
+            client_key: ClientKey::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use sim_terminal::{Part, Terminal};
+use sim_terminal::{ClientKey, Part, Terminal};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,12 +29,22 @@ const DOWN_LIMIT: Duration = Duration::from_secs(90);
 /// The pause before a daemon is started again, as in its unit.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
+/// Where the TLS key is to be, by the options of `up`; none if they are not understood.
+pub(crate) fn client_key(options: &[&str]) -> Option<ClientKey> {
+    match options {
+        [] => Some(ClientKey::File),
+        ["--module-key"] => Some(ClientKey::SecureModule),
+        _ => None,
+    }
+}
+
 /// Starts a terminal below `folder` and leaves it running.
-pub(crate) async fn up(folder: &Path) -> Outcome {
+pub(crate) async fn up(folder: &Path, options: &[&str]) -> Outcome {
     fs::create_dir_all(folder)?;
     let log = folder.join("terminal.log");
     let mut child = Command::new(std::env::current_exe()?)
         .args([SERVE.as_ref(), folder.as_os_str()])
+        .args(options)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(File::options().create(true).append(true).open(&log)?)
@@ -67,12 +77,13 @@ fn how_to_go_on(folder: &Path) -> String {
 }
 
 /// Runs a terminal below `folder` until SIGTERM. Until it is ready, what goes wrong is told on stdout, to `up`.
-pub(crate) async fn serve(folder: &Path) -> Outcome {
+pub(crate) async fn serve(folder: &Path, options: &[&str]) -> Outcome {
     // A process that was just forked leads no group, so this works; Ctrl-C in the shell is not for us any more.
     rustix::process::setsid()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let env_file = folder.join("terminal.env");
-    let (mut terminal, _lock) = match start(folder, &env_file).await {
+    let (mut terminal, _lock) = match start(folder, &env_file, client_key(options).unwrap_or_default()).await
+    {
         Ok(started) => started,
         Err(error) => {
             println!("{error}");
@@ -92,10 +103,14 @@ pub(crate) async fn serve(folder: &Path) -> Outcome {
     outcome
 }
 
-async fn start(folder: &Path, env_file: &Path) -> Result<(Terminal, Lock), Box<dyn std::error::Error>> {
+async fn start(
+    folder: &Path,
+    env_file: &Path,
+    client_key: ClientKey,
+) -> Result<(Terminal, Lock), Box<dyn std::error::Error>> {
     let lock = lock::take(&folder.join("terminal.lock"))?
         .map_err(|pid| format!("a terminal is running here already (process {pid}); end it with `down`"))?;
-    let terminal = Terminal::builder(folder.join("terminal")).start().await?;
+    let terminal = Terminal::builder(folder.join("terminal")).client_key(client_key).start().await?;
     fs::write(env_file, variables(&terminal)?)?;
     Ok((terminal, lock))
 }

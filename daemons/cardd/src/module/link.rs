@@ -210,6 +210,23 @@ impl SecureModule for LinkModule {
             None => Err(Error::Protocol(format!("a seal of {} bytes came", seal.len()))),
         }
     }
+
+    async fn tls_public_key(&self) -> Result<Vec<u8>> {
+        let key = self.data(Request::TlsPublicKey, QUICK).await?;
+        Ok(key.to_vec())
+    }
+
+    async fn sign_tls(&self, transcript: &[u8]) -> Result<Vec<u8>> {
+        let transcript = Zeroizing::new(transcript.to_vec());
+        let signature = self.data(Request::SignTls { transcript }, QUICK).await?;
+        Ok(signature.to_vec())
+    }
+
+    async fn tls_certificate_request(&self, subject: &[u8]) -> Result<Vec<u8>> {
+        let subject = Zeroizing::new(subject.to_vec());
+        let request = self.data(Request::TlsRequest { subject }, QUICK).await?;
+        Ok(request.to_vec())
+    }
 }
 
 /// The number that a card slot has on the line.

@@ -4,6 +4,7 @@ mod clock;
 mod dialect;
 mod filling;
 mod link;
+mod module_key;
 mod settlement;
 mod sums;
 mod tls;
@@ -83,7 +84,7 @@ impl Host {
         let answer_timeout = config
             .answer_timeout_ms
             .map_or(Duration::from_secs(profile.timeouts.answer_s.into()), Duration::from_millis);
-        let tls = tls::Connector::new(&config.server_name, credentials)?;
+        let tls = tls::Connector::new(&config.server_name, credentials, config.client_key, card.clone())?;
         let profile = Arc::new(profile);
         let line = Line::new(Ends {
             profile: Arc::clone(&profile),
