@@ -1,7 +1,7 @@
 //! A TLS client key that stays in the secure module: it signs the handshake (RFC 8446, 4.4.3), and gives nothing else away.
 //!
 //! rustls wants a signature before it returns, and the module answers over D-Bus, on this thread. So a handshake has a thread of
-//! its own, which waits for the signature, while this one asks for it (`docs/decisions/0007-client-key.md`).
+//! its own, which waits for the signature, while this one asks for it (`docs/decisions/0008-client-key.md`).
 
 use std::convert::Infallible;
 use std::io;
