@@ -169,6 +169,23 @@ fn systemd_finds_no_fault_in_the_units() {
     assert!(said.is_empty(), "{said}");
 }
 
+/// It widens what a daemon may do, so it is the owner's to install, and this is all that it may widen.
+#[test]
+fn the_drop_in_for_a_reader_is_not_in_force_and_opens_usbfs_and_credentials_alone() {
+    let source = "systemd/drop-ins/smartpos-cardd-reader.conf";
+    let entry = manifest().into_iter().find(|entry| entry.source == source).unwrap();
+    assert!(!entry.destination.contains("/systemd/"), "{}", entry.destination);
+    let text = fs::read_to_string(top().join(source)).unwrap();
+    let settings: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let (section, settings) = settings.split_first().unwrap();
+    assert_eq!(*section, "[Service]");
+    for setting in settings {
+        let (key, value) = setting.split_once('=').unwrap();
+        let credential = key == "LoadCredentialEncrypted" && value.starts_with("software-");
+        assert!(credential || *setting == "DeviceAllow=char-usb_device rw", "{setting}");
+    }
+}
+
 #[test]
 fn every_service_is_exposed_by_at_most_1_5() {
     for service in services().keys() {

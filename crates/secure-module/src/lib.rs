@@ -94,7 +94,7 @@ pub trait SecureModule: Send + Sync {
     }
 
     /// Sends a command APDU (ISO/IEC 7816-4, short: 4 to 261 bytes) and returns the response with its status
-    /// word. `61xx` and `6Cxx` come back as they are.
+    /// word. `61xx` and `6Cxx` come back as they are, unless the driver has followed them up itself.
     async fn card_transmit(&self, slot: CardSlot, command: &[u8]) -> Result<Secret> {
         let _ = (slot, command);
         Err(Error::NotSupported)

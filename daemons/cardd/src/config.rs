@@ -12,8 +12,9 @@ use service::stream::Endpoint;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Where the secure card module is; a terminal without one has none.
+    /// Where the secure card module is that speaks the line protocol; a terminal without one has none.
     pub(crate) device: Option<Endpoint>,
+    pub(crate) module: Module,
     /// How long to wait for a card, in seconds.
     pub(crate) card_timeout_s: u32,
     /// Whether a card may pay again without having left the slot meanwhile. For test benches alone.
@@ -21,6 +22,25 @@ pub(crate) struct Config {
     /// How long a card waits for the host, in seconds. The payment daemon gives up long before.
     pub(crate) host_timeout_s: u32,
     pub(crate) pin: Pin,
+}
+
+/// Which driver the secure module takes.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Module {
+    pub(crate) kind: Kind,
+    /// The device node of the smart-card reader, for [`Kind::Ccid`].
+    pub(crate) reader: PathBuf,
+}
+
+/// The drivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// The line protocol, to `device`.
+    Link,
+    /// A USB smart-card reader with software keys: for development.
+    Ccid,
 }
 
 /// How a PIN is entered.
@@ -39,11 +59,18 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             device: None,
+            module: Module::default(),
             card_timeout_s: 60,
             card_may_stay: false,
             host_timeout_s: 120,
             pin: Pin::default(),
         }
+    }
+}
+
+impl Default for Module {
+    fn default() -> Module {
+        Module { kind: Kind::Link, reader: "/dev/smartpos/reader".into() }
     }
 }
 

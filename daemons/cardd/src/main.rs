@@ -19,6 +19,7 @@ use service::daemon::{Context, Daemon, run};
 use crate::api::{CardPaymentService, CardService, PATH};
 use crate::config::{Config, load_emv};
 use crate::keys_api::CardKeysService;
+use crate::module::Source;
 use crate::reader::{Reader, Tools};
 
 const DAEMON: Daemon = Daemon {
@@ -35,9 +36,9 @@ fn main() -> ExitCode {
 }
 
 async fn start(context: Context, config: Config) -> Result<impl Future<Output = Result<(), String>>, String> {
-    let Context { buses, guards, config_folders, mut stop, .. } = context;
+    let Context { buses, guards, config_folders, credentials, mut stop, .. } = context;
     let emv = Arc::new(load_emv(&config_folders)?);
-    let device = config.device.clone();
+    let device = Source::new(&config, &credentials)?;
     let (module, supervisor) = supervisor::new();
     for (connection, guard) in guards.each() {
         let service = CardService { guard: guard.clone(), module: module.clone() };

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secure_module::{Error as ModuleError, Event, SecureModule, Status};
-use service::stream::Endpoint;
 use service::{Error, Result};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::module::LinkModule;
+use crate::module::Source;
 
 /// The pause after the first attempt to reach a module that is absent. It doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -154,11 +153,11 @@ pub(crate) fn refusal(error: ModuleError) -> Error {
 
 impl Supervisor {
     /// Attaches the module at `device` whenever it is there.
-    pub(crate) async fn run(self, device: &Endpoint) {
+    pub(crate) async fn run(self, device: &Source) {
         let mut pause = FIRST_PAUSE;
         let mut reported = false;
         loop {
-            match open(device).await {
+            match device.open().await {
                 Ok(module) => {
                     let attached = Instant::now();
                     let error = self.attend(module).await;
@@ -229,16 +228,11 @@ fn take(view: &mut View, event: Event) {
     }
 }
 
-async fn open(device: &Endpoint) -> std::result::Result<Arc<dyn SecureModule>, String> {
-    let stream = device.open().await.map_err(|error| error.to_string())?;
-    let module = LinkModule::open(stream).await.map_err(|error| format!("{device}: {error}"))?;
-    Ok(Arc::new(module))
-}
-
 #[cfg(test)]
 mod tests {
     use link::{Incoming, Module, Response};
     use secure_module::CardSlot;
+    use service::stream::Endpoint;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{UnixListener, UnixStream};
 
@@ -315,7 +309,7 @@ mod tests {
     async fn a_module_is_attached_when_it_comes_lost_when_it_goes_and_attached_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("module.sock");
-        let device = Endpoint::Unix(path.clone());
+        let device = Source::Link(Endpoint::Unix(path.clone()));
         let (handle, supervisor) = new();
         tokio::spawn(async move { supervisor.run(&device).await });
         assert!(matches!(handle.ready(), Err(Error::DeviceGone(_))));

@@ -12,6 +12,7 @@ mod gateway;
 mod host;
 mod module;
 mod paper;
+mod reader;
 
 /// A parser and its promises.
 pub struct Target {
@@ -22,7 +23,8 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
+    Target { name: "ccid-reader", check: reader::ccid_reader },
     Target { name: "emv-kernel", check: card::emv_kernel },
     Target { name: "escpos-document", check: paper::escpos_document },
     Target { name: "escpos-status", check: paper::escpos_status },

@@ -1,5 +1,9 @@
 //! Drivers of secure modules.
 
+mod ccid;
 mod link;
+mod source;
 
+pub(crate) use ccid::{CcidModule, SoftwareKeys};
 pub(crate) use link::LinkModule;
+pub(crate) use source::Source;

@@ -1,0 +1,173 @@
+//! The driver of a USB smart-card reader (`crates/ccid`), with software keys beside it: the development kit.
+//!
+//! It is a secure module that nobody certifies: keys are in this daemon's memory, and there is no PIN pad.
+
+mod keys;
+mod pipes;
+mod slot;
+#[cfg(test)]
+mod tests;
+mod usb;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ::keys::Pan;
+use async_trait::async_trait;
+use ccid::Descriptor;
+use secure_module::{CardSlot, Error, Event, JournalSeal, KeySlot, Result, Secret, SecureModule, Status};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use zeroize::Zeroizing;
+
+pub(crate) use keys::SoftwareKeys;
+use pipes::Pipes;
+use slot::{Call, Slot};
+
+/// How many events wait for a daemon that doesn't take them.
+const MAX_EVENTS: usize = 64;
+/// How many calls wait for the reader before callers wait to be let in.
+const CALLS: usize = 16;
+
+/// What a reader says of itself to a person.
+#[derive(Debug, Clone)]
+struct Identity {
+    firmware: String,
+    serial: String,
+}
+
+/// A reader and keys. It is a handle: an actor owns the reader.
+pub(crate) struct CcidModule {
+    identity: Identity,
+    keys: Arc<SoftwareKeys>,
+    calls: mpsc::Sender<Call>,
+    /// Only [`SecureModule::next_event`] locks it, and has one caller at a time.
+    events: Mutex<mpsc::Receiver<Event>>,
+}
+
+impl CcidModule {
+    /// Opens the reader whose node of usbfs is `node`, and starts the actor on the current runtime.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the reader.
+    pub(crate) async fn open(node: &Path, keys: Arc<SoftwareKeys>) -> std::result::Result<Self, String> {
+        let path = node.to_path_buf();
+        let opened = tokio::task::spawn_blocking(move || usb::open(&path)).await;
+        let (pipes, descriptor, identity) = opened.map_err(|error| error.to_string())??;
+        Ok(Self::start(pipes, descriptor, identity, keys))
+    }
+
+    fn start<P: Pipes>(
+        pipes: P,
+        descriptor: Descriptor,
+        identity: Identity,
+        keys: Arc<SoftwareKeys>,
+    ) -> Self {
+        let (calls, commands) = mpsc::channel(CALLS);
+        let (reports, events) = mpsc::channel(MAX_EVENTS);
+        tokio::spawn(Slot::new(pipes, descriptor, commands, reports).run());
+        Self { identity, keys, calls, events: Mutex::new(events) }
+    }
+
+    async fn call<T>(&self, call: impl FnOnce(oneshot::Sender<Result<T>>) -> Call) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.calls.send(call(reply)).await.map_err(|_| Error::Gone)?;
+        answer.await.map_err(|_| Error::Gone)?
+    }
+}
+
+#[async_trait]
+impl SecureModule for CcidModule {
+    async fn status(&self) -> Result<Status> {
+        let card_present = self.call(Call::CardPresent).await?;
+        Ok(Status {
+            certified: false,
+            kind: "USB smart-card reader with software keys, for development".to_owned(),
+            firmware: self.identity.firmware.clone(),
+            serial: self.identity.serial.clone(),
+            tampered: false,
+            card_present,
+        })
+    }
+
+    async fn next_event(&self) -> Result<Event> {
+        self.events.lock().await.recv().await.ok_or(Error::Gone)
+    }
+
+    async fn random(&self, length: u16) -> Result<Secret> {
+        if !(1..=256).contains(&length) {
+            return Err(Error::Invalid("1 to 256 random bytes can be had".to_owned()));
+        }
+        let mut bytes = Zeroizing::new(vec![0; usize::from(length)]);
+        keys::fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    async fn card_power_on(&self, slot: CardSlot) -> Result<Vec<u8>> {
+        only_slot(slot)?;
+        self.call(Call::PowerOn).await
+    }
+
+    async fn card_power_off(&self, slot: CardSlot) -> Result<()> {
+        only_slot(slot)?;
+        self.call(Call::PowerOff).await
+    }
+
+    async fn card_transmit(&self, slot: CardSlot, command: &[u8]) -> Result<Secret> {
+        only_slot(slot)?;
+        let command = Zeroizing::new(command.to_vec());
+        self.call(|reply| Call::Transmit(command, reply)).await
+    }
+
+    async fn cancel_pin(&self) -> Result<()> {
+        // There is no PIN pad, so that no entry is going on.
+        Ok(())
+    }
+
+    async fn load_key(
+        &self,
+        slot: &KeySlot,
+        under: &KeySlot,
+        wrapped: [u8; 16],
+        check: [u8; 4],
+    ) -> Result<()> {
+        self.keys.load_key(slot, under, &wrapped, check)
+    }
+
+    async fn key_check_value(&self, slot: &KeySlot) -> Result<[u8; 4]> {
+        self.keys.check_value(slot)
+    }
+
+    async fn mac(&self, slot: &KeySlot, message: &[u8]) -> Result<[u8; 8]> {
+        self.keys.mac(slot, message)
+    }
+
+    async fn verify_mac(&self, slot: &KeySlot, message: &[u8], mac: [u8; 8]) -> Result<bool> {
+        self.keys.verify_mac(slot, message, mac)
+    }
+
+    async fn seal_track2(&self, slot: &KeySlot, track2: &[u8]) -> Result<Vec<u8>> {
+        self.keys.seal_track2(slot, track2)
+    }
+
+    async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
+        self.keys.card_token(slot, pan)
+    }
+
+    async fn seal_journal(
+        &self,
+        journal: [u8; 16],
+        last: i64,
+        head: [u8; 32],
+        at: i64,
+    ) -> Result<JournalSeal> {
+        self.keys.seal_journal(journal, last, head, at)
+    }
+}
+
+/// A reader's first slot is the terminal's slot with contacts.
+fn only_slot(slot: CardSlot) -> Result<()> {
+    match slot {
+        CardSlot::Contact => Ok(()),
+        _ => Err(Error::NotSupported),
+    }
+}

@@ -1,0 +1,197 @@
+//! Software keys: the key slots of a secure module in this daemon's memory, for development.
+//!
+//! Three credentials hold what a real module would have been given in the factory, each as 32 hexadecimal digits:
+//! `software-tmk`, the TDES master key; `software-tmk-sm4`, the SM4 master key, where there is one; and `software-secret`,
+//! from which the keys of card tokens and of journal seals are derived. Working keys are lost with the process; a
+//! reader that is unplugged takes none of them along. A slot has one use, by its name (ANSI X9.24-1, 7.3).
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ::keys::mac::{self, Padding, Scheme};
+use ::keys::sm2::{self, PrivateKey};
+use ::keys::{Algorithm, Attributes, Key, Mode, Pan, Usage, kcv, track2};
+use audit::chain::Chain;
+use audit::{Octets, seal};
+use secure_module::{Error, JournalSeal, KeySlot, Result};
+use zeroize::Zeroizing;
+
+/// How card tokens are made.
+const TOKEN_SCHEME: Scheme = Scheme::Algorithm3(Padding::OneAndZeros);
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Keys,
+    Mac,
+    Data,
+    Pin,
+    Token,
+}
+
+impl Use {
+    fn attributes(self, algorithm: Algorithm) -> Attributes {
+        let (usage, mode) = match self {
+            Use::Keys => (Usage::KeyEncryption, Mode::Decrypt),
+            Use::Mac => (Scheme::UnionPay.usage(), Mode::GenerateVerify),
+            Use::Data => (Usage::Data, Mode::Encrypt),
+            Use::Pin => (Usage::PinEncryption, Mode::Encrypt),
+            Use::Token => (TOKEN_SCHEME.usage(), Mode::Generate),
+        };
+        Attributes::new(usage, algorithm, mode)
+    }
+}
+
+struct Slot {
+    name: KeySlot,
+    usage: Use,
+    key: Option<Key>,
+}
+
+/// The keys. They outlive the readers that they are used beside.
+pub(crate) struct SoftwareKeys {
+    slots: Mutex<[Slot; 6]>,
+    audit: PrivateKey,
+}
+
+impl SoftwareKeys {
+    /// Reads the credentials in the folder `credentials`.
+    ///
+    /// # Errors
+    /// A sentence that says which credential is missing or wrong.
+    pub(crate) fn from_credentials(credentials: &Path) -> std::result::Result<Self, String> {
+        let master = |name, algorithm| {
+            let bytes = read(credentials, name)?;
+            let key = bytes.map(|bytes| Key::new(Use::Keys.attributes(algorithm), &*bytes)).transpose();
+            key.map_err(|error| format!("the credential {name}: {error}"))
+        };
+        let needed = |name| format!("software keys need the credential {name}: see docs/porting.md");
+        let tmk = master("software-tmk", Algorithm::Tdes)?.ok_or_else(|| needed("software-tmk"))?;
+        let tmk_sm4 = master("software-tmk-sm4", Algorithm::Sm4)?;
+        let secret = read(credentials, "software-secret")?.ok_or_else(|| needed("software-secret"))?;
+        let unusable = |error: ::keys::Error| format!("the credential software-secret: {error}");
+        let token = derived(&secret, b"card token");
+        let token = token.get(..16).unwrap_or_default();
+        let token = Key::new(Use::Token.attributes(Algorithm::Tdes), token).map_err(unusable)?;
+        let audit = PrivateKey::new(&derived(&secret, b"journal seal")).map_err(unusable)?;
+        let slot = |name, usage, key| Slot { name, usage, key };
+        let slots = Mutex::new([
+            slot(KeySlot::TMK, Use::Keys, Some(tmk)),
+            slot(KeySlot::TMK_SM4, Use::Keys, tmk_sm4),
+            slot(KeySlot::PIK, Use::Pin, None),
+            slot(KeySlot::MAK, Use::Mac, None),
+            slot(KeySlot::TDK, Use::Data, None),
+            slot(KeySlot::TOKEN, Use::Token, Some(token)),
+        ]);
+        Ok(Self { slots, audit })
+    }
+
+    /// As [`SecureModule::load_key`](secure_module::SecureModule::load_key).
+    pub(super) fn load_key(
+        &self,
+        name: &KeySlot,
+        under: &KeySlot,
+        wrapped: &[u8; 16],
+        check: [u8; 4],
+    ) -> Result<()> {
+        let mut slots = self.lock();
+        let usage = find(&slots, name)?.usage;
+        if matches!(usage, Use::Keys | Use::Token) {
+            return Err(Error::WrongUsage);
+        }
+        let master = key(&slots, under, Use::Keys)?;
+        let attributes = usage.attributes(master.attributes().algorithm);
+        let loaded = master.decrypt_key(attributes, wrapped).map_err(invalid)?;
+        kcv::check(&loaded, kcv::Method::Zeros, &check).map_err(|_| Error::BadCheckValue)?;
+        if let Some(slot) = slots.iter_mut().find(|slot| slot.name == *name) {
+            slot.key = Some(loaded);
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_value(&self, name: &KeySlot) -> Result<[u8; 4]> {
+        let slots = self.lock();
+        let key = find(&slots, name)?.key.as_ref().ok_or(Error::NoKey)?;
+        let [a, b, c, d, ..] = kcv::of(key, kcv::Method::Zeros).map_err(invalid)?;
+        Ok([a, b, c, d])
+    }
+
+    pub(super) fn mac(&self, name: &KeySlot, message: &[u8]) -> Result<[u8; 8]> {
+        let slots = self.lock();
+        let code = mac::generate(key(&slots, name, Use::Mac)?, Scheme::UnionPay, message).map_err(invalid)?;
+        code.as_bytes().try_into().map_err(|_| Error::Invalid("a MAC has 8 bytes".to_owned()))
+    }
+
+    pub(super) fn verify_mac(&self, name: &KeySlot, message: &[u8], code: [u8; 8]) -> Result<bool> {
+        Ok(mac::equal(&self.mac(name, message)?, &code))
+    }
+
+    pub(super) fn seal_track2(&self, name: &KeySlot, track: &[u8]) -> Result<Vec<u8>> {
+        let mut confounder = [0; 16];
+        fill(&mut confounder)?;
+        let slots = self.lock();
+        track2::encrypt(key(&slots, name, Use::Data)?, &confounder, track).map_err(invalid)
+    }
+
+    pub(super) fn card_token(&self, name: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
+        let slots = self.lock();
+        let key = key(&slots, name, Use::Token)?;
+        let token = mac::generate(key, TOKEN_SCHEME, pan.digits().as_bytes()).map_err(invalid)?;
+        Ok(token.as_bytes().to_vec())
+    }
+
+    pub(super) fn seal_journal(
+        &self,
+        journal: [u8; 16],
+        last: i64,
+        head: [u8; 32],
+        at: i64,
+    ) -> Result<JournalSeal> {
+        let statement = seal::statement(&Octets(journal), &Chain { last, head: Octets(head) }, at);
+        let signature = self.audit.sign(sm2::DEFAULT_ID, &statement).map_err(invalid)?;
+        Ok(JournalSeal { public_key: self.audit.public_key(), signature })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [Slot; 6]> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn find<'a>(slots: &'a [Slot; 6], name: &KeySlot) -> Result<&'a Slot> {
+    let unknown = || Error::Invalid(format!("there is no key slot {name}"));
+    slots.iter().find(|slot| slot.name == *name).ok_or_else(unknown)
+}
+
+fn key<'a>(slots: &'a [Slot; 6], name: &KeySlot, usage: Use) -> Result<&'a Key> {
+    let slot = find(slots, name)?;
+    if slot.usage == usage { slot.key.as_ref().ok_or(Error::NoKey) } else { Err(Error::WrongUsage) }
+}
+
+/// A credential; none where there is none.
+fn read(credentials: &Path, name: &str) -> std::result::Result<Option<Zeroizing<[u8; 16]>>, String> {
+    let text = match std::fs::read_to_string(credentials.join(name)).map(Zeroizing::new) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("the credential {name}: {error}")),
+    };
+    let mut bytes = Zeroizing::new([0; 16]);
+    let decoded = hex::decode_to_slice(text.trim(), &mut *bytes);
+    decoded.map_err(|_| format!("the credential {name} is to be 32 hexadecimal digits"))?;
+    Ok(Some(bytes))
+}
+
+/// The secret itself serves no use but this.
+fn derived(secret: &[u8; 16], label: &[u8]) -> Zeroizing<[u8; 32]> {
+    let input = Zeroizing::new([&secret[..], label].concat());
+    Zeroizing::new(sm2::sm3(&input))
+}
+
+/// Fills `bytes` with random ones.
+pub(super) fn fill(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes).map_err(|error| Error::Protocol(format!("no randomness: {error}")))
+}
+
+fn invalid(error: ::keys::Error) -> Error {
+    Error::Invalid(error.to_string())
+}

@@ -1,0 +1,63 @@
+//! Where the secure module is, and which driver has it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secure_module::SecureModule;
+use service::stream::Endpoint;
+
+use super::{CcidModule, LinkModule, SoftwareKeys};
+use crate::config::{Config, Kind};
+
+/// A place where a module can be attached, again and again.
+pub(crate) enum Source {
+    /// A module that speaks our line protocol.
+    Link(Endpoint),
+    /// A USB smart-card reader by its device node, and the keys beside it.
+    Ccid(PathBuf, Arc<SoftwareKeys>),
+}
+
+impl Source {
+    /// The one that `config` names; none where it names none.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the credentials that software keys take.
+    pub(crate) fn new(config: &Config, credentials: &Path) -> Result<Option<Source>, String> {
+        match config.module.kind {
+            Kind::Link => Ok(config.device.clone().map(Source::Link)),
+            Kind::Ccid => {
+                let keys = SoftwareKeys::from_credentials(credentials)?;
+                log::warn!("software keys beside a smart-card reader: for development, and not certified");
+                Ok(Some(Source::Ccid(config.module.reader.clone(), Arc::new(keys))))
+            }
+        }
+    }
+
+    /// Attaches the module.
+    ///
+    /// # Errors
+    /// A sentence that says why it can't be.
+    pub(crate) async fn open(&self) -> Result<Arc<dyn SecureModule>, String> {
+        match self {
+            Source::Link(device) => {
+                let stream = device.open().await.map_err(|error| error.to_string())?;
+                let module = LinkModule::open(stream).await.map_err(|error| format!("{device}: {error}"))?;
+                Ok(Arc::new(module))
+            }
+            Source::Ccid(node, keys) => {
+                let module = CcidModule::open(node, Arc::clone(keys)).await?;
+                Ok(Arc::new(module))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Link(device) => write!(f, "{device}"),
+            Source::Ccid(node, _) => write!(f, "{}", node.display()),
+        }
+    }
+}
