@@ -20,7 +20,7 @@ pub use error::{Error, Result};
 pub use event::{Event, PinResult};
 pub use frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
 pub use host::{Fault, Happening, Host};
-pub use message::{Hello, PinEntry, Refusal, Request, Response, Status, TMK_SM4, Welcome, capability};
+pub use message::{Hello, PinEntry, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability};
 pub use module::{Incoming, Module};
 
 /// The version of the protocol that this crate speaks.

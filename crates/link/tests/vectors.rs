@@ -33,7 +33,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 16);
+    assert_eq!(vectors().len(), 18);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -74,6 +74,14 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
         (
             Request::SealJournal { journal: [7; 16], last: 3, head: [9; 32], at: 1_763_900_000_000 },
             Response::Data(vec![5; 128].into()),
+        ),
+        (
+            Request::ResealTrack2 {
+                from: "store".to_owned(),
+                key: "tdk".to_owned(),
+                sealed: vec![0xA1, 0xA2, 0xA3, 0xA4].into(),
+            },
+            Response::Data(vec![0xB1, 0xB2].into()),
         ),
     ] {
         host.request(&request, Duration::from_secs(1), now).unwrap();
