@@ -23,8 +23,8 @@ mod profile;
 pub use build::{Builder, set_mac};
 pub use error::{Error, Place};
 pub use host::{
-    CardFlow, Echo, Host, Instalments, KeyDownload, KeyPart, Link, Reversal, Security, Service, Settlement,
-    SignOn, Timeouts, WrappedKey,
+    CardFlow, Echo, Host, Instalments, KeyDownload, KeyPart, Link, Offline, Reversal, Security, Service,
+    Settlement, SignOn, Timeouts, WrappedKey,
 };
 pub use message::{Message, Mti, Value};
 pub use profile::{Align, Class, Encoding, Field, Length, Profile, Unit};

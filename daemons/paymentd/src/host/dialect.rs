@@ -114,7 +114,7 @@ pub(super) fn described<'h>(
 }
 
 /// How a message says that its transaction, or what that undoes, is paid in instalments.
-struct Plan<'h> {
+pub(super) struct Plan<'h> {
     instalments: &'h iso8583::Instalments,
     /// Their number in two digits, of the sale itself.
     number: Option<String>,
@@ -133,7 +133,7 @@ fn plan<'h>(host: &'h Host, transaction: &Transaction) -> Result<Option<Plan<'h>
 }
 
 /// What a request and its reversal share.
-fn common<'m>(
+pub(super) fn common<'m>(
     message: &mut Builder<'m>,
     service: &'m iso8583::Service,
     transaction: &'m Transaction,
@@ -163,7 +163,7 @@ fn has_amount(transaction: &Transaction) -> bool {
 }
 
 /// DE 60 of a financial message: type, batch, no network management.
-fn batch(service: &iso8583::Service, transaction: &Transaction) -> String {
+pub(super) fn batch(service: &iso8583::Service, transaction: &Transaction) -> String {
     format!("{}{:06}000", service.message_type, transaction.batch)
 }
 
@@ -199,14 +199,14 @@ pub(super) fn check_echo(
 
 /// Whether `answer` is one to the request of `transaction`, or to its reversal.
 pub(super) fn check_card_echo(
-    host: &Host,
+    service: &iso8583::Service,
     answer: &Message<'_>,
     mti: Mti,
     transaction: &Transaction,
 ) -> Result<(), HostError> {
     let acceptor = &transaction.acceptor;
     check_echo(answer, mti, transaction.stan, &acceptor.terminal, &acceptor.merchant)?;
-    if text(answer, 3)? != described(host, transaction)?.processing_code {
+    if text(answer, 3)? != service.processing_code {
         return Err(HostError::BadAnswer("DE 3 is not that of the request".to_string()));
     }
     if has_amount(transaction) && number(answer, 4)? != transaction.amount() {
