@@ -276,3 +276,22 @@ pub async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     })
     .await;
 }
+
+/// Lets cards approve without the host: a terminal of type 22, with `changes` of the shipped applications. `[offline]` of
+/// `paymentd.toml` says how much of that may wait.
+pub async fn allow_offline(bench: &mut Bench, changes: &[(&str, &str)]) {
+    let mut terminal = include_str!("../../config/emv/terminal.toml").to_string();
+    let mut applications = include_str!("../../config/emv/aids.toml").to_string();
+    let online_only = ("terminal_type = \"21\"", "terminal_type = \"22\"");
+    for (text, changes) in [(&mut terminal, &[online_only][..]), (&mut applications, changes)] {
+        for (from, to) in changes {
+            assert!(text.contains(from), "the shipped EMV parameters say `{from}` no longer");
+            *text = text.replace(from, to);
+        }
+    }
+    let emv = bench.folder().join("config/emv");
+    fs::create_dir_all(&emv).expect("a folder for EMV parameters");
+    fs::write(emv.join("terminal.toml"), terminal).expect("the terminal's parameters");
+    fs::write(emv.join("aids.toml"), applications).expect("the applications");
+    within("cardd to take them", bench.terminal.restart(Part::Cardd)).await.expect("cardd starts again");
+}

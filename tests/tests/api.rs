@@ -102,7 +102,7 @@ async fn apps_can_reach_neither_card_payments_nor_what_they_were_not_granted() {
     let buses = [bench.terminal.app_bus().await.unwrap(), bench.terminal.system_bus().await.unwrap()];
     for (bus, expected) in buses.iter().zip(["org.freedesktop.DBus.Error.UnknownInterface", "NotPermitted"]) {
         let card = client::proxy::<CardPaymentProxy>(bus).await.unwrap();
-        assert_eq!(error_name(card.mac(b"pay me").await), expected);
+        assert_eq!(error_name(card.mac("mak", b"pay me").await), expected);
         assert_eq!(error_name(card.start(1, "CNY", "261122120000", 1, Options::new()).await), expected);
     }
 }

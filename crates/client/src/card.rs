@@ -59,6 +59,9 @@ pub trait CardPayment {
     /// Whether `mac` is that of `data` under the MAC key in `slot`.
     fn verify_mac(&self, slot: &str, data: &[u8], mac: &[u8]) -> zbus::Result<bool>;
 
+    /// Seals track 2 that was stored under the data key: the content of DE 35.
+    fn reseal(&self, stored_track2: &[u8]) -> zbus::Result<Vec<u8>>;
+
     /// The module's public audit key, and its signature over where the journal was.
     fn seal_journal(
         &self,

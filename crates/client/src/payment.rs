@@ -173,6 +173,10 @@ pub trait Payment {
     #[zbus(property(emits_changed_signal = "false"))]
     fn pending_reversals(&self) -> zbus::Result<u32>;
 
+    /// Sales that were approved offline and that the host has not acknowledged yet.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn stored_sales(&self) -> zbus::Result<u32>;
+
     /// What the operator should look at, a sentence each.
     #[zbus(property(emits_changed_signal = "false"))]
     fn warnings(&self) -> zbus::Result<Vec<String>>;

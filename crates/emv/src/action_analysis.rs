@@ -13,7 +13,7 @@ impl Kernel {
             reference_control::AAC
         } else if self.config.terminal.is_offline_only() {
             self.offline_request()
-        } else if self.config.terminal.is_online_only() || self.wants_online() {
+        } else if self.is_online_only() || self.wants_online() {
             reference_control::ARQC
         } else {
             reference_control::TC

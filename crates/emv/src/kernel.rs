@@ -54,6 +54,8 @@ pub struct Transaction {
     pub random_percent: u8,
     /// 9F41, at most eight digits; what is beyond is cut.
     pub sequence: u32,
+    /// Whether nothing is approved without the issuer, also where the terminal's type would allow it.
+    pub online_only: bool,
     /// Whether the merchant wants the issuer asked.
     pub force_online: bool,
 }
@@ -393,6 +395,11 @@ impl Kernel {
     /// The configuration of the selected application.
     pub(crate) fn application(&self) -> Option<&Application> {
         self.config.applications.get(self.selection.selected()?.application)
+    }
+
+    /// Whether nothing is approved without the issuer.
+    pub(crate) fn is_online_only(&self) -> bool {
+        self.transaction.online_only || self.config.terminal.is_online_only()
     }
 
     pub(crate) fn aip_has(&self, bit: Bit) -> bool {

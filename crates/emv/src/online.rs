@@ -6,7 +6,7 @@ use crate::apdu::{Command, OK, Response};
 use crate::bits::{aip, tsi, tvr};
 use crate::cryptogram::reference_control;
 use crate::kernel::{HostAnswer, Kernel, Pending, Progress};
-use crate::outcome::Online;
+use crate::outcome::{Cvm, Online};
 use crate::scripts::{Phase, Scripts};
 
 impl Kernel {
@@ -55,12 +55,13 @@ impl Kernel {
         self.generate_second_ac(if approved { reference_control::TC } else { reference_control::AAC })
     }
 
-    /// Clause 10.7: the issuer could not be asked. A terminal that is online only declines, whatever the default action
-    /// codes say.
+    /// Clause 10.7: the issuer could not be asked. Nor can it check a PIN that was entered for it, and nobody keeps one. Where nothing is approved without the issuer it declines, whatever the
+    /// default action codes say.
     pub(crate) fn decide_without_host(&mut self) -> Progress {
         self.online = Online::Unreachable;
-        let online_only = self.config.terminal.is_online_only();
-        let request = if online_only { reference_control::AAC } else { self.offline_request() };
+        let unverified = self.verification.cvm() == Cvm::OnlinePin;
+        let request =
+            if self.is_online_only() || unverified { reference_control::AAC } else { self.offline_request() };
         let arc = if request == reference_control::TC { b"Y3" } else { b"Z3" };
         self.data.set(tags::ARC, arc);
         self.generate_second_ac(request)

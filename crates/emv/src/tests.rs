@@ -38,6 +38,7 @@ fn transaction() -> Transaction {
         unpredictable_number: [1, 2, 3, 4],
         random_percent: 50,
         sequence: 7,
+        online_only: false,
         force_online: false,
     }
 }
@@ -371,6 +372,22 @@ fn without_a_host_the_default_action_codes_decide() {
     let mut card = with(|card| card.cvm_list = "00000000 00000000 1F00");
     let (approved, _) = run_until_end(&mut kernel, &mut card, offline).unwrap();
     assert_eq!((approved.reason, approved.arc), (Reason::ApprovedUnableToGoOnline, Some(*b"Y3")));
+}
+
+#[test]
+fn a_transaction_that_is_online_only_is_never_approved_offline() {
+    let below_floor = |toml: String| {
+        toml.replace("floor_limit = 0", "floor_limit = 5000").replace("D84000F800", "D840000000")
+    };
+    let online_only = Transaction { online_only: true, ..transaction() };
+    let no_cvm = || with(|card| card.cvm_list = "00000000 00000000 1F00");
+    let mut kernel = Kernel::new(config_with(below_floor), online_only);
+    let mut card = no_cvm();
+    let (declined, _) = run_until_end(&mut kernel, &mut card, World { host: None, ..ALL_WELL }).unwrap();
+    assert_eq!(declined.online, Online::Unreachable);
+    let requests: Vec<u8> =
+        card.log.iter().filter(|command| command[1] == 0xAE).map(|command| command[2]).collect();
+    assert_eq!(requests, [cryptogram::reference_control::ARQC, cryptogram::reference_control::AAC]);
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub struct Host {
     pub security: Security,
     /// What the host offers: each service by its name in the API, such as `sale`.
     pub services: BTreeMap<String, Service>,
+    /// How the host is told of sales that were approved offline; `None` where it takes none.
+    pub offline: Option<Offline>,
     /// How a batch is closed; `None` where the host closes it by itself.
     pub settlement: Option<Settlement>,
     /// The elements whose content is the host's own.
@@ -91,6 +93,18 @@ pub struct Instalments {
     pub field: u8,
     /// The numbers that the host takes, each 2 to 99.
     pub plans: Vec<u8>,
+}
+
+/// Store-and-forward: sales that card and terminal approve without the host, which it is told of afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offline {
+    /// The message that tells of one.
+    pub advice: Service,
+    /// Whether a card may also approve when it asked for the host and that could not be reached.
+    pub unreachable: bool,
+    /// The codes (DE 39) after which an advice is sent again. `00` acknowledges one, and any other refuses it for good.
+    pub again: Vec<String>,
 }
 
 /// How far a service goes with the card.

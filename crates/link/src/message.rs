@@ -15,18 +15,22 @@ pub mod capability {
     pub const SM4: u32 = 1 << 3;
     /// MACs by ANSI X9.19: the key slot [`MAK_X919`](super::MAK_X919).
     pub const X919: u32 = 1 << 4;
+    /// Stored cards: track 2 sealed under [`STORE`](super::STORE), and [`Request::ResealTrack2`](super::Request::ResealTrack2).
+    pub const STORED_CARD: u32 = 1 << 5;
     /// Seals over a journal: [`Request::SealJournal`](super::Request::SealJournal).
     pub const JOURNAL_SEAL: u32 = 1 << 8;
     /// A key for TLS: [`Request::TlsPublicKey`](super::Request::TlsPublicKey) and those after it.
     pub const TLS_KEY: u32 = 1 << 9;
     /// All that this crate knows.
-    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | X919 | JOURNAL_SEAL | TLS_KEY;
+    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | X919 | STORED_CARD | JOURNAL_SEAL | TLS_KEY;
 }
 
 /// The slot of the master key of SM4.
 pub const TMK_SM4: &str = "tmk-sm4";
 /// The slot of the key of MACs by ANSI X9.19.
 pub const MAK_X919: &str = "mak-x919";
+/// The slot of the key under which card data wait for the host. The module made it itself.
+pub const STORE: &str = "store";
 
 /// Bytes that are wiped on drop.
 pub type Secret = Zeroizing<Vec<u8>>;
@@ -124,6 +128,8 @@ pub enum Request {
     EnterPin(PinEntry),
     /// End it.
     CancelPin,
+    /// Seal track 2 anew, which is sealed under the key `from`.
+    ResealTrack2 { from: String, key: String, sealed: Secret },
     /// Load a key enciphered under another.
     LoadKey { key: String, under: String, wrapped: [u8; 16], check: [u8; 4] },
     /// The check value of a key.
@@ -158,6 +164,7 @@ impl Request {
             Self::CardTransmit { .. } => 0x12,
             Self::EnterPin(_) => 0x20,
             Self::CancelPin => 0x21,
+            Self::ResealTrack2 { .. } => 0x22,
             Self::LoadKey { .. } => 0x30,
             Self::KeyCheckValue { .. } => 0x31,
             Self::Mac { .. } => 0x32,
@@ -176,6 +183,8 @@ impl Request {
     pub fn capabilities(&self) -> u32 {
         match self {
             Self::CardToken { .. } => capability::CARD_TOKEN,
+            Self::ResealTrack2 { .. } => capability::STORED_CARD,
+            Self::SealTrack2 { key, .. } if key == STORE => capability::STORED_CARD,
             Self::SealJournal { .. } => capability::JOURNAL_SEAL,
             Self::LoadKey { key, .. } if key == MAK_X919 => capability::X919,
             Self::TlsPublicKey | Self::SignTls { .. } | Self::TlsRequest { .. } => capability::TLS_KEY,
@@ -200,6 +209,11 @@ impl Request {
                 to.data(command);
             }
             Self::EnterPin(entry) => entry.encode(&mut to),
+            Self::ResealTrack2 { from, key, sealed } => {
+                to.text(from);
+                to.text(key);
+                to.data(sealed);
+            }
             Self::LoadKey { key, under, wrapped, check } => {
                 to.text(key);
                 to.text(under);
@@ -249,6 +263,11 @@ impl Request {
             0x12 => Self::CardTransmit { slot: from.u8()?, command: from.data()? },
             0x20 => Self::EnterPin(PinEntry::decode(&mut from)?),
             0x21 => Self::CancelPin,
+            0x22 => Self::ResealTrack2 {
+                from: key_name(&mut from)?,
+                key: key_name(&mut from)?,
+                sealed: from.data()?,
+            },
             0x30 => Self::LoadKey {
                 key: key_name(&mut from)?,
                 under: key_name(&mut from)?,
@@ -461,7 +480,7 @@ impl Response {
                 firmware: from.text("firmware")?.to_string(),
                 serial: from.text("serial number")?.to_string(),
             }),
-            0x02 | 0x10 | 0x12 | 0x34 | 0x35 | 0x40..=0x43 => Self::Data(from.data()?),
+            0x02 | 0x10 | 0x12 | 0x22 | 0x34 | 0x35 | 0x40..=0x43 => Self::Data(from.data()?),
             0x11 | 0x20 | 0x21 | 0x30 => Self::Done,
             0x31 => Self::CheckValue(from.array()?),
             0x32 => Self::Mac(from.array()?),

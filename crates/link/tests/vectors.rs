@@ -33,7 +33,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 18);
+    assert_eq!(vectors().len(), 20);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -76,6 +76,14 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
             Response::Data(vec![5; 128].into()),
         ),
         (Request::SignTls { transcript: vec![6; 32].into() }, Response::Data(vec![0x30, 2, 0, 0].into())),
+        (
+            Request::ResealTrack2 {
+                from: "store".to_owned(),
+                key: "tdk".to_owned(),
+                sealed: vec![0xA1, 0xA2, 0xA3, 0xA4].into(),
+            },
+            Response::Data(vec![0xB1, 0xB2].into()),
+        ),
     ] {
         host.request(&request, Duration::from_secs(1), now).unwrap();
         let asked = host.output().unwrap();

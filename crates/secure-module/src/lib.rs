@@ -147,9 +147,17 @@ pub trait SecureModule: Send + Sync {
         Err(Error::NotSupported)
     }
 
-    /// Seals track 2 (the value of tag 57) under a data key: the content of DE 35, at most 48 bytes.
+    /// Seals track 2 (the value of tag 57) under a data key: the content of DE 35, at most 48 bytes. What is sealed under
+    /// [`KeySlot::STORE`] is for the terminal's own storage.
     async fn seal_track2(&self, slot: &KeySlot, track2: &[u8]) -> Result<Vec<u8>> {
         let _ = (slot, track2);
+        Err(Error::NotSupported)
+    }
+
+    /// Opens what [`seal_track2`](Self::seal_track2) made under the key `from`, and seals it under the data key `slot`: nothing
+    /// of it leaves the module in the clear. `from` is [`KeySlot::STORE`], the one key that opens what it sealed.
+    async fn reseal_track2(&self, from: &KeySlot, slot: &KeySlot, sealed: &[u8]) -> Result<Vec<u8>> {
+        let _ = (from, slot, sealed);
         Err(Error::NotSupported)
     }
 

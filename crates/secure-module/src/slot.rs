@@ -33,6 +33,10 @@ impl KeySlot {
     /// The key of card tokens. The module made it itself: it is never loaded, and the same for the module's life.
     pub const TOKEN: KeySlot = KeySlot(Cow::Borrowed("token"));
 
+    /// The key under which card data wait for the host. The module made it itself: it is never loaded, and the same for the
+    /// module's life.
+    pub const STORE: KeySlot = KeySlot(Cow::Borrowed("store"));
+
     /// A slot by its name: 1 to 16 lower-case letters, digits and hyphens.
     ///
     /// # Errors

@@ -86,7 +86,8 @@ impl CardPaymentService {
     /// Options: `type` s: `sale` (where it is not given), `preauthorisation` and `balance` (with the amount 0) have
     /// the card decide; `void`, `refund`, `increment`, `preauthorisation-cancel`, `completion` and `completion-void`
     /// only have it read, and the host decides. `pin` b: whether an online PIN is asked for where the card is
-    /// only read; a card that decides says so itself.
+    /// only read; a card that decides says so itself. `offline` b, of a sale: whether card and terminal may approve it without the
+    /// host, where the terminal's type and action codes let them; else the host is always asked.
     ///
     /// Errors: InvalidArgument, NotPermitted, Busy, DeviceGone, Timeout.
     async fn start(
@@ -178,6 +179,21 @@ impl CardPaymentService {
         let Ok(mac) = <[u8; 8]>::try_from(mac) else { return Ok(false) };
         let (module, _) = self.module.ready()?;
         module.verify_mac(&slot, &data, mac).await.map_err(refusal)
+    }
+
+    /// Seals track 2 that was stored (`Completed`, `stored_track2`) under the data key: the content of DE 35.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, NotSupported by a module that stores no cards, DeviceGone, Timeout, WrongState when
+    /// there is no data key.
+    async fn reseal(&self, stored_track2: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        let (module, _) = self.module.ready()?;
+        match module.reseal_track2(&KeySlot::STORE, &KeySlot::TDK, &stored_track2).await {
+            Err(ModuleError::NotSupported) => {
+                Err(Error::NotSupported("the secure card module stores no cards".to_string()))
+            }
+            sealed => sealed.map_err(refusal),
+        }
     }
 
     /// Signs, under the module's audit key, where the journal with the identity `journal` (16 bytes) was at the time `at`
@@ -333,7 +349,8 @@ impl TransactionObject {
     pub(crate) async fn online_requested(emitter: &SignalEmitter<'_>, card: Dictionary) -> zbus::Result<()>;
 
     /// The end, once: `approved`, `declined`, `cancelled` or `failed`. `result` has `reason` s, and as far as
-    /// the card came what `OnlineRequested` has, without what is enciphered.
+    /// the card came what `OnlineRequested` has, without what is enciphered. Where the card approved without the host, it has
+    /// `token` s, too, and `stored_track2` ay: track 2 under a key that stays in the module, for `Reseal`.
     ///
     /// A card that is removed before its last word makes it `failed`; a PIN or a card that is waited for in
     /// vain, `cancelled`.

@@ -36,9 +36,29 @@ pub(crate) fn for_host(kernel: &Kernel, sealed: &Sealed) -> Dictionary {
     values
 }
 
-/// The dictionary of `Completed`.
-pub(crate) fn for_end(kernel: &Kernel, pin_entered: bool, reason: &str) -> Dictionary {
+/// What the host needs later of a card that approved without it.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// Track 2, sealed for the terminal's own storage.
+    pub(crate) track2: Vec<u8>,
+    /// By which the card is known again, where the module makes it.
+    pub(crate) token: Option<Vec<u8>>,
+}
+
+/// The dictionary of `Completed`; `stored` where the card approved without the host.
+pub(crate) fn for_end(
+    kernel: &Kernel,
+    pin_entered: bool,
+    reason: &str,
+    stored: Option<Stored>,
+) -> Dictionary {
     let mut values = card(kernel, pin_entered);
+    if let Some(stored) = stored {
+        put(&mut values, "stored_track2", stored.track2);
+        if let Some(token) = &stored.token {
+            put(&mut values, "token", hexadecimal(token));
+        }
+    }
     put(&mut values, "reason", reason);
     values
 }

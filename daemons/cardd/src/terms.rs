@@ -26,7 +26,7 @@ struct Service {
 
 /// What `type` may be. The first is meant where it is not given.
 const SERVICES: [Service; 9] = [
-    Service { name: "sale", kind: 0x00, full: true },
+    Service { name: SALE, kind: 0x00, full: true },
     Service { name: "void", kind: 0x20, full: false },
     Service { name: "refund", kind: 0x20, full: false },
     Service { name: "preauthorisation", kind: 0x03, full: true },
@@ -36,6 +36,8 @@ const SERVICES: [Service; 9] = [
     Service { name: "completion-void", kind: 0x20, full: false },
     Service { name: BALANCE, kind: 0x31, full: true },
 ];
+/// The one service that may be approved without the host.
+const SALE: &str = "sale";
 /// The one service without money.
 const BALANCE: &str = "balance";
 
@@ -43,6 +45,8 @@ const BALANCE: &str = "balance";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
     flow: Flow,
+    /// Whether card and terminal may approve it without the host.
+    offline: bool,
     /// 9C.
     kind: u8,
     amount: Amount,
@@ -53,7 +57,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Reads what `Start` was given: minor units, three letters of ISO 4217, `YYMMDDhhmmss`, up to eight
-    /// digits, and the options `type` and `pin`.
+    /// digits, and the options `type`, `pin` and `offline`.
     pub(crate) fn new(
         minor_units: u64,
         currency: &str,
@@ -64,6 +68,7 @@ impl Terms {
         let mut options = Options::new("options", options);
         let service = service(options.take::<String>("type")?.as_deref())?;
         let pin = options.take("pin")?;
+        let offline = options.take("offline")?.unwrap_or_default();
         options.finish()?;
         let flow = match (service.full, pin) {
             (true, Some(true)) => {
@@ -73,6 +78,10 @@ impl Terms {
             (true, _) => Flow::Full,
             (false, pin) => Flow::Identify { pin: pin.unwrap_or_default() },
         };
+        if offline && service.name != SALE {
+            let problem = format!("a {} is never approved without the host", service.name);
+            return Err(Error::invalid("options.offline", problem));
+        }
         let allowed = if service.name == BALANCE { 0..=0 } else { 1..=MAX_AMOUNT };
         if !allowed.contains(&minor_units) {
             let (least, most) = (allowed.start(), allowed.end());
@@ -88,7 +97,7 @@ impl Terms {
         let (date, time) = date_and_time(when)
             .ok_or_else(|| Error::invalid("when", "give an existing local time as YYMMDDhhmmss"))?;
         let amount = Amount { minor_units, currency: currency.code, exponent: currency.exponent };
-        Ok(Terms { flow, kind: service.kind, amount, date, time, counter })
+        Ok(Terms { flow, offline, kind: service.kind, amount, date, time, counter })
     }
 
     /// What the PIN pad shows: nothing where no money moves.
@@ -113,6 +122,7 @@ impl Terms {
             unpredictable_number: [a, b, c, d],
             random_percent: u8::try_from(percent).unwrap_or(1),
             sequence: self.counter,
+            online_only: !self.offline,
             force_online: false,
         }
     }
@@ -232,5 +242,15 @@ mod tests {
             |amount, name| Terms::new(amount, "CNY", "261122235959", 7, options([("type", word(name))]));
         assert!(refused(terms(1, BALANCE)).starts_with("amount: "));
         assert!(refused(terms(0, "void")).starts_with("amount: "));
+    }
+
+    #[test]
+    fn only_a_sale_may_be_approved_without_the_host_and_only_where_who_asks_says_so() {
+        let offline = |service| of([("type", word(service)), ("offline", true.into())]);
+        assert!(!offline("sale").unwrap().transaction([0; 8]).online_only);
+        assert!(of([]).unwrap().transaction([0; 8]).online_only);
+        for service in ["void", "preauthorisation", "balance"] {
+            assert!(refused(offline(service)).starts_with("options.offline: "), "{service}");
+        }
     }
 }

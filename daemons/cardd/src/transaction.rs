@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use emv::{Action, Candidate, Decision, Event, Kernel, Outcome, PinResult, Reason};
+use emv::{Action, Candidate, Decision, Event, Kernel, Online, Outcome, PinResult, Reason};
 use keys::pin_block::PinBlock;
 use keys::{Pan, Track2};
 use secure_module::{
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::config::Config;
 use crate::interruption::{Interruption, Signal, Stay, Watch};
-use crate::report::{self, Sealed};
+use crate::report::{self, Sealed, Stored};
 
 /// DE 39 of an approval.
 const APPROVED: [u8; 2] = *b"00";
@@ -75,15 +75,24 @@ impl Transaction {
     /// anew.
     pub(crate) async fn run(mut self, mut place: OwnedMutexGuard<Place>) {
         let mut pin_block = None;
-        let interruption = self.process(place.used, &mut pin_block).await.err();
+        let processed = self.process(place.used, &mut pin_block).await;
+        let stored = match &processed {
+            Ok(()) => self.store().await,
+            Err(_) => Ok(None),
+        };
         if self.kernel.asked_for_cryptogram() || self.watch.has_asked_host() {
             place.used = self.watch.stay();
         }
         self.power_off().await;
         drop(place);
-        let (outcome, reason) = conclude(&mut self.kernel, interruption);
+        let (mut outcome, mut reason) = conclude(&mut self.kernel, processed.err());
+        // An approval that the host could never be told of is none.
+        let stored = stored.unwrap_or_else(|interruption| {
+            (outcome, reason) = (interruption.outcome, interruption.reason);
+            None
+        });
         log::info!("transaction {outcome}: {reason}");
-        let result = report::for_end(&self.kernel, pin_block.is_some(), &reason);
+        let result = report::for_end(&self.kernel, pin_block.is_some(), &reason, stored);
         self.watch.signal(Signal::Completed(outcome, result)).await;
         if self.watch.card_is_in() {
             self.watch.progress("remove-card").await;
@@ -172,16 +181,7 @@ impl Transaction {
     }
 
     async fn go_online(&mut self, pin_block: Option<PinBlock>) -> Progress<Step> {
-        let track2 =
-            Secret::new(self.kernel.track2().map(|track2| track2.expose().to_vec()).unwrap_or_default());
-        let on_track = Track2::from_bytes(&track2);
-        let on_track =
-            on_track.map_err(|_| Interruption::failed("the card has no track 2 data that can be read"))?;
-        // Else the card could have one account checked and another one charged.
-        let pan = pan(&self.kernel)?;
-        if *on_track.pan() != pan {
-            return Err(Interruption::failed("the PAN in the card's track 2 data is not the card's PAN"));
-        }
+        let (track2, pan) = account(&self.kernel)?;
         let sealing = self.module.seal_track2(&KeySlot::TDK, &track2);
         let track2 = self.watch.unless_interrupted(sealing).await??;
         let sealed = Sealed { track2, pin_block, token: self.token(&pan).await? };
@@ -204,6 +204,22 @@ impl Transaction {
         Ok(self.kernel.step(event).into())
     }
 
+    /// Seals, for the terminal's storage, the account of a card that approved without the host; `None` where it did not.
+    /// Whatever happens to the card meanwhile, it has decided.
+    async fn store(&mut self) -> Progress<Option<Stored>> {
+        if !approved_without_host(&mut self.kernel) {
+            return Ok(None);
+        }
+        let (track2, pan) = account(&self.kernel)?;
+        let track2 = self.module.seal_track2(&KeySlot::STORE, &track2).await?;
+        let token = match self.module.card_token(&KeySlot::TOKEN, &pan).await {
+            Ok(token) => Some(token),
+            Err(ModuleError::NotSupported) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Some(Stored { track2, token }))
+    }
+
     /// The token by which the journal knows the card again; none from a module that makes no tokens.
     async fn token(&mut self, pan: &Pan) -> Progress<Option<Vec<u8>>> {
         let token = self.module.card_token(&KeySlot::TOKEN, pan);
@@ -219,6 +235,31 @@ impl Transaction {
 fn pan(kernel: &Kernel) -> Progress<Pan> {
     let pan = kernel.pan().and_then(|pan| Pan::from_bcd(pan.expose()).ok());
     pan.ok_or_else(|| Interruption::failed("the card has no PAN that can be read"))
+}
+
+/// The card's track 2 and its PAN, for the module alone.
+fn account(kernel: &Kernel) -> Progress<(Secret, Pan)> {
+    let track2 = Secret::new(kernel.track2().map(|track2| track2.expose().to_vec()).unwrap_or_default());
+    let on_track = Track2::from_bytes(&track2);
+    let on_track =
+        on_track.map_err(|_| Interruption::failed("the card has no track 2 data that can be read"))?;
+    // Else the card could have one account checked and another one charged.
+    let pan = pan(kernel)?;
+    if *on_track.pan() != pan {
+        return Err(Interruption::failed("the PAN in the card's track 2 data is not the card's PAN"));
+    }
+    Ok((track2, pan))
+}
+
+/// Whether a kernel that has ended holds a card's approval that the host knows nothing of.
+fn approved_without_host(kernel: &mut Kernel) -> bool {
+    let decides = !kernel.identifies();
+    match kernel.step(Event::Cancelled) {
+        Action::Complete(outcome) => {
+            decides && outcome.decision == Decision::Approved && outcome.online != Online::Approved
+        }
+        _ => false,
+    }
 }
 
 /// How the transaction ended, and why. What the card has decided stands, whatever interrupted the rest.

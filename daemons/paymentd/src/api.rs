@@ -14,6 +14,7 @@ use zbus::{OwnedObjectPath, fdo, interface};
 
 use crate::config::Merchant;
 use crate::counter::Counter;
+use crate::journal::Waiting;
 use crate::services::Service;
 use arguments::Call;
 
@@ -28,6 +29,7 @@ pub(crate) struct PaymentService {
     pub(crate) counter: Counter,
     pub(crate) merchant: Merchant,
     pub(crate) pending: watch::Receiver<u32>,
+    pub(crate) stored: watch::Receiver<Waiting>,
     pub(crate) host_clock: watch::Receiver<String>,
 }
 
@@ -102,7 +104,7 @@ impl PaymentService {
     }
 
     /// Voids an approved sale, completion or payment by code of the open batch, whole. A card is read again: it has to be the
-    /// same one.
+    /// same one. A sale that was approved offline and has not been sent to the host needs no card: the host never hears of it.
     /// `original` is the key that the original was started with, by the same caller; the operator finds everybody's.
     ///
     /// Errors: as of StartSale (`payment.void`); NotFound for the original; WrongState where it can't be voided, with what to
@@ -398,12 +400,20 @@ impl PaymentService {
         Ok(*self.pending.borrow())
     }
 
+    /// Sales that were approved offline and that the host has not acknowledged yet.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn stored_sales(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<u32> {
+        self.check_reader(header).await?;
+        Ok(self.stored.borrow().count)
+    }
+
     /// What the operator should look at, a sentence each; empty where all is well.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn warnings(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<Vec<String>> {
         self.check_reader(header).await?;
         let clock = self.host_clock.borrow().clone();
-        Ok(Some(clock).into_iter().filter(|warning| !warning.is_empty()).collect())
+        let stored = arguments::stored_warnings(&self.stored.borrow(), &self.merchant);
+        Ok([clock].into_iter().chain(stored).filter(|warning| !warning.is_empty()).collect())
     }
 }
 

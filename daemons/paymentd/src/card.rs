@@ -24,7 +24,7 @@ pub(crate) enum CardEvent {
     /// The host has to decide.
     Online(Box<OnlineCard>),
     /// The end of the card's part.
-    Completed(CardEnd),
+    Completed(Box<CardEnd>),
     /// The card daemon went away.
     Gone,
 }
@@ -37,6 +37,10 @@ pub(crate) struct CardEnd {
     /// Why, for a person.
     pub(crate) reason: String,
     pub(crate) card: Card,
+    /// DE 55.
+    pub(crate) chip_data: Vec<u8>,
+    /// Where the card approved without the host: track 2, sealed for the terminal's storage.
+    pub(crate) stored_track2: Option<Vec<u8>>,
 }
 
 /// One EMV transaction at the card daemon.
@@ -47,12 +51,14 @@ pub(crate) struct CardSession {
 }
 
 impl CardSession {
-    /// Begins the card's part of `transaction`, as the profile describes its service. `when` is local time, `YYMMDDhhmmss`.
+    /// Begins the card's part of `transaction`, as the profile describes its service; `offline` where it may be approved without
+    /// the host. `when` is local time, `YYMMDDhhmmss`.
     pub(crate) async fn start(
         bus: &Connection,
         card: &CardPaymentProxy<'static>,
         transaction: &Transaction,
         service: &iso8583::Service,
+        offline: bool,
         when: &str,
     ) -> zbus::Result<CardSession> {
         let counter = u32::try_from(transaction.id.rem_euclid(99_999_999)).unwrap_or_default();
@@ -66,7 +72,9 @@ impl CardSession {
             .build()?;
         let signals = MessageStream::for_match_rule(rule, bus, None).await?;
         let options = match service.card {
-            CardFlow::Full => HashMap::from([("type", transaction.service().as_str().into())]),
+            CardFlow::Full => {
+                HashMap::from([("type", transaction.service().as_str().into()), ("offline", offline.into())])
+            }
             CardFlow::Identify | CardFlow::None => {
                 HashMap::from([("type", transaction.service().as_str().into()), ("pin", service.pin.into())])
             }
@@ -120,7 +128,7 @@ impl CardSession {
     async fn until_end(&mut self) -> Option<CardEnd> {
         loop {
             match self.next().await {
-                CardEvent::Completed(end) => return Some(end),
+                CardEvent::Completed(end) => return Some(*end),
                 CardEvent::Gone => return None,
                 CardEvent::Progress(..) | CardEvent::Online(_) => {}
             }
@@ -162,7 +170,13 @@ fn online_card(values: &Dictionary) -> CardEvent {
 }
 
 fn completed(outcome: String, values: &Dictionary) -> CardEvent {
-    CardEvent::Completed(CardEnd { outcome, reason: text(values, "reason"), card: card(values) })
+    CardEvent::Completed(Box::new(CardEnd {
+        outcome,
+        reason: text(values, "reason"),
+        card: card(values),
+        chip_data: bytes(values, "chip_data").unwrap_or_default(),
+        stored_track2: bytes(values, "stored_track2"),
+    }))
 }
 
 fn card(values: &Dictionary) -> Card {

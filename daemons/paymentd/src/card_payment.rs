@@ -12,23 +12,44 @@ use crate::services::Class;
 use crate::teller::Teller;
 use crate::transaction::{Card, Event, Original, Outcome, Transaction};
 
-/// Runs the transaction to its end, and returns that. An error is the journal's: nothing may go on without it.
-pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Event, JournalError> {
-    match begin(teller, ticket).await {
-        Ok((session, card)) => online(teller, ticket, session, *card).await,
-        Err(end) => Ok(end),
+/// What the card's part came to, up to the point of no return.
+enum Begun {
+    /// The card wants the host.
+    Online(CardSession, Box<OnlineCard>),
+    /// The card wants the host, which can't be reached.
+    Unreachable(CardSession, HostError),
+    /// Card and terminal approved it without the host.
+    Offline(Box<CardEnd>),
+}
+
+/// Runs the transaction to its end, and returns that; `None` where it has ended already, approved offline. An error is the
+/// journal's: nothing may go on without it.
+pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Option<Event>, JournalError> {
+    let offline = teller.may_go_offline(&ticket.transaction()).await;
+    match begin(teller, ticket, offline).await {
+        Ok(Begun::Online(session, card)) => online(teller, ticket, session, *card, offline).await,
+        Ok(Begun::Unreachable(mut session, error)) => {
+            without_host(teller, ticket, &mut session, &error, offline).await
+        }
+        Ok(Begun::Offline(end)) => teller.take_offline(ticket, *end).await,
+        Err(end) => Ok(Some(end)),
     }
 }
 
 /// Up to the point of no return: gets the host and the card ready. Until here the caller can call it off.
-async fn begin(teller: &mut Teller, ticket: &Ticket) -> Result<(CardSession, Box<OnlineCard>), Event> {
+/// `offline`: it may be approved without the host.
+async fn begin(teller: &mut Teller, ticket: &Ticket, offline: bool) -> Result<Begun, Event> {
     let failed = |reason: String| Event::finished(Outcome::Failed, reason);
     let transaction = ticket.transaction();
     ticket.progress("preparing", Default::default()).await;
-    unless_cancelled(ticket, teller.prepare()).await?.map_err(|error| failed(error.to_string()))?;
+    let mut unreachable = unless_cancelled(ticket, teller.prepare()).await?.err();
+    if let Some(error) = unreachable.as_ref().filter(|_| !offline) {
+        return Err(failed(error.to_string()));
+    }
     let service = teller.host().described(&transaction).map_err(|error| failed(error.to_string()))?;
     let when = Zoned::now().strftime("%y%m%d%H%M%S").to_string();
-    let started = CardSession::start(teller.system_bus(), teller.card(), &transaction, service, &when).await;
+    let started =
+        CardSession::start(teller.system_bus(), teller.card(), &transaction, service, offline, &when).await;
     let mut session = started.map_err(|error| failed(format!("the card daemon: {error}")))?;
     let mut cancelling = false;
     loop {
@@ -44,12 +65,18 @@ async fn begin(teller: &mut Teller, ticket: &Ticket) -> Result<(CardSession, Box
             CardEvent::Progress(step, details) => ticket.progress(&step, details).await,
             CardEvent::Online(card) if !cancelling => {
                 return match why_not(teller, &transaction, &card.card).await {
-                    None => Ok((session, card)),
+                    None => Ok(match unreachable.take() {
+                        None => Begun::Online(session, card),
+                        Some(error) => Begun::Unreachable(session, error),
+                    }),
                     Some(reason) => Err(not_this_card(&mut session, reason).await),
                 };
             }
             CardEvent::Online(_) => {}
-            CardEvent::Completed(end) => return Err(ended_without_host(end)),
+            CardEvent::Completed(end) if offline && !cancelling && end.outcome == "approved" => {
+                return Ok(Begun::Offline(end));
+            }
+            CardEvent::Completed(end) => return Err(ended_without_host(*end, cancelling)),
             CardEvent::Gone if cancelling => {
                 return Err(Event::finished(Outcome::Cancelled, ticket.why_cancelled()));
             }
@@ -91,11 +118,13 @@ pub(crate) async fn unless_cancelled<T>(ticket: &Ticket, work: impl Future<Outpu
 }
 
 /// The card's part ended and the host was never asked.
-fn ended_without_host(end: CardEnd) -> Event {
+fn ended_without_host(end: CardEnd, cancelling: bool) -> Event {
     let (outcome, reason) = match end.outcome.as_str() {
+        // The card was faster, and nobody has acted on what it said.
+        "approved" if cancelling => (Outcome::Cancelled, "called off as the card approved it".to_string()),
         "declined" => (Outcome::Declined, end.reason),
         "cancelled" => (Outcome::Cancelled, end.reason),
-        // This terminal has no store-and-forward: what the host did not approve is not sold.
+        // What this terminal could not tell the host of is not sold.
         "approved" => {
             (Outcome::Declined, "the card approved offline, which this terminal does not take".to_string())
         }
@@ -110,34 +139,35 @@ async fn online(
     ticket: &Ticket,
     mut session: CardSession,
     card: OnlineCard,
-) -> Result<Event, JournalError> {
+    offline: bool,
+) -> Result<Option<Event>, JournalError> {
     ticket.progress("connecting", Default::default()).await;
     let mut link = match unless_cancelled(ticket, teller.connect()).await {
         Ok(Ok(link)) => link,
-        Ok(Err(error)) => return Ok(without_host(&mut session, &error).await),
+        Ok(Err(error)) => return without_host(teller, ticket, &mut session, &error, offline).await,
         Err(end) => {
             session.cancel().await;
             session.end().await;
-            return Ok(end);
+            return Ok(Some(end));
         }
     };
     if let Err(error) = teller.host().check(&ticket.transaction(), &card) {
-        return Ok(without_host(&mut session, &error).await);
+        return without_host(teller, ticket, &mut session, &error, false).await;
     }
     // The point of no return: durable before the first byte leaves.
     teller.authorize(ticket, &card).await?;
     ticket.progress("host", Default::default()).await;
-    match teller.host_mut().ask(&mut link, &ticket.transaction(), &card).await {
-        Ok(answer) if answer.approved() => approved(teller, ticket, session, answer).await,
-        Ok(answer) => Ok(declined(&mut session, answer).await),
+    Ok(Some(match teller.host_mut().ask(&mut link, &ticket.transaction(), &card).await {
+        Ok(answer) if answer.approved() => approved(teller, ticket, session, answer).await?,
+        Ok(answer) => declined(&mut session, answer).await,
         Err(error) => {
             log::warn!(stan = ticket.transaction().stan; "what the host did is unknown: {error}");
             // The card is told that nobody answered; whatever it says, the transaction does not stand.
             let card = without_host_card(&mut session).await;
             let reversal = teller.host().reversal_reason(&error);
-            Ok(does_not_stand(ticket, error.to_string(), card, reversal))
+            does_not_stand(ticket, error.to_string(), card, reversal)
         }
-    }
+    }))
 }
 
 /// How a transaction ends that the host may hold as approved, and the terminal does not.
@@ -149,24 +179,34 @@ pub(crate) fn does_not_stand(ticket: &Ticket, reason: String, card: Option<Card>
     Event::Finished { outcome, reason, card, answer: None, reversal }
 }
 
-/// The host could not be reached, and knows nothing of the ticket.
-async fn without_host(session: &mut CardSession, error: &HostError) -> Event {
-    let card = without_host_card(session).await;
-    Event::Finished {
-        outcome: Outcome::Failed,
-        reason: error.to_string(),
-        card,
-        answer: None,
-        reversal: None,
-    }
+/// The host could not be reached, and knows nothing of the ticket: card and terminal decide, where that is `offline`.
+async fn without_host(
+    teller: &mut Teller,
+    ticket: &Ticket,
+    session: &mut CardSession,
+    error: &HostError,
+    offline: bool,
+) -> Result<Option<Event>, JournalError> {
+    let offline = offline && teller.host().offline().is_some_and(|offline| offline.unreachable);
+    let (outcome, reason) = (Outcome::Failed, error.to_string());
+    let card = match unable_to_go_online(session).await {
+        Some(end) if offline && end.outcome == "approved" => return teller.take_offline(ticket, end).await,
+        end => end.map(|end| end.card),
+    };
+    Ok(Some(Event::Finished { outcome, reason, card, answer: None, reversal: None }))
 }
 
+/// The card's last word, which does not count.
 async fn without_host_card(session: &mut CardSession) -> Option<Card> {
+    unable_to_go_online(session).await.map(|end| end.card)
+}
+
+async fn unable_to_go_online(session: &mut CardSession) -> Option<CardEnd> {
     if let Err(error) = session.unable_to_go_online().await {
         log::warn!("the card daemon: {error}");
         return None;
     }
-    session.end().await.map(|end| end.card)
+    session.end().await
 }
 
 /// The host refused; the card is told, and so is the journal.

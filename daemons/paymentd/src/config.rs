@@ -8,6 +8,7 @@ use service::currency::{self, Currency};
 
 use crate::approval::Approval;
 use crate::limits::LimitsByService;
+use crate::teller::Offline;
 
 /// The configuration of this daemon.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -19,6 +20,7 @@ pub(crate) struct Config {
     /// Without it no payments by code are taken.
     pub(crate) gateway: Option<Gateway>,
     pub(crate) approval: Approval,
+    pub(crate) offline: Offline,
     pub(crate) tips: Tips,
     pub(crate) journal: Journal,
 }

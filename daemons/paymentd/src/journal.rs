@@ -1,5 +1,6 @@
 //! The journal: SQLite through sqlx, each commit durable before it returns (WAL, `synchronous=FULL`).
 
+mod advice;
 mod batch;
 mod chain;
 mod history;
@@ -20,6 +21,7 @@ use sqlx::sqlite::{
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use tokio::sync::watch;
 
+pub(crate) use advice::Waiting;
 pub(crate) use batch::{BatchEntry, ServiceSum};
 pub(crate) use chain::Linked;
 use writing::Writing;
@@ -27,7 +29,7 @@ use writing::Writing;
 use crate::limits::LimitsByService;
 use crate::originals::Percent;
 use crate::services::{Class, Service};
-use crate::transaction::{Acceptor, Card, Event, Order, Outcome, Request, State, Totals, Transaction};
+use crate::transaction::{Acceptor, Card, Event, Order, Request, State, Totals, Transaction};
 
 /// The schema, one step for each version (`PRAGMA user_version`).
 const MIGRATIONS: &[&str] = &[
@@ -35,6 +37,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_services.sql"),
     include_str!("../migrations/0003_chain.sql"),
     include_str!("../migrations/0004_seals.sql"),
+    include_str!("../migrations/0005_advices.sql"),
 ];
 /// The first version whose events are a chain.
 const CHAINED: usize = 3;
@@ -153,7 +156,7 @@ impl Journal {
         let created = Event::Created { request, original, batch: transaction.batch, over_limit };
         append_event(&mut tx, transaction.id, now, &created).await?;
         if record && transaction.state == State::Created {
-            transaction = write(&mut tx, &transaction, &Event::finished(Outcome::Approved, ""), now).await?;
+            transaction = advice::end_record(&mut tx, &transaction, now).await?;
         }
         tx.commit().await?;
         Ok(transaction)
@@ -379,7 +382,7 @@ async fn write(
     append_event(connection, transaction.id, now, event).await?;
     // The state that the event was decided on must still be the one that stands here.
     let update = "UPDATE transactions
-                  SET state = ?, outcome = ?, reversal = ?, receipt = ?, body = ?, batch = ?, token = ?
+                  SET state = ?, outcome = ?, reversal = ?, receipt = ?, body = ?, batch = ?, token = ?, advice = ?
                   WHERE id = ? AND state = ?";
     let updated = sqlx::query(update)
         .bind(transaction.state.as_str())
@@ -389,6 +392,7 @@ async fn write(
         .bind(serde_json::to_string(&transaction)?)
         .bind(transaction.batch)
         .bind(&transaction.card.token)
+        .bind(transaction.advice.map(|advice| advice.as_str()).unwrap_or_default())
         .bind(transaction.id)
         .bind(before.state.as_str())
         .execute(&mut *connection)

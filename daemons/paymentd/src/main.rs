@@ -38,7 +38,7 @@ use crate::config::{Config, host_profile};
 use crate::counter::{Counter, Means, Rules};
 use crate::desk::Desk;
 use crate::host::{Host, Parts};
-use crate::journal::Journal;
+use crate::journal::{Journal, Waiting};
 use crate::qr_gateway::QrGateway;
 use crate::sealer::Sealer;
 use crate::services::Offers;
@@ -83,6 +83,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
 
     let merchant = config.merchant;
     let (pending_count, pending) = watch::channel(0);
+    let (waiting, stored) = watch::channel(Waiting::default());
     let (teller, tickets) = mpsc::channel(1);
     let desk = Desk::default();
     let counter = Counter::new(Means {
@@ -106,6 +107,8 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         printer,
         merchant: merchant.clone(),
         limits: config.limits,
+        offline: config.offline,
+        waiting,
         approval_limit: Duration::from_secs(config.approval.timeout_s.into()),
         desk,
         stop,
@@ -117,6 +120,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
             counter: counter.clone(),
             merchant: merchant.clone(),
             pending: pending.clone(),
+            stored: stored.clone(),
             host_clock: host_clock.clone(),
         };
         connection.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;

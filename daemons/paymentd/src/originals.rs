@@ -4,7 +4,7 @@
 use service::{Error, Result};
 
 use crate::services::{Service, Side};
-use crate::transaction::{Original, Outcome, State, Transaction};
+use crate::transaction::{Advice, Original, Outcome, State, Transaction};
 
 /// A transaction that builds on an original: what of it matters to the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,7 @@ impl History<'_> {
     /// [`Error::WrongState`] with the original's state and what to do instead, [`Error::InvalidArgument`] for an amount.
     pub(crate) fn admit(&self, service: Service, amount: u64, percent: Percent) -> Result<Original> {
         self.check_stands()?;
+        self.check_advice(service)?;
         match service {
             Service::Void | Service::CompletionVoid => self.check_void()?,
             Service::Refund => self.check_refund(amount)?,
@@ -58,6 +59,7 @@ impl History<'_> {
             instalments: self.original.request.instalments,
             batch: self.original.batch,
             stan: self.original.stan,
+            stored: self.original.advice == Some(Advice::Stored),
             answer: self.original.answer.clone(),
             masked_pan: self.original.card.masked_pan.clone(),
             token: self.original.card.token.clone(),
@@ -105,6 +107,21 @@ impl History<'_> {
             Some(_) => wrong("was voided already".to_string()),
             None => Ok(()),
         }
+    }
+
+    /// What was approved offline can be voided until it is sent, and built upon when the host has it.
+    fn check_advice(&self, service: Service) -> Result<()> {
+        let problem = match self.original.advice {
+            Some(Advice::Stored) if service == Service::Void => return Ok(()),
+            Some(Advice::Stored | Advice::Sent) => {
+                "was approved offline, and the host has still to acknowledge it: try again when it has"
+            }
+            Some(Advice::Refused) => {
+                "was approved offline, and the acquirer refused it: there is nothing to undo"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::WrongState(format!("`{}` {problem}", self.original.request.key)))
     }
 
     fn check_void(&self) -> Result<()> {

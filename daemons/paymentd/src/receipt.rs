@@ -71,6 +71,7 @@ fn name(service: Service) -> &'static str {
     match service {
         Service::Sale => "消费 SALE",
         Service::Void => "消费撤销 VOID",
+        Service::OfflineVoid => "脱机消费撤销 OFFLINE VOID",
         Service::CompletionVoid => "预授权完成撤销 COMPLETION VOID",
         Service::Refund => "退货 REFUND",
         Service::TipAdjustment => "小费调整 TIP ADJUSTMENT",
@@ -128,6 +129,9 @@ fn head<'a>(
 fn card<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
     document.push(pair("卡号 CARD", &transaction.card.masked_pan));
     document.push(pair("应用 APP", &transaction.card.label));
+    if transaction.advice.is_some() {
+        document.push(text("脱机批准 APPROVED OFFLINE".to_string(), &[("align", "center".into())]));
+    }
     document.push(pair("授权码 AUTH", &transaction.answer.approval));
     document.push(pair("参考号 REF", &transaction.answer.reference));
     if let Some(Original { stan, batch, answer, .. }) = &transaction.original {
@@ -283,7 +287,7 @@ fn verification(cvm: &str) -> &'static str {
 }
 
 /// The wall clock's time on the terminal.
-fn local_time(milliseconds: i64) -> String {
+pub(crate) fn local_time(milliseconds: i64) -> String {
     let time = Timestamp::from_millisecond(milliseconds).unwrap_or(Timestamp::UNIX_EPOCH);
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
@@ -293,6 +297,11 @@ fn symbol(currency: &str) -> &str {
         "CNY" => "RMB",
         other => other,
     }
+}
+
+/// `amount` minor units of the merchant's currency, for a person.
+pub(crate) fn money(amount: u64, merchant: &Merchant) -> String {
+    format!("{} {}", decimal(amount, digits(merchant)), merchant.currency)
 }
 
 /// `amount` minor units as a decimal number with `digits` places.

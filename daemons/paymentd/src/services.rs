@@ -13,6 +13,8 @@ pub(crate) enum Service {
     Sale,
     /// Undoes a sale of the open batch.
     Void,
+    /// Undoes a sale that was approved offline, before the host is told of it.
+    OfflineVoid,
     /// Undoes a completion of the open batch.
     CompletionVoid,
     /// Gives money back.
@@ -70,9 +72,10 @@ pub(crate) enum Side {
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 16] = [
+    pub(crate) const ALL: [Service; 17] = [
         Service::Sale,
         Service::Void,
+        Service::OfflineVoid,
         Service::CompletionVoid,
         Service::Refund,
         Service::TipAdjustment,
@@ -94,6 +97,7 @@ impl Service {
         match self {
             Service::Sale => "sale",
             Service::Void => "void",
+            Service::OfflineVoid => "offline-void",
             Service::CompletionVoid => "completion-void",
             Service::Refund => "refund",
             Service::TipAdjustment => "tip-adjustment",
@@ -129,7 +133,7 @@ impl Service {
     pub(crate) fn class(self) -> Class {
         match self {
             Service::Balance => Class::Inquiry,
-            Service::Cash => Class::Record,
+            Service::Cash | Service::OfflineVoid => Class::Record,
             Service::Settlement => Class::Settlement,
             Service::CodePayment | Service::MerchantCode => Class::Code,
             Service::CodeVoid | Service::CodeRefund => Class::CodeReturn,
@@ -159,7 +163,11 @@ impl Service {
     pub(crate) fn undoes(self) -> bool {
         matches!(
             self,
-            Service::Void | Service::CompletionVoid | Service::PreauthorisationCancel | Service::CodeVoid
+            Service::Void
+                | Service::OfflineVoid
+                | Service::CompletionVoid
+                | Service::PreauthorisationCancel
+                | Service::CodeVoid
         )
     }
 
@@ -171,7 +179,9 @@ impl Service {
             | Service::Cash
             | Service::CodePayment
             | Service::MerchantCode => Permission::PaymentStart,
-            Service::Void | Service::CompletionVoid | Service::CodeVoid => Permission::PaymentVoid,
+            Service::Void | Service::OfflineVoid | Service::CompletionVoid | Service::CodeVoid => {
+                Permission::PaymentVoid
+            }
             Service::Refund | Service::CodeRefund => Permission::PaymentRefund,
             Service::TipAdjustment => Permission::PaymentTip,
             Service::Preauthorisation

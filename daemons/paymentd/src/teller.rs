@@ -1,6 +1,7 @@
 //! The one who works: runs a transaction at a time, and in between sends what the host has not acknowledged.
 
 mod owed;
+mod stored;
 
 use std::time::Duration;
 
@@ -17,14 +18,16 @@ use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
 use crate::host::{Host, HostError, Link, OnlineCard};
 use crate::inhibitor::Inhibitor;
-use crate::journal::{Journal, JournalError};
+use crate::journal::{Journal, JournalError, Waiting};
 use crate::limits::LimitsByService;
 use crate::qr_gateway::{GatewayError, QrGateway};
 use crate::sealer::Sealer;
 use crate::services::Class;
-use crate::transaction::{Card, Event, Outcome, Reversal, Transaction};
+use crate::transaction::{Card, Event, Reversal, Transaction};
 use crate::{approval, card_absent, card_payment, code_payment, code_return, now, receipt, settlement};
 use owed::{Answered, Owed};
+
+pub(crate) use stored::Offline;
 
 /// The printer daemon takes a job at once, or is left alone.
 const PRINTER_LIMIT: Duration = Duration::from_secs(3);
@@ -48,6 +51,10 @@ pub(crate) struct Teller {
     settling: Option<Ticket>,
     /// Transactions whose reversals the host has not acknowledged, oldest first.
     pending: Vec<Transaction>,
+    /// How much may wait for the host.
+    offline: Offline,
+    /// Sales that the host has still to be told of, as the journal has them.
+    waiting: watch::Sender<Waiting>,
     /// What the QR gateway has still to answer.
     owed: Owed,
     pending_count: watch::Sender<u32>,
@@ -73,6 +80,8 @@ pub(crate) struct Tools {
     pub(crate) printer: PrinterProxy<'static>,
     pub(crate) merchant: Merchant,
     pub(crate) limits: LimitsByService,
+    pub(crate) offline: Offline,
+    pub(crate) waiting: watch::Sender<Waiting>,
     pub(crate) approval_limit: Duration,
     pub(crate) desk: Desk,
     pub(crate) stop: watch::Receiver<bool>,
@@ -90,6 +99,8 @@ impl Teller {
             printer,
             merchant,
             limits,
+            offline,
+            waiting,
             approval_limit,
             desk,
             stop,
@@ -135,12 +146,15 @@ impl Teller {
             stop,
             settling,
             pending,
+            offline,
+            waiting,
             owed,
             pending_count,
             inhibitor,
             unprinted,
         };
         teller.note_pending();
+        teller.note_waiting().await.map_err(|error| error.to_string())?;
         if teller.gateway.is_none() && !teller.owed.is_empty() {
             log::error!(owed = teller.owed.count(); "the QR gateway has still to answer, and no [gateway] is configured");
         }
@@ -191,7 +205,7 @@ impl Teller {
                     continue;
                 }
                 () = sealer.seal(), if sealer.is_owed() => continue,
-                never = line.tend(), if self.pending.is_empty() => match never {},
+                never = line.tend(), if self.pending.is_empty() && !self.has_stored() => match never {},
             };
             let Some(ticket) = ticket else { break };
             self.serve(&ticket).await.map_err(|error| error.to_string())?;
@@ -223,7 +237,7 @@ impl Teller {
             Class::Money | Class::Inquiry if self.is_without_card(ticket) => {
                 Some(card_absent::run(self, ticket).await?)
             }
-            Class::Money | Class::Inquiry => Some(card_payment::run(self, ticket).await?),
+            Class::Money | Class::Inquiry => card_payment::run(self, ticket).await?,
             Class::Settlement => settlement::run(self, ticket).await?,
             Class::Code => Some(code_payment::run(self, ticket).await?),
             Class::CodeReturn => {
@@ -234,9 +248,14 @@ impl Teller {
                 end
             }
             // A supervisor had to approve it.
-            Class::Record if !ticket.is_final() => Some(Event::finished(Outcome::Approved, "")),
+            Class::Record if !ticket.is_final() => {
+                self.end_record(ticket).await?;
+                self.note_withdrawn(&ticket.transaction()).await?;
+                None
+            }
             // It was final when it came; its end is still to be told.
             Class::Record => {
+                self.note_withdrawn(&ticket.transaction()).await?;
                 self.print(ticket.transaction()).await?;
                 ticket.tell_end().await;
                 None
@@ -262,10 +281,10 @@ impl Teller {
 
     /// Whether something is to be sent without being asked for.
     fn owes_something(&self) -> bool {
-        !self.pending.is_empty() || self.gateway_due().is_some()
+        !self.pending.is_empty() || self.has_stored() || self.gateway_due().is_some()
     }
 
-    /// Sends what is owed, to whom its time comes first: reversals to the host after `delay`.
+    /// Sends what is owed, to whom its time comes first: reversals and advices to the host after `delay`.
     async fn settle_next(&mut self, delay: Duration) -> Settled {
         let due = self.gateway_due();
         tokio::select! {
@@ -273,7 +292,9 @@ impl Teller {
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 Settled::Gateway(self.ask_owed().await)
             }
-            () = sleep(delay), if !self.pending.is_empty() => Settled::Host(self.prepare().await),
+            () = sleep(delay), if !self.pending.is_empty() || self.has_stored() => {
+                Settled::Host(self.prepare().await)
+            }
         }
     }
 
@@ -283,16 +304,18 @@ impl Teller {
             Ok(()) => Ok(0),
             Err(HostError::Journal(error)) => Err(error.to_string()),
             Err(error) => {
-                log::warn!(pending = self.pending.len(); "a reversal is still to be acknowledged: {error}");
+                let (pending, stored) = (self.pending.len(), self.waiting.borrow().count);
+                log::warn!(pending, stored; "the host has still to acknowledge: {error}");
                 Ok(attempt.saturating_add(1))
             }
         }
     }
 
-    /// Does what has to come before any other online transaction: sign-on, and reversals until the host acknowledged each.
+    /// Does what has to come before any other online transaction: sign-on, reversals until the host acknowledged each, and the
+    /// advices of offline sales.
     pub(crate) async fn prepare(&mut self) -> Result<(), HostError> {
         let sign_on = self.host.needs_sign_on().await?;
-        if !sign_on && self.pending.is_empty() {
+        if !sign_on && self.pending.is_empty() && !self.has_stored() {
             return Ok(());
         }
         let mut link = self.host.connect().await?;
@@ -310,7 +333,7 @@ impl Teller {
             self.pending.remove(0);
             self.note_pending();
         }
-        Ok(())
+        if self.has_stored() { self.send_advices(&mut link).await } else { Ok(()) }
     }
 
     /// Connects to the host for what may come to be in doubt there; meanwhile asks that the system stays up.
@@ -351,6 +374,11 @@ impl Teller {
             self.pending.push(transaction.clone());
         }
         self.note_pending();
+        self.end(ticket, transaction).await
+    }
+
+    /// Prints the receipt of what has ended in the journal, and tells the end.
+    async fn end(&mut self, ticket: &Ticket, transaction: Transaction) -> Result<(), JournalError> {
         self.print(transaction.clone()).await?;
         // A receipt that was taken has shown the end already, with its job.
         if !ticket.is_final() {

@@ -10,9 +10,11 @@
 //! request leaves: from then on the outcome at the host is *unknown*, and a timeout does not change that: it is never a
 //! decline. What moves money leaves the unknown through an answer, or through a reversal that is repeated until the host
 //! acknowledges it; a settlement is asked for again until it is answered; where no money moves, nothing came of it. For
-//! money of wallets the QR gateway is the host, and its cancel the reversal.
+//! money of wallets the QR gateway is the host, and its cancel the reversal. A sale that card and terminal approve offline is
+//! final at once, and the host is told of it by an advice (`advice.rs`).
 //! [`next`] is the whole machine; `docs/transaction-states.md` is drawn from it.
 
+mod advice;
 #[cfg(test)]
 mod diagram;
 mod dictionary;
@@ -20,6 +22,7 @@ mod parts;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use advice::Advice;
 pub(crate) use parts::{Acceptor, Answer, Card, Order, Original, Request, Sum, Totals};
 
 use crate::services::{Class, Service};
@@ -111,7 +114,12 @@ pub(crate) enum Step {
     Authorized,
     Answered,
     Uploaded,
+    ApprovedOffline,
     Finished(Outcome),
+    AdviceSent,
+    AdviceAcknowledged,
+    AdviceRefused,
+    AdviceWithdrawn,
     ReversalAcknowledged,
     ReceiptQueued,
 }
@@ -123,7 +131,12 @@ pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
         Step::SupervisorApproved => State::Created,
         Step::Authorized => State::Authorizing,
         Step::Answered | Step::Uploaded => State::Answered,
-        Step::Finished(_) | Step::ReversalAcknowledged | Step::ReceiptQueued => State::Final,
+        Step::ApprovedOffline | Step::Finished(_) | Step::ReversalAcknowledged | Step::ReceiptQueued => {
+            State::Final
+        }
+        Step::AdviceSent | Step::AdviceAcknowledged | Step::AdviceRefused | Step::AdviceWithdrawn => {
+            State::Final
+        }
     };
     let possible = match (state, step) {
         (State::Approval, Step::SupervisorApproved | Step::Finished(Declined | Cancelled)) => true,
@@ -131,6 +144,7 @@ pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
         // The host was never asked: nothing to approve, unless it is never asked, and nothing to take back.
         (State::Created, Step::Finished(Declined | Cancelled | Failed)) => true,
         (State::Created, Step::Finished(Approved)) => class == Class::Record,
+        (State::Created, Step::ApprovedOffline) => class == Class::Money,
         (State::Authorizing, Step::Answered) => !matches!(class, Class::Code | Class::CodeReturn),
         (State::Authorizing, Step::Finished(Declined)) => true,
         // Nothing is left to be done after the gateway's answer.
@@ -144,6 +158,10 @@ pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
         (State::Answered, Step::Finished(Declined)) => class == Class::Settlement,
         (State::Answered, Step::Finished(Failed)) => class == Class::Inquiry,
         (State::Final, Step::ReversalAcknowledged) => matches!(class, Class::Money | Class::Code),
+        (
+            State::Final,
+            Step::AdviceSent | Step::AdviceAcknowledged | Step::AdviceRefused | Step::AdviceWithdrawn,
+        ) => class == Class::Money,
         (State::Final, Step::ReceiptQueued) => true,
         _ => false,
     };
@@ -186,6 +204,8 @@ pub(crate) enum Event {
     },
     /// The QR gateway is going to be asked, under these numbers.
     Ordered { stan: u32, batch: u32, order: Order },
+    /// Card and terminal approved it offline, under these numbers; `chip_data` has the transaction certificate, for the advice.
+    ApprovedOffline { stan: u32, batch: u32, acceptor: Acceptor, card: Card, chip_data: String },
     /// The host approved.
     Answered { answer: Answer },
     /// The host has taken so many transactions of the batch's upload.
@@ -201,6 +221,14 @@ pub(crate) enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reversal: Option<String>,
     },
+    /// The advice is going to be sent: from here on the host may know of the sale.
+    AdviceSent,
+    /// The host has booked the sale.
+    AdviceAcknowledged { answer: Answer },
+    /// The host does not pay for the sale.
+    AdviceRefused { reason: String },
+    /// The sale was voided by this key before its advice was sent.
+    AdviceWithdrawn { by: String },
     /// The host acknowledged the reversal with this code (DE 39).
     ReversalAcknowledged { code: String },
     /// The receipt was handed to the printer as this job.
@@ -240,9 +268,14 @@ impl Event {
             Event::Created { .. } => return None,
             Event::SupervisorApproved { .. } => Step::SupervisorApproved,
             Event::Authorized { .. } | Event::Ordered { .. } => Step::Authorized,
+            Event::ApprovedOffline { .. } => Step::ApprovedOffline,
             Event::Answered { .. } => Step::Answered,
             Event::Uploaded { .. } => Step::Uploaded,
             Event::Finished { outcome, .. } => Step::Finished(*outcome),
+            Event::AdviceSent => Step::AdviceSent,
+            Event::AdviceAcknowledged { .. } => Step::AdviceAcknowledged,
+            Event::AdviceRefused { .. } => Step::AdviceRefused,
+            Event::AdviceWithdrawn { .. } => Step::AdviceWithdrawn,
             Event::ReversalAcknowledged { .. } => Step::ReversalAcknowledged,
             Event::ReceiptQueued { .. } => Step::ReceiptQueued,
         })
@@ -285,6 +318,9 @@ pub(crate) struct Transaction {
     pub(crate) card: Card,
     #[serde(default)]
     pub(crate) chip_data: String,
+    /// Of a sale that was approved offline: what has become of its advice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) advice: Option<Advice>,
     /// What the QR gateway calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) order: Option<Order>,
@@ -324,6 +360,7 @@ impl Transaction {
             acceptor: Acceptor::default(),
             card: Card::default(),
             chip_data: String::new(),
+            advice: None,
             order: None,
             totals: None,
             answer: Answer::default(),
@@ -342,7 +379,7 @@ impl Transaction {
     /// What it does: what was asked for, made exact by what it is asked of.
     pub(crate) fn service(&self) -> Service {
         let service = self.request.service;
-        self.original.as_ref().map_or(service, |original| service.upon(original.service))
+        self.original.as_ref().map_or(service, |original| original.turn(service))
     }
 
     /// In minor units: what was asked for, or all that the original holds.
@@ -370,7 +407,7 @@ impl Transaction {
                 (*outcome == Outcome::Reversed) == reversal.is_some()
             }
             Event::ReversalAcknowledged { .. } => self.reversal == Some(Reversal::Pending),
-            _ => true,
+            event => self.advice_allows(event),
         };
         let after = event.step().filter(|_| fits).and_then(|step| next(class, self.state, step));
         let after = after.ok_or_else(|| {
@@ -384,6 +421,14 @@ impl Transaction {
                 self.acceptor.clone_from(acceptor);
                 self.card.clone_from(card);
                 self.chip_data.clone_from(chip_data);
+            }
+            Event::ApprovedOffline { stan, batch, acceptor, card, chip_data } => {
+                (self.stan, self.batch) = (*stan, *batch);
+                self.acceptor.clone_from(acceptor);
+                self.card.clone_from(card);
+                self.chip_data.clone_from(chip_data);
+                (self.outcome, self.finished) = (Some(Outcome::Approved), now);
+                self.advice = Some(Advice::Stored);
             }
             Event::Ordered { stan, batch, order } => {
                 (self.stan, self.batch, self.order) = (*stan, *batch, Some(order.clone()));
@@ -404,6 +449,16 @@ impl Transaction {
                     self.reversal_reason.clone_from(reason);
                 }
             }
+            Event::AdviceSent => self.advice = Some(Advice::Sent),
+            Event::AdviceAcknowledged { answer } => {
+                self.advice = Some(Advice::Acknowledged);
+                self.answer.clone_from(answer);
+            }
+            Event::AdviceRefused { reason } => {
+                self.advice = Some(Advice::Refused);
+                self.reason.clone_from(reason);
+            }
+            Event::AdviceWithdrawn { .. } => self.advice = Some(Advice::Withdrawn),
             Event::ReversalAcknowledged { .. } => self.reversal = Some(Reversal::Acknowledged),
             Event::ReceiptQueued { job } => self.receipt_job.clone_from(job),
         }

@@ -38,6 +38,7 @@ async fn payment(bus: &Connection) -> Result<Value, Error> {
         "terminal": payment.terminal().await?,
         "merchant": payment.merchant().await?,
         "pending_reversals": payment.pending_reversals().await?,
+        "stored_sales": payment.stored_sales().await?,
         "warnings": payment.warnings().await?,
     }))
 }

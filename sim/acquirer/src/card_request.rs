@@ -27,6 +27,8 @@ pub(crate) struct CardRequest<'a> {
     pub(crate) service: Service,
     /// Whether it names an original.
     pub(crate) follows: bool,
+    /// Whether it tells of what card and terminal have approved.
+    pub(crate) offline: bool,
     /// Whether it, or what it takes back, is paid in instalments.
     pub(crate) in_instalments: bool,
     /// The number of its own instalments; 0 for none.
@@ -67,7 +69,8 @@ impl<'a> CardRequest<'a> {
         mandatory.extend(service.has_chip_data().then_some(CHIP_DATA));
         mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
         mandatory.extend(dialect.original().iter().filter(|_| form.original));
-        let optional: &[u8] = if service.has_card() { &PIN } else { &[] };
+        // Nobody has checked a PIN offline, and none is kept for later.
+        let optional: &[u8] = if service.has_card() && !form.offline { &PIN } else { &[] };
         request::check_elements(message, &mandatory, optional)?;
         request::check_terminal(message)?;
         let keys = request::check_mac(message, keys)?.clone();
@@ -89,7 +92,8 @@ impl<'a> CardRequest<'a> {
                 "DE 25: this needs the sale in instalments that it takes back",
             ));
         }
-        Ok(CardRequest { message, service, follows, in_instalments, instalments, key, amount, keys })
+        let offline = form.offline;
+        Ok(CardRequest { message, service, follows, offline, in_instalments, instalments, key, amount, keys })
     }
 
     /// Opens what the terminal has sealed, and reads what the chip says; `now` is the host's day.
@@ -110,7 +114,8 @@ impl<'a> CardRequest<'a> {
         let chip = ChipData::parse(&content)?;
         let processing = request::text(message, 3)?;
         let kind = processing.get(..2).unwrap_or_default();
-        Issuer::check_terms(&chip, &Terms { amount: self.amount, currency: CURRENCY, kind, today })?;
+        let terms = Terms { amount: self.amount, currency: CURRENCY, kind, today, offline: self.offline };
+        Issuer::check_terms(&chip, &terms)?;
         let pin_block = Issuer::pin_block(&chip, block.as_deref())?;
         let cryptogram = Some((chip.cryptogram_input()?, chip.get(0x9F26)?));
         Ok(CardData { track, psn, pin_block, cryptogram })

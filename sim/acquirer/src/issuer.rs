@@ -1,5 +1,6 @@
 //! The issuer behind the acquirer: it knows the virtual cards, their keys and PINs.
 
+use jiff::ToSpan as _;
 use jiff::civil::Date;
 use keys::emv::CryptogramInput;
 use keys::{TdesKey, Track2, emv};
@@ -11,6 +12,10 @@ use crate::working_keys::WorkingKeys;
 
 /// Tag 9F27: the card asks for an online decision.
 const ARQC: u8 = 0x80;
+/// Tag 9F27: the card has approved.
+const TC: u8 = 0x40;
+/// How many days an offline sale may be on its way.
+const MOST_DAYS: i64 = 7;
 /// CVM (9F34 byte 1, without the bit that says what to do on failure): online PIN.
 const ONLINE_PIN: u8 = 0x02;
 /// CVM result (9F34 byte 3): failed.
@@ -33,6 +38,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) kind: &'a str,
     /// The host's day.
     pub(crate) today: Date,
+    /// Whether card and terminal have approved already.
+    pub(crate) offline: bool,
 }
 
 /// A cryptogram that was right.
@@ -82,7 +89,7 @@ impl Issuer {
 
     /// Checks that the chip speaks of the transaction of the message.
     pub(crate) fn check_terms(chip: &ChipData<'_>, terms: &Terms<'_>) -> Result<(), Refusal> {
-        let Terms { amount, currency, kind, today } = *terms;
+        let Terms { amount, currency, kind, today, offline } = *terms;
         let digits = |bytes: &[u8]| hex::encode(bytes);
         let expected = [
             (0x9F02, digits(&chip.get::<6>(0x9F02)?), format!("{amount:012}")),
@@ -94,17 +101,18 @@ impl Issuer {
             return Err(Refusal::new(INVALID, reason));
         }
         // The terminal may stand in the next time zone, or sell around midnight.
-        let near = [today.yesterday(), Ok(today), today.tomorrow()];
+        let before = if offline { MOST_DAYS } else { 1 };
+        let near = (-before..=1).filter_map(|days| today.checked_add(days.days()).ok());
         let date = digits(&chip.get::<3>(0x9A)?);
-        if !near.iter().flatten().any(|day| day.strftime("%y%m%d").to_string() == date) {
-            return Err(Refusal::new(INVALID, format!("DE 55: tag 9A: {date} is not today")));
+        if !near.into_iter().any(|day| day.strftime("%y%m%d").to_string() == date) {
+            let reason = format!("DE 55: tag 9A: {date} is not within {before} days before today");
+            return Err(Refusal::new(INVALID, reason));
         }
         let [information] = chip.get(0x9F27)?;
-        if information != ARQC {
-            return Err(Refusal::new(
-                INVALID,
-                "DE 55: tag 9F27: expected 80, a request for an online decision",
-            ));
+        let expected = if offline { TC } else { ARQC };
+        if information != expected {
+            let reason = format!("DE 55: tag 9F27: expected {expected:02X}, got {information:02X}");
+            return Err(Refusal::new(INVALID, reason));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! what the tests compare with the terminal's journal, and [`history`] what follows from it. [`server`] owns the
 //! sockets.
 
+mod advice;
 pub mod args;
 mod card_request;
 pub mod chip;

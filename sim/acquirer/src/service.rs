@@ -55,35 +55,38 @@ pub(crate) struct Form {
     kind: &'static str,
     /// Whether an original is named.
     pub(crate) original: bool,
+    /// Whether it tells of what card and terminal have approved.
+    pub(crate) offline: bool,
 }
 
 #[rustfmt::skip]
-const FORMS: [Form; 11] = [
-    Form { service: Service::Sale,                   mti: FINANCIAL,     processing: "000000", condition: "00", kind: "22", original: false },
-    Form { service: Service::Void,                   mti: FINANCIAL,     processing: "200000", condition: "00", kind: "23", original: true },
-    Form { service: Service::Refund,                 mti: ADVICE,        processing: "200000", condition: "00", kind: "25", original: false },
-    Form { service: Service::Refund,                 mti: ADVICE,        processing: "200000", condition: "00", kind: "25", original: true },
-    Form { service: Service::TipAdjustment,          mti: ADVICE,        processing: "000000", condition: "00", kind: "34", original: true },
-    Form { service: Service::Preauthorisation,       mti: AUTHORISATION, processing: "030000", condition: "06", kind: "10", original: false },
-    Form { service: Service::Increment,              mti: AUTHORISATION, processing: "030000", condition: "06", kind: "10", original: true },
-    Form { service: Service::PreauthorisationCancel, mti: AUTHORISATION, processing: "200000", condition: "06", kind: "11", original: true },
-    Form { service: Service::Completion,             mti: FINANCIAL,     processing: "000000", condition: "06", kind: "20", original: true },
-    Form { service: Service::CompletionVoid,         mti: FINANCIAL,     processing: "200000", condition: "06", kind: "21", original: true },
-    Form { service: Service::Balance,                mti: FINANCIAL,     processing: "310000", condition: "00", kind: "01", original: false },
+const FORMS: [Form; 12] = [
+    Form { service: Service::Sale,                   mti: FINANCIAL,     processing: "000000", condition: "00", kind: "22", original: false, offline: false },
+    Form { service: Service::Sale,                   mti: ADVICE,        processing: "000000", condition: "00", kind: "36", original: false, offline: true },
+    Form { service: Service::Void,                   mti: FINANCIAL,     processing: "200000", condition: "00", kind: "23", original: true, offline: false },
+    Form { service: Service::Refund,                 mti: ADVICE,        processing: "200000", condition: "00", kind: "25", original: false, offline: false },
+    Form { service: Service::Refund,                 mti: ADVICE,        processing: "200000", condition: "00", kind: "25", original: true, offline: false },
+    Form { service: Service::TipAdjustment,          mti: ADVICE,        processing: "000000", condition: "00", kind: "34", original: true, offline: false },
+    Form { service: Service::Preauthorisation,       mti: AUTHORISATION, processing: "030000", condition: "06", kind: "10", original: false, offline: false },
+    Form { service: Service::Increment,              mti: AUTHORISATION, processing: "030000", condition: "06", kind: "10", original: true, offline: false },
+    Form { service: Service::PreauthorisationCancel, mti: AUTHORISATION, processing: "200000", condition: "06", kind: "11", original: true, offline: false },
+    Form { service: Service::Completion,             mti: FINANCIAL,     processing: "000000", condition: "06", kind: "20", original: true, offline: false },
+    Form { service: Service::CompletionVoid,         mti: FINANCIAL,     processing: "200000", condition: "06", kind: "21", original: true, offline: false },
+    Form { service: Service::Balance,                mti: FINANCIAL,     processing: "310000", condition: "00", kind: "01", original: false, offline: false },
 ];
 
 #[rustfmt::skip]
 const ISO_FORMS: [Form; 10] = [
-    Form { service: Service::Sale,                   mti: FINANCIAL,     processing: "000000", condition: "00", kind: "", original: false },
-    Form { service: Service::Void,                   mti: FINANCIAL,     processing: "020000", condition: "00", kind: "", original: true },
-    Form { service: Service::Refund,                 mti: FINANCIAL,     processing: "200000", condition: "00", kind: "", original: false },
-    Form { service: Service::Refund,                 mti: FINANCIAL,     processing: "200000", condition: "00", kind: "", original: true },
-    Form { service: Service::Preauthorisation,       mti: AUTHORISATION, processing: "030000", condition: "06", kind: "", original: false },
-    Form { service: Service::Increment,              mti: AUTHORISATION, processing: "030000", condition: "06", kind: "", original: true },
-    Form { service: Service::PreauthorisationCancel, mti: AUTHORISATION, processing: "020000", condition: "06", kind: "", original: true },
-    Form { service: Service::Completion,             mti: ADVICE,        processing: "000000", condition: "06", kind: "", original: true },
-    Form { service: Service::CompletionVoid,         mti: ADVICE,        processing: "020000", condition: "06", kind: "", original: true },
-    Form { service: Service::Balance,                mti: FINANCIAL,     processing: "310000", condition: "00", kind: "", original: false },
+    Form { service: Service::Sale,                   mti: FINANCIAL,     processing: "000000", condition: "00", kind: "", original: false, offline: false },
+    Form { service: Service::Void,                   mti: FINANCIAL,     processing: "020000", condition: "00", kind: "", original: true, offline: false },
+    Form { service: Service::Refund,                 mti: FINANCIAL,     processing: "200000", condition: "00", kind: "", original: false, offline: false },
+    Form { service: Service::Refund,                 mti: FINANCIAL,     processing: "200000", condition: "00", kind: "", original: true, offline: false },
+    Form { service: Service::Preauthorisation,       mti: AUTHORISATION, processing: "030000", condition: "06", kind: "", original: false, offline: false },
+    Form { service: Service::Increment,              mti: AUTHORISATION, processing: "030000", condition: "06", kind: "", original: true, offline: false },
+    Form { service: Service::PreauthorisationCancel, mti: AUTHORISATION, processing: "020000", condition: "06", kind: "", original: true, offline: false },
+    Form { service: Service::Completion,             mti: ADVICE,        processing: "000000", condition: "06", kind: "", original: true, offline: false },
+    Form { service: Service::CompletionVoid,         mti: ADVICE,        processing: "020000", condition: "06", kind: "", original: true, offline: false },
+    Form { service: Service::Balance,                mti: FINANCIAL,     processing: "310000", condition: "00", kind: "", original: false, offline: false },
 ];
 
 /// The forms of a dialect.
@@ -138,11 +141,12 @@ impl Form {
     /// The form of what the reversal `message` undoes. An increment looks like its pre-authorisation there.
     ///
     /// # Errors
-    /// Code 30 if there is none; a balance inquiry can't be undone.
+    /// Code 30 if there is none; a balance inquiry can't be undone, and an advice is none to be.
     pub(crate) fn of_reversal(dialect: Dialect, message: &Message<'_>) -> Result<&'static Form, Refusal> {
         let mti = dialect.reversed_mti(message);
         let is_it = |form: &&Form| mti.as_ref().is_none_or(|mti| *mti == form.mti.to_string());
-        let forms = forms(dialect).iter().filter(|form| form.service.has_amount()).filter(is_it);
+        let undone = |form: &&Form| form.service.has_amount() && !form.offline;
+        let forms = forms(dialect).iter().filter(undone).filter(is_it);
         Form::pick(message, forms).ok_or_else(|| no_form(message))
     }
 

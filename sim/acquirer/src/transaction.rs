@@ -6,7 +6,6 @@
 use iso8583::Message;
 use jiff::Zoned;
 
-use crate::CURRENCY;
 use crate::card_request::{CardData, CardRequest};
 use crate::history::signed;
 use crate::host::{Acquirer, Answer, approved, new_entry};
@@ -16,6 +15,7 @@ use crate::originals::{self, Successor};
 use crate::request::{DO_NOT_HONOUR, DUPLICATE, INSUFFICIENT, INVALID, Refusal};
 use crate::rules::Rule;
 use crate::service::Service;
+use crate::{CURRENCY, advice};
 
 /// A transaction that is being decided.
 struct Booking {
@@ -34,7 +34,10 @@ pub(crate) fn transaction(
 ) -> Result<Answer, Refusal> {
     let request = CardRequest::read(&host.profile, message, host.keys(message))?;
     let key = &request.key;
-    if let Some(known) = host.ledger.find(key) {
+    if let Some(known) = host.ledger.find(key).cloned() {
+        if request.offline {
+            return advice::repeated(host, &request, known, now);
+        }
         let state = format!("{:?}", known.state).to_lowercase();
         return Err(Refusal::new(DUPLICATE, format!("{key} is booked already, as {state}")));
     }
@@ -52,7 +55,13 @@ pub(crate) fn transaction(
     } else {
         decide_without_card(host, &request, rule, &mut booking)
     };
-    book(host, booking, decision, now)
+    let offline = request.offline;
+    let mut answer = book(host, booking, decision, now)?;
+    if offline {
+        // The card has gone.
+        answer.chip = None;
+    }
+    Ok(answer)
 }
 
 /// What the issuer says where the original stands for the card.
@@ -110,7 +119,10 @@ fn decide(
         reserved = host.ledger.held(original);
     }
     let left = signed(card.available).saturating_sub(host.ledger.owed(&card.name));
-    check_funds(request, reserved, left)?;
+    // What the card has approved the issuer pays.
+    if !request.offline {
+        check_funds(request, reserved, left)?;
+    }
     if request.service == Service::Balance {
         booking.balance = Some(left);
     }

@@ -46,6 +46,7 @@ fn transaction(amount: u64) -> Transaction {
         unpredictable_number: [0xA1, 0xB2, 0xC3, 0xD4],
         random_percent: 50,
         sequence: 7,
+        online_only: false,
         force_online: false,
     }
 }

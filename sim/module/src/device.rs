@@ -7,12 +7,12 @@ use audit::{Identity, Octets, seal};
 use keys::mac::{self, Scheme};
 use keys::sm2::{self, PrivateKey};
 use keys::{Key, Pan, TdesKey, track2};
-use link::{Event, MAK_X919, Refusal, Request, Response, Status};
+use link::{Event, MAK_X919, Refusal, Request, Response, STORE, Status};
 use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
 use crate::card_slot::CardSlot;
-use crate::key_slots::{KeySlots, MasterKeys, TOKEN_SCHEME, Use, X919_SCHEME, invalid};
+use crate::key_slots::{KeySlots, MasterKeys, OwnKeys, TOKEN_SCHEME, Use, X919_SCHEME, invalid};
 use crate::pin_pad::PinPad;
 use crate::tls_key::TlsKey;
 use crate::{Refused, refused};
@@ -38,7 +38,7 @@ impl Device {
     pub fn new(masters: MasterKeys, boot: u32, drawer: Drawer) -> Self {
         Self {
             boot,
-            keys: KeySlots::new(masters, &token_key()),
+            keys: KeySlots::new(masters, &own_keys()),
             tampered: false,
             slot: CardSlot::new(drawer),
             pad: PinPad::default(),
@@ -120,7 +120,7 @@ impl Device {
     /// Services and starts the module anew: with its master keys and without working keys. A card stays in.
     pub(crate) fn reset(&mut self, masters: MasterKeys) {
         self.boot = self.boot.wrapping_add(1);
-        self.keys = KeySlots::new(masters, &token_key());
+        self.keys = KeySlots::new(masters, &own_keys());
         self.tampered = false;
         self.slot.power_off();
         self.pad = PinPad::default();
@@ -168,8 +168,13 @@ impl Device {
                 Ok(Response::Verified(mac::equal(&right, &mac)))
             }
             Request::SealTrack2 { key, track2 } => {
-                let key = self.keys.key(&key, Use::Data)?;
-                seal_track2(key, &track2).map(Response::Data)
+                let usage = if key == STORE { Use::Storage } else { Use::Data };
+                seal_track2(self.keys.key(&key, usage)?, &track2).map(Response::Data)
+            }
+            Request::ResealTrack2 { from, key, sealed } => {
+                let (from, key) = (self.keys.key(&from, Use::Storage)?, self.keys.key(&key, Use::Data)?);
+                let track = track2::decrypt(from, &sealed).map_err(invalid)?;
+                seal_track2(key, track.as_bytes()).map(Response::Data)
             }
             Request::CardToken { key, pan } => {
                 let key = self.keys.key(&key, Use::Token)?;
@@ -196,9 +201,10 @@ impl Device {
     }
 }
 
-/// Derived, so that the secret itself serves this one use alone.
-fn token_key() -> [u8; 16] {
-    TdesKey::new(DEVICE_SECRET).wrap(&TdesKey::new(*b"card token key 1"))
+/// Derived, so that each serves its one use alone.
+fn own_keys() -> OwnKeys {
+    let derive = |label| TdesKey::new(DEVICE_SECRET).wrap(&TdesKey::new(label));
+    OwnKeys { token: derive(*b"card token key 1"), store: derive(*b"stored card key1") }
 }
 
 /// The public key and the signature. The key is derived, as the token's is.

@@ -2,7 +2,7 @@
 
 use keys::mac::{Padding, Scheme};
 use keys::{Algorithm, Attributes, Key, Mode, Usage, kcv};
-use link::{MAK_X919, Refusal, TMK_SM4};
+use link::{MAK_X919, Refusal, STORE, TMK_SM4};
 
 use crate::{Refused, refused};
 
@@ -19,6 +19,8 @@ pub(crate) enum Use {
     X919,
     /// Seals card data.
     Data,
+    /// Seals card data that wait, and opens them again.
+    Storage,
     /// Makes card tokens.
     Token,
 }
@@ -56,6 +58,7 @@ impl Use {
             Use::Mac => (Scheme::UnionPay.usage(), Mode::GenerateVerify),
             Use::X919 => (X919_SCHEME.usage(), Mode::GenerateVerify),
             Use::Data => (Usage::Data, Mode::Encrypt),
+            Use::Storage => (Usage::Data, Mode::Both),
             Use::Token => (TOKEN_SCHEME.usage(), Mode::Generate),
         };
         Attributes::new(usage, algorithm, mode)
@@ -71,12 +74,24 @@ struct Slot {
 
 /// The key slots of the module.
 #[derive(Debug)]
-pub(crate) struct KeySlots([Slot; 7]);
+pub(crate) struct KeySlots([Slot; 8]);
+
+/// The keys that a module made itself.
+pub(crate) struct OwnKeys {
+    /// Of card tokens.
+    pub(crate) token: [u8; 16],
+    /// Of card data that wait.
+    pub(crate) store: [u8; 16],
+}
 
 impl KeySlots {
-    /// The slots of a module that derives its token key from `token`, and into which only master keys have been loaded.
-    pub(crate) fn new(masters: MasterKeys, token: &[u8; 16]) -> Self {
+    /// The slots of a module that `made` its own, and into which only master keys have been loaded.
+    pub(crate) fn new(masters: MasterKeys, made: &OwnKeys) -> Self {
         let empty = |name, usage| Slot { name, usage, key: None };
+        let own = |name, usage: Use, key| {
+            let key = Key::new(usage.attributes(Algorithm::Tdes), key).ok();
+            Slot { name, usage, key }
+        };
         Self([
             Slot { name: "tmk", usage: Use::Keys, key: Some(masters.tmk) },
             Slot { name: TMK_SM4, usage: Use::Keys, key: masters.tmk_sm4 },
@@ -84,11 +99,8 @@ impl KeySlots {
             empty("mak", Use::Mac),
             empty(MAK_X919, Use::X919),
             empty("tdk", Use::Data),
-            Slot {
-                name: "token",
-                usage: Use::Token,
-                key: Key::new(Use::Token.attributes(Algorithm::Tdes), token).ok(),
-            },
+            own("token", Use::Token, &made.token),
+            own(STORE, Use::Storage, &made.store),
         ])
     }
 
@@ -122,13 +134,13 @@ impl KeySlots {
             );
         }
         match self.0.iter_mut().find(|slot| slot.name == name) {
-            Some(slot) if !matches!(slot.usage, Use::Keys | Use::Token) => {
+            Some(slot) if !matches!(slot.usage, Use::Keys | Use::Token | Use::Storage) => {
                 slot.key = Some(key);
                 Ok(())
             }
             _ => refused(
                 Refusal::WrongUsage,
-                "master keys are injected by hand and token made inside: none of them is loaded",
+                "master keys are injected by hand, token and store made inside: none of them is loaded",
             ),
         }
     }
@@ -156,7 +168,7 @@ impl KeySlots {
         let unknown = || {
             (
                 Refusal::Invalid,
-                "there are the key slots tmk, tmk-sm4, pik, mak, mak-x919, tdk and token".to_owned(),
+                "there are the key slots tmk, tmk-sm4, pik, mak, mak-x919, tdk, token and store".to_owned(),
             )
         };
         self.0.iter().find(|slot| slot.name == name).ok_or_else(unknown)
@@ -181,7 +193,10 @@ mod tests {
     fn slots() -> KeySlots {
         let master = |algorithm| MasterKeys::key(algorithm, &[0x11; 16]).unwrap();
         let tmk_sm4 = Some(master(Algorithm::Sm4));
-        KeySlots::new(MasterKeys { tmk: master(Algorithm::Tdes), tmk_sm4 }, &[0x33; 16])
+        KeySlots::new(
+            MasterKeys { tmk: master(Algorithm::Tdes), tmk_sm4 },
+            &OwnKeys { token: [0x33; 16], store: [0x44; 16] },
+        )
     }
 
     /// The MAC key [0x22; 16] as a host sends it: enciphered, and its check value.
@@ -219,7 +234,7 @@ mod tests {
         assert_eq!(refusal(slots.key("tmk", Use::Mac)), Refusal::WrongUsage);
         assert_eq!(refusal(slots.key("mak", Use::Data)), Refusal::WrongUsage);
         assert_eq!(refusal(slots.load("pik", "mak", &[0; 16], [0; 4])), Refusal::WrongUsage);
-        for name in ["tmk", "tmk-sm4", "token"] {
+        for name in ["tmk", "tmk-sm4", "token", "store"] {
             assert_eq!(refusal(slots.load(name, "tmk", &wrapped, check)), Refusal::WrongUsage, "{name}");
         }
         assert_eq!(refusal(slots.load("zmk", "tmk", &wrapped, check)), Refusal::Invalid);

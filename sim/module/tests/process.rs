@@ -266,6 +266,20 @@ async fn a_message_is_authenticated_and_a_track_is_sealed() {
     assert_eq!(line.refusal(seal("mak")).await, Refusal::WrongUsage);
     let other = Request::SealTrack2 { key: "tdk".to_owned(), track2: b"a PIN or a key"[..].to_vec().into() };
     assert_eq!(line.refusal(other).await, Refusal::Invalid);
+
+    let stored = line.data(seal("store")).await;
+    assert!(track2::open(&tdk, &stored).is_err(), "what waits is under a key of its own");
+    let reseal = |from: &str, key: &str, sealed: &[u8]| Request::ResealTrack2 {
+        from: from.to_owned(),
+        key: key.to_owned(),
+        sealed: sealed.to_vec().into(),
+    };
+    let resealed = line.data(reseal("store", "tdk", &stored)).await;
+    assert_eq!(track2::open(&tdk, &resealed).unwrap().as_bytes(), track);
+    // Nothing else is opened, and nothing goes anywhere else.
+    assert_eq!(line.refusal(reseal("tdk", "tdk", &first)).await, Refusal::WrongUsage);
+    assert_eq!(line.refusal(reseal("store", "store", &stored)).await, Refusal::WrongUsage);
+    assert_eq!(line.refusal(reseal("store", "tdk", &first)).await, Refusal::Invalid);
 }
 
 #[tokio::test]

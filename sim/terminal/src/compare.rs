@@ -3,7 +3,7 @@
 //! Transactions are matched by batch and STAN (DE 60.2, DE 11). An approved one must be approved on the other side
 //! with the same service, amount, instalments, currency, card, original, DE 38 and DE 37, so that the money which both sides have moved
 //! is the same sum, too. A reversed one is one that the host does not hold as
-//! approved, and whose reversal it has acknowledged. What is not final is a disagreement: compare when all is settled. What
+//! approved, and whose reversal it has acknowledged. One that was approved offline stands as its advice does. What is not final is a disagreement: compare when all is settled. What
 //! goes through the QR gateway is compared with its ledger (`codes`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,8 +84,8 @@ impl fmt::Display for Disagreement {
 }
 
 /// Services that move no money at the host: cash never reaches it, a settlement is about transactions, and a balance that
-/// was told and not heard is nobody's loss.
-const NO_MONEY: [&str; 3] = ["balance", "cash", "settlement"];
+/// was told and not heard is nobody's loss; a sale that is voided before its advice is sent is nobody's either.
+const NO_MONEY: [&str; 4] = ["balance", "cash", "settlement", "offline-void"];
 
 /// Reads a transaction as `org.smartpos.Payment1` lists it.
 ///
@@ -98,7 +98,12 @@ pub fn from_journal(transaction: &Dictionary) -> Result<Entry> {
         ("", _, _) => return Err(lacks("state")),
         ("final", _, "pending") => Standing::Open("its reversal is not acknowledged".to_owned()),
         ("final", ..) if NO_MONEY.contains(&text("type").as_str()) => Standing::Nothing,
-        ("final", "approved", _) => Standing::Approved,
+        ("final", "approved", _) => match text("advice").as_str() {
+            "" | "acknowledged" => Standing::Approved,
+            "withdrawn" => Standing::Nothing,
+            "refused" => Standing::Declined,
+            advice => Standing::Open(format!("its advice is {advice}")),
+        },
         ("final", "declined", _) => Standing::Declined,
         ("final", "reversed", _) => Standing::Reversed,
         ("final", _, _) => Standing::Nothing,
@@ -408,5 +413,26 @@ mod tests {
         expected.booking.original = Some(("000001".to_owned(), "000009".to_owned()));
         assert_eq!(from_ledger(&data).unwrap(), [expected]);
         assert!(from_ledger(&serde_json::json!([{ "stan": 1 }])).is_err());
+    }
+
+    #[test]
+    fn an_offline_sale_stands_as_its_advice_does() {
+        for (advice, standing) in [
+            ("stored", Standing::Open("its advice is stored".to_owned())),
+            ("sent", Standing::Open("its advice is sent".to_owned())),
+            ("acknowledged", Standing::Approved),
+            ("refused", Standing::Declined),
+            ("withdrawn", Standing::Nothing),
+        ] {
+            let sale = Dictionary::from([
+                ("type".to_owned(), text("sale")),
+                ("state".to_owned(), text("final")),
+                ("outcome".to_owned(), text("approved")),
+                ("advice".to_owned(), text(advice)),
+                ("amount".to_owned(), zbus::OwnedVariant::from(1234_u64)),
+                ("currency".to_owned(), text("CNY")),
+            ]);
+            assert_eq!(from_journal(&sale).unwrap().standing, standing, "{advice}");
+        }
     }
 }

@@ -123,6 +123,7 @@ fn transaction(options: u8) -> Transaction {
         unpredictable_number: [1, 2, 3, 4],
         random_percent: 50,
         sequence: 7,
+        online_only: false,
         force_online: false,
     }
 }

@@ -186,6 +186,13 @@ impl SecureModule for LinkModule {
         Ok(sealed.to_vec())
     }
 
+    async fn reseal_track2(&self, from: &KeySlot, slot: &KeySlot, sealed: &[u8]) -> Result<Vec<u8>> {
+        let (from, key) = (from.name().to_owned(), slot.name().to_owned());
+        let sealed = Zeroizing::new(sealed.to_vec());
+        let sealed = self.data(Request::ResealTrack2 { from, key, sealed }, QUICK).await?;
+        Ok(sealed.to_vec())
+    }
+
     async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
         let (key, pan) = (slot.name().to_owned(), Zeroizing::new(pan.digits().to_owned()));
         let token = self.data(Request::CardToken { key, pan }, QUICK).await?;

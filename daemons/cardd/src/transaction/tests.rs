@@ -2,6 +2,7 @@
 
 mod fake;
 mod identified;
+mod offline;
 mod used_card;
 
 use std::collections::HashMap;
@@ -36,10 +37,13 @@ struct Bench {
     place: Arc<Mutex<Place>>,
 }
 
+/// A terminal that can also decide offline; whether it may, the terms say.
 fn emv_config() -> Arc<EmvConfig> {
+    let terminal = include_str!("../../../../config/emv/terminal.toml");
+    let applications = include_str!("../../../../config/emv/aids.toml");
     let config = EmvConfig::from_toml_parts(
-        include_str!("../../../../config/emv/terminal.toml"),
-        include_str!("../../../../config/emv/aids.toml"),
+        &terminal.replace("terminal_type = \"21\"", "terminal_type = \"22\""),
+        &applications.replace("floor_limit = 0", "floor_limit = 20000"),
         &[&sim_cards::capks_toml()],
     );
     Arc::new(config.unwrap())

@@ -9,7 +9,9 @@ use service::request::Key;
 use service::{Error, Result};
 use zbus::Variant;
 
-use crate::journal::{Filter, Linked, ServiceSum};
+use crate::config::Merchant;
+use crate::journal::{Filter, Linked, ServiceSum, Waiting};
+use crate::receipt;
 use crate::services::{Service, Side};
 use crate::transaction::{Outcome, Request, State, Sum};
 
@@ -194,4 +196,22 @@ pub(super) fn totals(batch: u32, currency: &str, sums: &[ServiceSum]) -> Result<
         ("services", services.into()),
     ];
     values.into_iter().map(|(key, value)| Ok((key.to_string(), value.try_into_owned()?))).collect()
+}
+
+/// What the operator should know of sales that were approved offline.
+pub(super) fn stored_warnings(stored: &Waiting, merchant: &Merchant) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if stored.count > 0 {
+        let sum = receipt::money(stored.sum, merchant);
+        let since = receipt::local_time(stored.oldest);
+        let count = stored.count;
+        warnings.push(format!("{count} offline sales of {sum} wait for the host, the oldest since {since}"));
+    }
+    if stored.refused > 0 {
+        let count = stored.refused;
+        warnings.push(format!(
+            "the host refused {count} offline sales of this batch, and does not pay: their results tell why"
+        ));
+    }
+    warnings
 }

@@ -61,12 +61,13 @@ impl TransactionObject {
 
     /// All that is known of the transaction.
     ///
-    /// `type` s (the service: `sale`, `void`, `completion-void`, `refund`, `tip-adjustment`, `preauthorisation`, `increment`,
+    /// `type` s (the service: `sale`, `void`, `offline-void`, `completion-void`, `refund`, `tip-adjustment`, `preauthorisation`, `increment`,
     /// `preauthorisation-cancel`, `completion`, `balance`, `cash`, `settlement`, `code-payment`, `merchant-code`, `code-void`,
     /// `code-refund`), `key` s, `owner` s, `amount` t,
     /// `currency` s, `state` s, `host` s, `created` x; and as they become known `outcome` s (`approved`, `declined`,
     /// `cancelled`, `failed`, `reversed`), `finished` x, `over_limit` s and `approver` s (the limit that it is over, and the
-    /// supervisor who approved it nevertheless), `reason` s, `reversal` s (`pending`, `acknowledged`), `stan` s,
+    /// supervisor who approved it nevertheless), `reason` s, `reversal` s (`pending`, `acknowledged`), of a sale that was approved
+    /// offline `advice` s (`stored`, `sent`, `acknowledged`, `refused`, `withdrawn` by a void), `stan` s,
     /// `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code` s,
     /// `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
     /// `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u, `debit_amount` t,
@@ -76,7 +77,8 @@ impl TransactionObject {
     ///
     /// `host` is what the host holds: `none` (it was never asked), `unknown`, `approved`, `declined`, `reversed`. It is
     /// `unknown` from the moment the request may have left until the answer came or the reversal was acknowledged; a
-    /// timeout is never a decline.
+    /// timeout is never a decline. A sale that was approved offline is `approved` at once; the host holds `none` of it until its
+    /// advice is sent.
     ///
     /// Errors: NotPermitted.
     async fn get_result(&self, #[zbus(header)] header: Header<'_>) -> Result<Dictionary> {

@@ -115,7 +115,7 @@ pub(super) fn described<'h>(
 }
 
 /// How a message says that its transaction, or what that undoes, is paid in instalments.
-struct Plan<'h> {
+pub(super) struct Plan<'h> {
     instalments: &'h iso8583::Instalments,
     /// Their number in two digits, of the sale itself.
     number: Option<String>,
@@ -134,7 +134,7 @@ fn plan<'h>(host: &'h Host, transaction: &Transaction) -> Result<Option<Plan<'h>
 }
 
 /// What a request and its reversal share.
-fn common<'m>(
+pub(super) fn common<'m>(
     message: &mut Builder<'m>,
     service: &'m iso8583::Service,
     transaction: &'m Transaction,
@@ -164,7 +164,7 @@ fn has_amount(transaction: &Transaction) -> bool {
 }
 
 /// What the request of `transaction` and its reversal are about.
-fn filling<'a>(
+pub(super) fn filling<'a>(
     host: &'a Host,
     service: &'a iso8583::Service,
     transaction: &'a Transaction,
@@ -221,14 +221,14 @@ pub(super) fn check_echo(
 
 /// Whether `answer` is one to the request of `transaction`, or to its reversal.
 pub(super) fn check_card_echo(
-    host: &Host,
+    service: &iso8583::Service,
     answer: &Message<'_>,
     mti: Mti,
     transaction: &Transaction,
 ) -> Result<(), HostError> {
     let acceptor = &transaction.acceptor;
     check_echo(answer, mti, transaction.stan, &acceptor.terminal, &acceptor.merchant)?;
-    if text(answer, 3)? != described(host, transaction)?.processing_code {
+    if text(answer, 3)? != service.processing_code {
         return Err(HostError::BadAnswer("DE 3 is not that of the request".to_string()));
     }
     if has_amount(transaction) && number(answer, 4)? != transaction.amount() {

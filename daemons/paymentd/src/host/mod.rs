@@ -1,5 +1,6 @@
 //! The acquirer's host: reached over TLS, spoken to in a dialect that is data.
 
+mod advice;
 mod clock;
 mod dialect;
 mod filling;
@@ -223,7 +224,7 @@ impl Host {
         let profile = Arc::clone(&self.profile);
         let message = parse(&profile, &answer)?;
         self.verify(&message).await?;
-        dialect::check_card_echo(&profile, &message, mti, transaction)?;
+        dialect::check_card_echo(dialect::described(&profile, transaction)?, &message, mti, transaction)?;
         dialect::answer(&message)
     }
 
@@ -238,7 +239,8 @@ impl Host {
         let profile = Arc::clone(&self.profile);
         let message = parse(&profile, &answer)?;
         self.verify(&message).await?;
-        dialect::check_card_echo(&profile, &message, Mti(0x0410), transaction)?;
+        let service = dialect::described(&profile, transaction)?;
+        dialect::check_card_echo(service, &message, Mti(0x0410), transaction)?;
         let code = dialect::text(&message, 39)?;
         if self.profile.reversal.acknowledged.contains(&code) {
             return Ok(code);

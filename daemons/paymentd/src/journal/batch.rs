@@ -6,7 +6,7 @@ use super::{Journal, Result, open_batch};
 use crate::services::{Service, Side};
 use crate::transaction::{Sum, Totals};
 
-/// What stands: approved, and not undone by something approved.
+/// What stands: approved, not undone by something approved, and not refused by the host that was told of it later.
 macro_rules! standing {
     ($columns:literal) => {
         concat!(
@@ -14,7 +14,8 @@ macro_rules! standing {
             $columns,
             " FROM transactions AS one WHERE batch = ?1 AND outcome = 'approved'
                AND NOT EXISTS (SELECT 1 FROM transactions AS undone WHERE undone.original = one.id
-                               AND undone.outcome = 'approved' AND undone.service IN ('void', 'completion-void', 'code-void'))"
+                               AND undone.outcome = 'approved' AND undone.service IN ('void', 'offline-void', 'completion-void', 'code-void'))
+               AND advice <> 'refused'"
         )
     };
 }

@@ -1,8 +1,9 @@
 //! The journal on a disk of its own.
 
 use super::*;
+use crate::limits::{Limits, OverLimit};
 use crate::services::Service;
-use crate::transaction::{Answer, Reversal, Sum};
+use crate::transaction::{Answer, Outcome, Reversal, Sum};
 
 static NO_LIMITS: LimitsByService = LimitsByService::new();
 const PERCENT: Percent = Percent { completion: 115, tip: 20 };
@@ -248,7 +249,7 @@ async fn a_settlement_counts_what_stands_and_opens_the_next_batch() {
 #[tokio::test]
 async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and_owner() {
     let (_folder, journal) = journal().await;
-    let limits = crate::limits::Limits { app_day: Some(2000), ..Default::default() };
+    let limits = Limits { app_day: Some(2000), ..Default::default() };
     let limits = LimitsByService::from([(Service::Sale, limits)]);
     let terms = Terms { percent: PERCENT, limits: &limits };
     let mut first = journal.create(request("first"), None, &terms, 1).await.unwrap();
@@ -311,7 +312,8 @@ async fn the_events_of_a_journal_without_a_chain_are_bound_when_it_is_opened() {
         approved(&journal, request(&format!("order-{number}")), None).await;
     }
     // As version 2 left it.
-    let undo = "DROP INDEX events_by_transaction; DROP TABLE seals;
+    let undo = "DROP TABLE stored_cards; DROP INDEX transactions_advised;
+                ALTER TABLE transactions DROP COLUMN advice; DROP INDEX events_by_transaction; DROP TABLE seals;
                 ALTER TABLE events DROP COLUMN link; DROP TABLE chain; PRAGMA user_version = 2";
     sqlx::raw_sql(undo).execute(&journal.writer).await.unwrap();
     journal.close().await;
@@ -457,4 +459,74 @@ async fn a_reservation_that_is_neither_taken_nor_given_up_is_kept() {
     assert!(journal.drop_oldest(1000).await.unwrap(), "the settlement");
     assert!(!journal.drop_oldest(1000).await.unwrap(), "the cancellation is not settled");
     assert_eq!(verify(&journal).await, Ok(()));
+}
+
+/// A sale that card and terminal approved.
+async fn approved_offline(journal: &Journal, key: &str) -> Transaction {
+    let mut sale = journal.create(request(key), None, &TERMS, 1).await.unwrap();
+    let card = (Card::default(), "9F270140".to_string());
+    journal.approve_offline(&mut sale, Acceptor::default(), card, b"sealed", 2).await.unwrap();
+    sale
+}
+
+async fn stored_cards(journal: &Journal) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM stored_cards").fetch_one(&journal.writer).await.unwrap()
+}
+
+#[tokio::test]
+async fn offline_sales_are_told_in_order_and_their_cards_are_kept_until_then() {
+    let (_folder, journal) = journal().await;
+    for key in ["first", "second"] {
+        approved_offline(&journal, key).await;
+    }
+    let waiting = Waiting { count: 2, sum: 2468, oldest: 1, refused: 0 };
+    assert_eq!(journal.waiting().await.unwrap(), waiting);
+    // Sent again, it is the same one.
+    for _ in 0..2 {
+        let (sale, track2) = journal.send_advice(3).await.unwrap().unwrap();
+        assert_eq!((sale.request.key.as_str(), track2.as_slice()), ("first", &b"sealed"[..]));
+    }
+    let (mut sale, _) = journal.send_advice(3).await.unwrap().unwrap();
+    let refused = Event::advised(Err("code 05".to_string()));
+    journal.end_advice(&mut sale, &refused, 4).await.unwrap();
+    assert_eq!(stored_cards(&journal).await, 1);
+    assert_eq!(journal.waiting().await.unwrap(), Waiting { count: 1, sum: 1234, oldest: 1, refused: 1 });
+    let (batch, sums) = journal.open_totals().await.unwrap();
+    let sum = Sum { count: 1, amount: 1234 };
+    assert_eq!(
+        (batch, sums),
+        (1, vec![ServiceSum { service: "sale".to_string(), sum }]),
+        "the refused one counts nowhere"
+    );
+    let (sale, _) = journal.send_advice(5).await.unwrap().unwrap();
+    assert_eq!(sale.request.key.as_str(), "second");
+}
+
+#[tokio::test]
+async fn a_void_withdraws_what_was_not_sent_and_nothing_else() {
+    let (_folder, journal) = journal().await;
+    let first = approved_offline(&journal, "first").await;
+    let void = journal.create(following("undo", Service::Void, 0), Some(first.id), &TERMS, 3).await.unwrap();
+    assert_eq!((void.service(), void.outcome), (Service::OfflineVoid, Some(Outcome::Approved)));
+    assert_eq!(stored_cards(&journal).await, 0);
+    assert_eq!(journal.send_advice(4).await.unwrap(), None);
+    assert_eq!(journal.waiting().await.unwrap(), Waiting::default());
+
+    // Sent while a supervisor was asked about the void.
+    let limits = LimitsByService::from([(
+        Service::OfflineVoid,
+        Limits { transaction: Some(1), over_limit: OverLimit::Supervisor, ..Default::default() },
+    )]);
+    let terms = Terms { percent: PERCENT, limits: &limits };
+    let second = approved_offline(&journal, "second").await;
+    let undo = following("undo-2", Service::Void, 0);
+    let mut void = journal.create(undo, Some(second.id), &terms, 5).await.unwrap();
+    assert_eq!(void.state, State::Approval);
+    journal.send_advice(6).await.unwrap().unwrap();
+    let approved = Event::SupervisorApproved { by: "li".to_string() };
+    journal.record(&mut void, &approved, 7).await.unwrap();
+    journal.record_approved(&mut void, 8).await.unwrap();
+    assert_eq!(void.outcome, Some(Outcome::Declined), "{}", void.reason);
+    let again = journal.create(following("undo-3", Service::Void, 0), Some(second.id), &TERMS, 9).await;
+    assert!(refusal(again).contains("still to acknowledge"));
 }

@@ -32,9 +32,18 @@ fn steps() -> Vec<(Step, String)> {
         (Step::Answered, "answered".to_string()),
         (Step::Uploaded, "uploaded".to_string()),
     ];
+    steps.push((Step::ApprovedOffline, "approved-offline".to_string()));
     steps.extend(
         Outcome::ALL.map(|outcome| (Step::Finished(outcome), format!("finished: {}", outcome.as_str()))),
     );
+    for (step, word) in [
+        (Step::AdviceSent, "advice-sent"),
+        (Step::AdviceAcknowledged, "advice-acknowledged"),
+        (Step::AdviceRefused, "advice-refused"),
+        (Step::AdviceWithdrawn, "advice-withdrawn"),
+    ] {
+        steps.push((step, word.to_string()));
+    }
     steps.push((Step::ReversalAcknowledged, "reversal-acknowledged".to_string()));
     steps.push((Step::ReceiptQueued, "receipt-queued".to_string()));
     steps
@@ -46,6 +55,10 @@ fn allows(step: Step) -> &'static str {
         Step::SupervisorApproved => "it goes on like one within the limits",
         Step::Authorized => "the first byte of the request leaves",
         Step::Answered => "the card, or the upload, goes on with the host's answer",
+        Step::ApprovedOffline => "the receipt is printed and the end is told",
+        Step::AdviceSent => "the first byte of the advice leaves, and again until it is answered",
+        Step::AdviceAcknowledged | Step::AdviceRefused => "something else goes online",
+        Step::AdviceWithdrawn => "the void is told",
         Step::Uploaded => "the next group is sent",
         Step::Finished(Outcome::Reversed) => "the reversal is sent, and its end is told",
         Step::Finished(Outcome::Approved) => "the receipt is printed and the end is told",

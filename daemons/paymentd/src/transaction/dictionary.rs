@@ -28,6 +28,9 @@ impl Transaction {
         if let Some(reversal) = self.reversal {
             values.insert("reversal", reversal.as_str().into());
         }
+        if let Some(advice) = self.advice {
+            values.insert("advice", advice.as_str().into());
+        }
         if self.request.tip > 0 {
             values.insert("tip", self.request.tip.into());
         }
@@ -97,6 +100,9 @@ impl Transaction {
 
     /// What the host holds of it: `none` where it was never asked, `approved`, `declined`, `reversed`, or `unknown`.
     fn at_host(&self) -> &'static str {
+        if let Some(advice) = self.advice {
+            return advice.at_host();
+        }
         match (self.state, self.outcome, self.reversal) {
             _ if self.stan == 0 => "none",
             (State::Authorizing, ..) | (_, _, Some(Reversal::Pending)) => "unknown",

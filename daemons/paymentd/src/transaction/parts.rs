@@ -61,6 +61,9 @@ pub(crate) struct Original {
     pub(crate) instalments: u8,
     pub(crate) batch: u32,
     pub(crate) stan: u32,
+    /// Whether the host had not been told of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) stored: bool,
     /// What the host answered.
     pub(crate) answer: Answer,
     /// Its card.
@@ -69,6 +72,16 @@ pub(crate) struct Original {
     /// What the QR gateway calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) order: Option<Order>,
+}
+
+impl Original {
+    /// What `service` is, asked of this original.
+    pub(crate) fn turn(&self, service: Service) -> Service {
+        match service {
+            Service::Void if self.stored => Service::OfflineVoid,
+            service => service.upon(self.service),
+        }
+    }
 }
 
 /// What a payment by code, or what undoes one, is called at the QR gateway (`docs/host-qr-gateway.md`). It is asked under

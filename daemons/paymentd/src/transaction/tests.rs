@@ -146,3 +146,31 @@ fn a_transaction_of_the_first_schema_is_a_sale() {
     let transaction: Transaction = serde_json::from_str(old).unwrap();
     assert_eq!((transaction.service(), transaction.amount()), (Service::Sale, 5));
 }
+
+#[test]
+fn only_a_sale_is_approved_offline_and_its_advice_is_sent_before_it_is_answered() {
+    let approved = Event::ApprovedOffline {
+        stan: 1,
+        batch: 1,
+        acceptor: Acceptor::default(),
+        card: Card::default(),
+        chip_data: String::new(),
+    };
+    for service in Service::ALL.into_iter().filter(|service| *service != Service::Sale) {
+        assert!(begun(service).apply(&approved, 2).is_err(), "{service:?}");
+    }
+    let mut sale = begun(Service::Sale);
+    let acknowledged = Event::advised(Ok(Answer::default()));
+    let withdrawn = Event::AdviceWithdrawn { by: "undo".to_string() };
+    for event in [&acknowledged, &withdrawn, &Event::AdviceSent] {
+        assert!(sale.clone().apply(event, 2).is_err(), "{event:?}");
+    }
+    sale.apply(&approved, 2).unwrap();
+    assert!(sale.is_final() && sale.wants_receipt() && sale.recover("98").is_none());
+    assert!(sale.clone().apply(&acknowledged, 3).is_err());
+    sale.clone().apply(&withdrawn, 3).unwrap();
+    sale.apply(&Event::AdviceSent, 3).unwrap();
+    assert!(sale.clone().apply(&withdrawn, 4).is_err());
+    sale.apply(&acknowledged, 4).unwrap();
+    assert!(sale.apply(&Event::AdviceSent, 5).is_err());
+}

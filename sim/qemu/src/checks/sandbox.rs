@@ -43,8 +43,8 @@ const PROGRAM: &str = "BusName|NotifyAccess|ExecStart|Requires|After|PartOf|Rest
     StateDir|StartLimit|Condition|Documentation|User|Group|RootDirectory|MountAPIVFS|Bind|NoExecPaths|ExecPaths|\
     InaccessiblePaths|CapabilityBounding|PrivateUsers|Type|LoadCredential";
 
-/// What a shell needs to wait for its commands; a daemon has nothing to wait for.
-const WAIT: &str = "wait4";
+/// What the probe's shell and commands ask for besides, to wait for each other and to know what they may ask for.
+const PROBE: &str = "wait4 sched_get_priority_max sched_get_priority_min sched_getscheduler timer_create";
 
 /// What of a unit makes a filter of system calls.
 const FILTERS: &str = "SystemCall|Lock|RestrictRealtime|RestrictAddress|RestrictSUID|RestrictNamespaces|ProtectClock|\
@@ -152,7 +152,7 @@ impl Checks {
             "sed -E -e '/^({left_out})/d' \
              -e 's|^\\[Service\\]|[Service]\\nType=oneshot\\nExecStart=/bin/bash /run/board-probe\\n\
              StandardOutput=truncate:/run/board-probe.said|' \
-             -e 's|^SystemCallErrorNumber=|SystemCallFilter={WAIT}\\n&|' \
+             -e 's|^SystemCallErrorNumber=|SystemCallFilter={PROBE}\\n&|' \
              /usr/lib/systemd/system/{daemon}.service > /run/systemd/system/board-probe.service; \
              systemctl daemon-reload; systemctl start board-probe; cat /run/board-probe.said"
         );

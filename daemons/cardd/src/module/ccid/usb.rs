@@ -1,5 +1,5 @@
 //! A reader on usbfs, by its device node: the sandbox has no `/sys` to look for readers in, and udev has given the node its
-//! name and its group (`docs/decisions/0007-usb.md`).
+//! name and its group (`docs/decisions/0009-usb.md`).
 
 use std::fs::OpenOptions;
 use std::future::poll_fn;
