@@ -55,7 +55,7 @@ async fn a_module_tampered_with_during_a_sale_loses_its_keys_and_sells_again_onc
     let shop = bench.shop().await;
     let mut sale = shop.start(1234, "tampered").await.unwrap();
     sale.reached("pin").await;
-    assert_eq!(keys(&bench).await, ["tmk", "tmk-sm4", "pik", "mak", "tdk", "token", "store"]);
+    assert_eq!(keys(&bench).await, ["tmk", "tmk-sm4", "pik", "mak", "tdk", "token", "store", "dukpt"]);
     bench.sim("module tamper").await;
     let (outcome, result) = sale.completed().await;
     assert_eq!(outcome, "failed", "{result:?}");
@@ -68,7 +68,7 @@ async fn a_module_tampered_with_during_a_sale_loses_its_keys_and_sells_again_onc
 
     bench.sim("module reset").await;
     module_is(&bench, "ready").await;
-    assert_eq!(keys(&bench).await, ["tmk", "tmk-sm4", "token", "store"]);
+    assert_eq!(keys(&bench).await, ["tmk", "tmk-sm4", "token", "store", "dukpt"]);
     bench.sim("pin 123456").await;
     let (outcome, result) = shop.sell(1234, "serviced").await;
     assert_eq!(outcome, "approved", "{result:?}\n{}", bench.logs());

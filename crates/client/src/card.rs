@@ -53,6 +53,9 @@ pub trait CardPayment {
     /// The check value of the key in `slot`; empty where there is no key.
     fn key_check_value(&self, slot: &str) -> zbus::Result<Vec<u8>>;
 
+    /// Begins with the keys of the next DUKPT transaction; its key serial number.
+    fn next_dukpt_key(&self) -> zbus::Result<Vec<u8>>;
+
     /// The message authentication code of `data` under the MAC key in `slot`.
     fn mac(&self, slot: &str, data: &[u8]) -> zbus::Result<Vec<u8>>;
 

@@ -225,7 +225,7 @@ pub struct Reversal {
     pub acknowledged: Vec<String>,
 }
 
-/// The sign-on (0800), which brings the working keys.
+/// The sign-on (0800), which brings the working keys where the host sends any.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignOn {
@@ -238,20 +238,24 @@ pub struct SignOn {
     pub again_on: Vec<String>,
     /// How far the host's clock (DE 12 and 13) and the terminal's may be apart before the operator is told, in seconds.
     pub clock_limit_s: u32,
-    /// Where the keys are in the answer.
-    pub keys: KeyDownload,
+    /// Where the keys are in the answer; `None` where it brings none.
+    pub keys: Option<KeyDownload>,
 }
 
-/// How messages are protected, and what they say of it in their security related control information (DE 53).
+/// How messages are protected, and what they say of it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Security {
     /// The slot of the key that makes MACs; its name tells how they are made.
     pub mac_key: String,
-    /// DE 53 of a request with a PIN block: its format, the keys, whether the track is enciphered.
-    pub with_pin: String,
-    /// DE 53 of a request without one.
-    pub without_pin: String,
+    /// Security related control information (DE 53) of a request with a PIN block: its format, the keys, whether the track is
+    /// enciphered; `None` where the host wants none.
+    pub with_pin: Option<String>,
+    /// The same of a request without a PIN block.
+    pub without_pin: Option<String>,
+    /// The binary element for the key serial number of DUKPT, in each request with a MAC; `None` where the keys come with the
+    /// sign-on.
+    pub serial_field: Option<u8>,
 }
 
 /// Where the working keys are in the answer to the sign-on.

@@ -232,7 +232,7 @@ fn an_unusable_profile_says_what_to_write() {
 
 #[test]
 fn the_key_download_is_cut_only_at_its_exact_length() {
-    let keys = unionpay().sign_on.keys;
+    let keys = unionpay().sign_on.keys.unwrap();
     let content: Vec<u8> = (0..60).collect();
     let cut = keys.split(&content).unwrap();
     let slots: Vec<&str> = cut.iter().map(|key| key.slot).collect();

@@ -21,7 +21,7 @@ pub use event::{Event, PinResult};
 pub use frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
 pub use host::{Fault, Happening, Host};
 pub use message::{
-    Hello, MAK_X919, PinEntry, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
+    DUKPT, Hello, MAK_X919, PinEntry, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
 };
 pub use module::{Incoming, Module};
 

@@ -17,12 +17,14 @@ pub mod capability {
     pub const X919: u32 = 1 << 4;
     /// Stored cards: track 2 sealed under [`STORE`](super::STORE), and [`Request::ResealTrack2`](super::Request::ResealTrack2).
     pub const STORED_CARD: u32 = 1 << 5;
+    /// AES DUKPT: [`Request::NextDukptKey`](super::Request::NextDukptKey), and the key slot [`DUKPT`](super::DUKPT).
+    pub const DUKPT: u32 = 1 << 6;
     /// Seals over a journal: [`Request::SealJournal`](super::Request::SealJournal).
     pub const JOURNAL_SEAL: u32 = 1 << 8;
     /// A key for TLS: [`Request::TlsPublicKey`](super::Request::TlsPublicKey) and those after it.
     pub const TLS_KEY: u32 = 1 << 9;
     /// All that this crate knows.
-    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | X919 | STORED_CARD | JOURNAL_SEAL | TLS_KEY;
+    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | X919 | STORED_CARD | DUKPT | JOURNAL_SEAL | TLS_KEY;
 }
 
 /// The slot of the master key of SM4.
@@ -31,6 +33,8 @@ pub const TMK_SM4: &str = "tmk-sm4";
 pub const MAK_X919: &str = "mak-x919";
 /// The slot of the key under which card data wait for the host. The module made it itself.
 pub const STORE: &str = "store";
+/// The slot of the keys of the DUKPT transaction that is going on.
+pub const DUKPT: &str = "dukpt";
 
 /// Bytes that are wiped on drop.
 pub type Secret = Zeroizing<Vec<u8>>;
@@ -142,6 +146,8 @@ pub enum Request {
     SealTrack2 { key: String, track2: Secret },
     /// The token of a PAN.
     CardToken { key: String, pan: Zeroizing<String> },
+    /// Begin with the keys of the next DUKPT transaction; answers its key serial number.
+    NextDukptKey { key: String },
     /// A seal over a journal, up to an event.
     SealJournal { journal: [u8; 16], last: i64, head: [u8; 32], at: i64 },
     /// The public key of the TLS client key.
@@ -171,6 +177,7 @@ impl Request {
             Self::VerifyMac { .. } => 0x33,
             Self::SealTrack2 { .. } => 0x34,
             Self::CardToken { .. } => 0x35,
+            Self::NextDukptKey { .. } => 0x36,
             Self::SealJournal { .. } => 0x40,
             Self::TlsPublicKey => 0x41,
             Self::SignTls { .. } => 0x42,
@@ -185,6 +192,7 @@ impl Request {
             Self::CardToken { .. } => capability::CARD_TOKEN,
             Self::ResealTrack2 { .. } => capability::STORED_CARD,
             Self::SealTrack2 { key, .. } if key == STORE => capability::STORED_CARD,
+            Self::NextDukptKey { .. } => capability::DUKPT,
             Self::SealJournal { .. } => capability::JOURNAL_SEAL,
             Self::LoadKey { key, .. } if key == MAK_X919 => capability::X919,
             Self::TlsPublicKey | Self::SignTls { .. } | Self::TlsRequest { .. } => capability::TLS_KEY,
@@ -220,7 +228,7 @@ impl Request {
                 to.raw(wrapped);
                 to.raw(check);
             }
-            Self::KeyCheckValue { key } => to.text(key),
+            Self::KeyCheckValue { key } | Self::NextDukptKey { key } => to.text(key),
             Self::Mac { key, message } => {
                 to.text(key);
                 to.data(message);
@@ -279,6 +287,7 @@ impl Request {
             0x33 => Self::VerifyMac { key: key_name(&mut from)?, mac: from.array()?, message: from.data()? },
             0x34 => Self::SealTrack2 { key: key_name(&mut from)?, track2: from.data()? },
             0x35 => Self::CardToken { key: key_name(&mut from)?, pan: from.text("PAN")? },
+            0x36 => Self::NextDukptKey { key: key_name(&mut from)? },
             0x40 => Self::SealJournal {
                 journal: from.array()?,
                 last: i64::from_be_bytes(from.array()?),
@@ -416,7 +425,7 @@ pub enum Response {
     Done,
     /// To [`Request::Status`].
     Status(Status),
-    /// Random bytes, an ATR, a response APDU, sealed data, a token, a public key, a signature, a request for a
+    /// Random bytes, an ATR, a response APDU, sealed data, a token, a key serial number, a public key, a signature, a request for a
     /// certificate.
     Data(Secret),
     /// To [`Request::KeyCheckValue`].
@@ -480,7 +489,7 @@ impl Response {
                 firmware: from.text("firmware")?.to_string(),
                 serial: from.text("serial number")?.to_string(),
             }),
-            0x02 | 0x10 | 0x12 | 0x22 | 0x34 | 0x35 | 0x40..=0x43 => Self::Data(from.data()?),
+            0x02 | 0x10 | 0x12 | 0x22 | 0x34..=0x36 | 0x40..=0x43 => Self::Data(from.data()?),
             0x11 | 0x20 | 0x21 | 0x30 => Self::Done,
             0x31 => Self::CheckValue(from.array()?),
             0x32 => Self::Mac(from.array()?),

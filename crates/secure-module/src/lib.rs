@@ -100,8 +100,8 @@ pub trait SecureModule: Send + Sync {
         Err(Error::NotSupported)
     }
 
-    /// Has a PIN typed, and returns it enciphered: as an ISO 9564 format 0 block under a TDES key, as UnionPay's block of 16
-    /// bytes under an SM4 key. The clear PIN stays inside.
+    /// Has a PIN typed, and returns it enciphered: as an ISO 9564 format 0 block under a TDES key, format 4 under an
+    /// AES key, UnionPay's block of 16 bytes under an SM4 key. The clear PIN stays inside.
     /// One entry at a time; dropping the future leaves the entry running, so cancel it.
     async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
         let _ = request;
@@ -135,7 +135,8 @@ pub trait SecureModule: Send + Sync {
     }
 
     /// The MAC of `message` under a MAC key, in the way of its slot: UnionPay's under `mak`, which are 8 ASCII characters, and
-    /// that of ANSI X9.19 (ISO/IEC 9797-1 algorithm 3 with padding method 1) under `mak-x919`.
+    /// that of ANSI X9.19 (ISO/IEC 9797-1 algorithm 3 with padding method 1) under `mak-x919`, the first 8 bytes of a CMAC under
+    /// `dukpt`.
     async fn mac(&self, slot: &KeySlot, message: &[u8]) -> Result<[u8; 8]> {
         let _ = (slot, message);
         Err(Error::NotSupported)
@@ -166,6 +167,15 @@ pub trait SecureModule: Send + Sync {
     /// the other.
     async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
         let _ = (slot, pan);
+        Err(Error::NotSupported)
+    }
+
+    /// Begins with the keys of the next transaction of AES DUKPT (ANSI X9.24-3), and returns its key serial number, which never
+    /// comes a second time. Those of the transaction before it are gone. Until the next call, the slot has these.
+    ///
+    /// [`Error::NoKey`] if there is no initial key, or all that comes of it is used up.
+    async fn next_dukpt_key(&self, slot: &KeySlot) -> Result<[u8; 12]> {
+        let _ = slot;
         Err(Error::NotSupported)
     }
 

@@ -28,6 +28,8 @@ impl KeySlot {
     pub const MAK: KeySlot = KeySlot(Cow::Borrowed("mak"));
     /// The key of MACs by ANSI X9.19.
     pub const MAK_X919: KeySlot = KeySlot(Cow::Borrowed("mak-x919"));
+    /// The keys of the DUKPT transaction that is going on: for PINs, for MACs and for card data, each where it is asked for.
+    pub const DUKPT: KeySlot = KeySlot(Cow::Borrowed("dukpt"));
     /// The data key, under which card data are sealed.
     pub const TDK: KeySlot = KeySlot(Cow::Borrowed("tdk"));
     /// The key of card tokens. The module made it itself: it is never loaded, and the same for the module's life.

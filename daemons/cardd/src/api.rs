@@ -85,9 +85,10 @@ impl CardPaymentService {
     ///
     /// Options: `type` s: `sale` (where it is not given), `preauthorisation` and `balance` (with the amount 0) have
     /// the card decide; `void`, `refund`, `increment`, `preauthorisation-cancel`, `completion` and `completion-void`
-    /// only have it read, and the host decides. `pin` b: whether an online PIN is asked for where the card is
-    /// only read; a card that decides says so itself. `offline` b, of a sale: whether card and terminal may approve it without the
-    /// host, where the terminal's type and action codes let them; else the host is always asked.
+    /// only have it read, and the host decides. `protection` s: `working-keys` (where it is not given), or `dukpt`: with the
+    /// keys of the next DUKPT transaction, whose serial number `OnlineRequested` has. `pin` b: whether an online PIN is asked for
+    /// where the card is only read; a card that decides says so itself. `offline` b, of a sale: whether card and terminal may
+    /// approve it without the host, where the terminal's type and action codes let them; else the host is always asked.
     ///
     /// Errors: InvalidArgument, NotPermitted, Busy, DeviceGone, Timeout.
     async fn start(
@@ -151,8 +152,25 @@ impl CardPaymentService {
         }
     }
 
+    /// Begins with the keys of the next DUKPT transaction, for a message without a card, and returns its key serial number, 12
+    /// bytes. The slot `dukpt` has these keys until the next ones are begun with, by this method or by a card.
+    ///
+    /// Errors: NotPermitted, DeviceGone, Timeout, WrongState when there is no initial key, or all that comes of it is used up,
+    /// NotSupported by a module without DUKPT.
+    async fn next_dukpt_key(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
+        self.guard.admit_daemon(&header, PAYMENT).await?;
+        let (module, _) = self.module.ready()?;
+        match module.next_dukpt_key(&KeySlot::DUKPT).await {
+            Ok(serial) => Ok(serial.to_vec()),
+            Err(ModuleError::NotSupported) => {
+                Err(Error::NotSupported("the secure card module has no DUKPT keys".to_string()))
+            }
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
     /// The message authentication code of `data` under the key in `slot`, 8 bytes: UnionPay's under `mak`, that of ANSI X9.19
-    /// under `mak-x919`.
+    /// under `mak-x919`, a CMAC under `dukpt`.
     ///
     /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, WrongState when there is no MAC key.
     async fn mac(&self, slot: &str, data: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
@@ -255,8 +273,10 @@ pub(crate) fn no_tls_key(error: ModuleError) -> Error {
 
 /// The slot of a MAC key.
 fn mac_slot(slot: &str) -> Result<KeySlot> {
-    let known = [KeySlot::MAK, KeySlot::MAK_X919].into_iter().find(|known| known.name() == slot);
-    known.ok_or_else(|| Error::invalid("slot", format!("`{slot}` is no MAC key; they are mak and mak-x919")))
+    let known = [KeySlot::MAK, KeySlot::MAK_X919, KeySlot::DUKPT];
+    known.into_iter().find(|known| known.name() == slot).ok_or_else(|| {
+        Error::invalid("slot", format!("`{slot}` is no MAC key; they are mak, mak-x919 and dukpt"))
+    })
 }
 
 fn working_key(slot: &str, key: &[u8], check: &[u8]) -> Result<(KeySlot, [u8; 16], [u8; 4])> {
@@ -338,7 +358,8 @@ impl TransactionObject {
     /// The card wants the host to decide; `card` is what the host needs, all secrets of it enciphered by the
     /// module.
     ///
-    /// `masked_pan` s, `pan_sequence` y (if any), `entry_mode` s (DE 22), `sealed_track2` ay (DE 35),
+    /// `masked_pan` s, `pan_sequence` y (if any), `entry_mode` s (DE 22), `sealed_track2` ay (DE 35), `key_serial` ay (of
+    /// DUKPT),
     /// `pin_block` ay (DE 52, if a PIN was entered), `token` s (if the module makes any), `aid` s, `label` s,
     /// `cvm` s (`online-pin`, `signature`, `none`); and where the card decides, too: `chip_data` ay (DE 55),
     /// `tvr` s, `tsi` s, `cryptogram` s. `token`, `aid`, `tvr`, `tsi` and `cryptogram` are in hexadecimal. The token

@@ -74,8 +74,15 @@ impl Reader {
             .map_err(|error| Error::internal("the module's random number", error))?;
         let kernel = Kernel::new(Arc::clone(emv), terms.transaction(entropy));
         let (watch, line, signals) = watch(handle.watch(), session);
-        let transaction =
-            Transaction { config: config.clone(), module, kernel, amount: terms.amount(), watch };
+        let transaction = Transaction {
+            config: config.clone(),
+            module,
+            kernel,
+            amount: terms.amount(),
+            protection: terms.protection(),
+            key_serial: None,
+            watch,
+        };
 
         let path = self.next_path()?;
         let object =

@@ -19,6 +19,8 @@ pub(crate) struct Sealed {
     pub(crate) track2: Vec<u8>,
     /// DE 52, where a PIN was entered.
     pub(crate) pin_block: Option<PinBlock>,
+    /// Which keys of DUKPT have enciphered both, where they are such.
+    pub(crate) key_serial: Option<[u8; 12]>,
     /// By which the card is known again, where the module makes it.
     pub(crate) token: Option<Vec<u8>>,
 }
@@ -29,6 +31,9 @@ pub(crate) fn for_host(kernel: &Kernel, sealed: &Sealed) -> Dictionary {
     put(&mut values, "sealed_track2", sealed.track2.clone());
     if let Some(block) = sealed.pin_block {
         put(&mut values, "pin_block", block.as_bytes().to_vec());
+    }
+    if let Some(serial) = sealed.key_serial {
+        put(&mut values, "key_serial", serial.to_vec());
     }
     if let Some(token) = &sealed.token {
         put(&mut values, "token", hexadecimal(token));

@@ -41,9 +41,20 @@ const SALE: &str = "sale";
 /// The one service without money.
 const BALANCE: &str = "balance";
 
+/// Whose keys protect what leaves of the card.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Protection {
+    /// Those that the host sent at the sign-on.
+    #[default]
+    WorkingKeys,
+    /// Those of the next DUKPT transaction.
+    Dukpt,
+}
+
 /// The terms of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
+    protection: Protection,
     flow: Flow,
     /// Whether card and terminal may approve it without the host.
     offline: bool,
@@ -57,7 +68,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Reads what `Start` was given: minor units, three letters of ISO 4217, `YYMMDDhhmmss`, up to eight
-    /// digits, and the options `type`, `pin` and `offline`.
+    /// digits, and the options `type`, `protection`, `pin` and `offline`.
     pub(crate) fn new(
         minor_units: u64,
         currency: &str,
@@ -67,6 +78,7 @@ impl Terms {
     ) -> Result<Terms> {
         let mut options = Options::new("options", options);
         let service = service(options.take::<String>("type")?.as_deref())?;
+        let protection = protection(options.take::<String>("protection")?.as_deref())?;
         let pin = options.take("pin")?;
         let offline = options.take("offline")?.unwrap_or_default();
         options.finish()?;
@@ -97,7 +109,12 @@ impl Terms {
         let (date, time) = date_and_time(when)
             .ok_or_else(|| Error::invalid("when", "give an existing local time as YYMMDDhhmmss"))?;
         let amount = Amount { minor_units, currency: currency.code, exponent: currency.exponent };
-        Ok(Terms { flow, offline, kind: service.kind, amount, date, time, counter })
+        Ok(Terms { protection, flow, offline, kind: service.kind, amount, date, time, counter })
+    }
+
+    /// Whose keys protect what leaves of the card.
+    pub(crate) fn protection(&self) -> Protection {
+        self.protection
     }
 
     /// What the PIN pad shows: nothing where no money moves.
@@ -136,6 +153,17 @@ fn service(name: Option<&str>) -> Result<&'static Service> {
         let names: Vec<&str> = SERVICES.iter().map(|service| service.name).collect();
         Error::invalid("options.type", format!("`{name}` is none of {}", names.join(", ")))
     })
+}
+
+fn protection(name: Option<&str>) -> Result<Protection> {
+    match name {
+        None | Some("working-keys") => Ok(Protection::WorkingKeys),
+        Some("dukpt") => Ok(Protection::Dukpt),
+        Some(other) => {
+            let problem = format!("`{other}` is none of working-keys, dukpt");
+            Err(Error::invalid("options.protection", problem))
+        }
+    }
 }
 
 /// BCD date and time of twelve digits that are an existing moment.
@@ -234,6 +262,13 @@ mod tests {
         assert_eq!(pin("void", true).unwrap().flow, Flow::Identify { pin: true });
         assert_eq!(pin("sale", false).unwrap().flow, Flow::Full);
         assert!(refused(pin("sale", true)).starts_with("options.pin: "));
+    }
+
+    #[test]
+    fn a_card_is_protected_by_the_working_keys_unless_dukpt_is_asked_for() {
+        assert_eq!(of([]).unwrap().protection(), Protection::WorkingKeys);
+        assert_eq!(of([("protection", word("dukpt"))]).unwrap().protection(), Protection::Dukpt);
+        assert!(refused(of([("protection", word("none"))])).starts_with("options.protection: "));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::interruption::{Interruption, Signal, Stay, Watch};
 use crate::report::{self, Sealed, Stored};
+use crate::terms::Protection;
 
 /// DE 39 of an approval.
 const APPROVED: [u8; 2] = *b"00";
@@ -67,6 +68,9 @@ pub(crate) struct Transaction {
     pub(crate) kernel: Kernel,
     /// What the PIN pad shows.
     pub(crate) amount: Option<Amount>,
+    pub(crate) protection: Protection,
+    /// Of the DUKPT transaction, once its keys are needed.
+    pub(crate) key_serial: Option<[u8; 12]>,
     pub(crate) watch: Watch,
 }
 
@@ -148,7 +152,7 @@ impl Transaction {
     async fn enter_pin(&mut self, pin_block: &mut Option<PinBlock>) -> Progress<Step> {
         let request = PinRequest {
             pan: pan(&self.kernel)?,
-            key: KeySlot::PIK,
+            key: self.slot(KeySlot::PIK).await?,
             digits: 4..=12,
             first_key: Duration::from_secs(self.config.pin.first_key_s.into()),
             next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
@@ -182,9 +186,11 @@ impl Transaction {
 
     async fn go_online(&mut self, pin_block: Option<PinBlock>) -> Progress<Step> {
         let (track2, pan) = account(&self.kernel)?;
-        let sealing = self.module.seal_track2(&KeySlot::TDK, &track2);
+        let slot = self.slot(KeySlot::TDK).await?;
+        let sealing = self.module.seal_track2(&slot, &track2);
         let track2 = self.watch.unless_interrupted(sealing).await??;
-        let sealed = Sealed { track2, pin_block, token: self.token(&pan).await? };
+        let key_serial = self.key_serial;
+        let sealed = Sealed { track2, pin_block, key_serial, token: self.token(&pan).await? };
         if self.kernel.identifies() {
             self.power_off().await;
             self.watch.release_card();
@@ -202,6 +208,18 @@ impl Transaction {
             None => Event::HostUnreachable,
         };
         Ok(self.kernel.step(event).into())
+    }
+
+    /// Where the key for what `working` is for is. The first time, the keys of the next DUKPT transaction are begun with.
+    async fn slot(&mut self, working: KeySlot) -> Progress<KeySlot> {
+        if self.protection == Protection::WorkingKeys {
+            return Ok(working);
+        }
+        if self.key_serial.is_none() {
+            let next = self.module.next_dukpt_key(&KeySlot::DUKPT);
+            self.key_serial = Some(self.watch.unless_interrupted(next).await??);
+        }
+        Ok(KeySlot::DUKPT)
     }
 
     /// Seals, for the terminal's storage, the account of a card that approved without the host; `None` where it did not.

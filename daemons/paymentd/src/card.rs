@@ -50,15 +50,23 @@ pub(crate) struct CardSession {
     gone: tokio::task::JoinHandle<()>,
 }
 
+/// How a card is asked.
+pub(crate) struct Way<'a> {
+    /// What the profile says of the service.
+    pub(crate) service: &'a iso8583::Service,
+    /// Whether it may be approved without the host.
+    pub(crate) offline: bool,
+    /// Whether what leaves of it is protected with the keys of DUKPT, and not with the working keys.
+    pub(crate) dukpt: bool,
+}
+
 impl CardSession {
-    /// Begins the card's part of `transaction`, as the profile describes its service; `offline` where it may be approved without
-    /// the host. `when` is local time, `YYMMDDhhmmss`.
+    /// Begins the card's part of `transaction`, as `way` says. `when` is local time, `YYMMDDhhmmss`.
     pub(crate) async fn start(
         bus: &Connection,
         card: &CardPaymentProxy<'static>,
         transaction: &Transaction,
-        service: &iso8583::Service,
-        offline: bool,
+        way: Way<'_>,
         when: &str,
     ) -> zbus::Result<CardSession> {
         let counter = u32::try_from(transaction.id.rem_euclid(99_999_999)).unwrap_or_default();
@@ -71,7 +79,8 @@ impl CardSession {
             .interface("org.smartpos.CardTransaction1")
             .build()?;
         let signals = MessageStream::for_match_rule(rule, bus, None).await?;
-        let options = match service.card {
+        let Way { service, offline, dukpt } = way;
+        let mut options = match service.card {
             CardFlow::Full => {
                 HashMap::from([("type", transaction.service().as_str().into()), ("offline", offline.into())])
             }
@@ -79,6 +88,9 @@ impl CardSession {
                 HashMap::from([("type", transaction.service().as_str().into()), ("pin", service.pin.into())])
             }
         };
+        if dukpt {
+            options.insert("protection", "dukpt".into());
+        }
         let currency = &transaction.request.currency;
         let path = card.start(transaction.amount(), currency, when, counter, options).await?;
         let proxy = client::proxy_at::<CardTransactionProxy>(bus, path).await?;
@@ -163,6 +175,7 @@ fn online_card(values: &Dictionary) -> CardEvent {
     let pin_block = bytes(values, "pin_block");
     CardEvent::Online(Box::new(OnlineCard {
         card: card(values),
+        key_serial: bytes(values, "key_serial").unwrap_or_default(),
         sealed_track2: bytes(values, "sealed_track2").unwrap_or_default(),
         pin_block,
         chip_data: bytes(values, "chip_data").unwrap_or_default(),

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use jiff::Zoned;
 
-use crate::card::{CardEnd, CardEvent, CardSession};
+use crate::card::{CardEnd, CardEvent, CardSession, Way};
 use crate::desk::Ticket;
 use crate::host::{HostAnswer, HostError, OnlineCard};
 use crate::journal::JournalError;
@@ -48,8 +48,8 @@ async fn begin(teller: &mut Teller, ticket: &Ticket, offline: bool) -> Result<Be
     }
     let service = teller.host().described(&transaction).map_err(|error| failed(error.to_string()))?;
     let when = Zoned::now().strftime("%y%m%d%H%M%S").to_string();
-    let started =
-        CardSession::start(teller.system_bus(), teller.card(), &transaction, service, offline, &when).await;
+    let way = Way { service, offline, dukpt: teller.host().wants_dukpt() };
+    let started = CardSession::start(teller.system_bus(), teller.card(), &transaction, way, &when).await;
     let mut session = started.map_err(|error| failed(format!("the card daemon: {error}")))?;
     let mut cancelling = false;
     loop {

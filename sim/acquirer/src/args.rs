@@ -5,16 +5,17 @@ use std::path::PathBuf;
 /// What to write on the command line.
 pub const USAGE: &str =
     "usage: smartpos-sim-acquirer --control DIR --listen 127.0.0.1:PORT --pki DIR --tmk FILE --ledger FILE
-       [--profile NAME]
+       [--profile NAME] [--bdk FILE]
   --control DIR   folder of control sockets; acquirer.addr is written there
   --listen ADDR   where terminals connect; port 0 takes any free port
   --pki DIR       certificates; made if the folder has none
   --tmk FILE      terminal master key, 32 hex digits; of the algorithm that the profile names
   --ledger FILE   what is booked, one JSON object a line; read again at start
-  --profile NAME  the host's dialect: unionpay-direct (as if none was given), unionpay-direct-sm4 or
-                  iso8583-1987-ascii";
+  --profile NAME  the host's dialect: unionpay-direct (as if none was given), unionpay-direct-sm4,
+                  iso8583-1987-ascii or p2pe-dukpt
+  --bdk FILE      base derivation key of DUKPT: its number, 8 hex digits, and the key, 32 hex digits";
 
-/// The options, all of them required but the profile.
+/// The options, all of them required but the last two.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Args {
     /// Folder of control sockets.
@@ -29,6 +30,8 @@ pub struct Args {
     pub ledger: PathBuf,
     /// The name of the dialect.
     pub profile: Option<String>,
+    /// File of the base derivation key.
+    pub bdk: Option<PathBuf>,
 }
 
 impl Args {
@@ -37,8 +40,8 @@ impl Args {
     /// # Errors
     /// What is wrong with them.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Args, String> {
-        let [mut control, mut listen, mut pki, mut tmk, mut ledger, mut profile] =
-            [const { None::<String> }; 6];
+        let [mut control, mut listen, mut pki, mut tmk, mut ledger, mut profile, mut bdk] =
+            [const { None::<String> }; 7];
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             let place = match word.as_str() {
@@ -48,6 +51,7 @@ impl Args {
                 "--tmk" => &mut tmk,
                 "--ledger" => &mut ledger,
                 "--profile" => &mut profile,
+                "--bdk" => &mut bdk,
                 other => return Err(format!("no option {other}")),
             };
             let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
@@ -63,6 +67,7 @@ impl Args {
             tmk: need(tmk, "--tmk")?.into(),
             ledger: need(ledger, "--ledger")?.into(),
             profile,
+            bdk: bdk.map(PathBuf::from),
         })
     }
 }

@@ -135,6 +135,6 @@ fn check_card(security: &iso8583::Security, message: &Message<'_>) -> Result<(),
         let [a, b] = expected;
         return Err(Refusal::new(FORMAT, format!("DE 22: expected {a} or {b}, got {entry}")));
     }
-    let security = if block { &security.with_pin } else { &security.without_pin };
-    request::check_is(message, 53, security, FORMAT)
+    let control = if block { &security.with_pin } else { &security.without_pin };
+    control.as_ref().map_or(Ok(()), |control| request::check_is(message, 53, control, FORMAT))
 }

@@ -4,6 +4,7 @@
 use iso8583::Message;
 use jiff::civil::DateTime;
 
+use crate::base_key::SERIAL;
 use crate::history::{Sum, Totals};
 use crate::ledger::{Entry, Key, Ledger};
 use crate::request::{self, FORMAT, INVALID, NO_ORIGINAL, Refusal, UNKNOWN_TERMINAL, WRONG_MAC};
@@ -18,6 +19,8 @@ pub(crate) enum Dialect {
     UnionPay,
     /// docs/host-iso8583-1987.md.
     Iso1987,
+    /// docs/host-p2pe-dukpt.md: the one before with a key for each transaction.
+    P2pe,
 }
 
 /// What both ends of a settlement say of the sums.
@@ -31,14 +34,19 @@ pub(crate) struct Sums {
 impl Dialect {
     /// The dialect of the profile with this name.
     pub(crate) fn of(profile: &iso8583::Host) -> Dialect {
-        if profile.name.starts_with("unionpay") { Dialect::UnionPay } else { Dialect::Iso1987 }
+        match profile.name.as_str() {
+            "iso8583-1987-ascii" => Dialect::Iso1987,
+            "p2pe-dukpt" => Dialect::P2pe,
+            _ => Dialect::UnionPay,
+        }
     }
 
     /// The answer code that this dialect has for what is `code` in UnionPay's.
     pub(crate) fn code(self, code: &str) -> &str {
         match (self, code) {
-            (Dialect::Iso1987, WRONG_MAC) => "63",
-            (Dialect::Iso1987, UNKNOWN_TERMINAL) => "58",
+            (Dialect::UnionPay, code) => code,
+            (_, WRONG_MAC) => "63",
+            (_, UNKNOWN_TERMINAL) => "58",
             (_, code) => code,
         }
     }
@@ -48,7 +56,14 @@ impl Dialect {
         match self {
             Dialect::UnionPay => vec![3, 11, 25, 41, 42, 49, 60],
             Dialect::Iso1987 => vec![3, 7, 11, 12, 13, 25, 41, 42, 49, 60],
+            Dialect::P2pe => self.with_serial(Dialect::Iso1987.transaction()),
         }
+    }
+
+    /// The elements of another dialect, and the key serial number.
+    fn with_serial(self, mut elements: Vec<u8>) -> Vec<u8> {
+        elements.push(SERIAL);
+        elements
     }
 
     /// Where an original is named.
@@ -60,7 +75,7 @@ impl Dialect {
     pub(crate) fn names_original(self) -> u8 {
         match self {
             Dialect::UnionPay => 61,
-            Dialect::Iso1987 => 90,
+            Dialect::Iso1987 | Dialect::P2pe => 90,
         }
     }
 
@@ -68,7 +83,7 @@ impl Dialect {
     pub(crate) fn network(self) -> Vec<u8> {
         match self {
             Dialect::UnionPay => vec![11, 41, 42, 60],
-            Dialect::Iso1987 => vec![7, 11, 41, 42, 70],
+            Dialect::Iso1987 | Dialect::P2pe => vec![7, 11, 41, 42, 70],
         }
     }
 
@@ -77,6 +92,7 @@ impl Dialect {
         match self {
             Dialect::UnionPay => vec![11, 41, 42, 48, 49, 60, 63],
             Dialect::Iso1987 => vec![7, 11, 41, 42, 49, 60, 70, 74, 76, 86, 88],
+            Dialect::P2pe => self.with_serial(Dialect::Iso1987.settlement()),
         }
     }
 
@@ -85,6 +101,7 @@ impl Dialect {
         match self {
             Dialect::UnionPay => vec![11, 41, 42, 48, 49, 60],
             Dialect::Iso1987 => vec![7, 11, 41, 42, 48, 49, 60, 70],
+            Dialect::P2pe => self.with_serial(Dialect::Iso1987.upload()),
         }
     }
 
@@ -92,7 +109,7 @@ impl Dialect {
     pub(crate) fn last_upload(self) -> &'static str {
         match self {
             Dialect::UnionPay => "207",
-            Dialect::Iso1987 => "202",
+            Dialect::Iso1987 | Dialect::P2pe => "202",
         }
     }
 
@@ -100,7 +117,7 @@ impl Dialect {
     pub(crate) fn has_code(self, message: &Message<'_>, code: &str) -> bool {
         match self {
             Dialect::UnionPay => message.get(60).is_some_and(|value| value.text().ends_with(code)),
-            Dialect::Iso1987 => message.get(70).is_some_and(|value| value.is(code)),
+            Dialect::Iso1987 | Dialect::P2pe => message.get(70).is_some_and(|value| value.is(code)),
         }
     }
 
@@ -136,7 +153,7 @@ impl Dialect {
         let content = message.get(60).map(|value| value.text()).unwrap_or_default();
         match self {
             Dialect::UnionPay => content.get(2..8).unwrap_or_default().to_owned(),
-            Dialect::Iso1987 => content,
+            Dialect::Iso1987 | Dialect::P2pe => content,
         }
     }
 
@@ -147,7 +164,7 @@ impl Dialect {
     pub(crate) fn named<'l>(self, ledger: &'l Ledger, message: &Message<'_>) -> Result<&'l Entry, Refusal> {
         let terminal = request::text(message, 41)?;
         let no = |what: String| Refusal::new(NO_ORIGINAL, what);
-        if self == Dialect::Iso1987 {
+        if self != Dialect::UnionPay {
             let [mti, stan, sent] = original_data(message)?;
             let rrn = request::text(message, 37)?;
             let mut entries = ledger.entries().iter();
@@ -176,7 +193,7 @@ impl Dialect {
     /// # Errors
     /// Code 30 for what names nothing, or another request than the other elements.
     pub(crate) fn reversed(self, message: &Message<'_>, mti: &str, batch: &str) -> Result<String, Refusal> {
-        if self == Dialect::Iso1987 {
+        if self != Dialect::UnionPay {
             let [original, stan, sent] = original_data(message)?;
             if original != mti || sent != request::text(message, 7)? {
                 return Err(Refusal::new(FORMAT, "DE 90: expected the MTI and DE 7 of the request"));
@@ -196,7 +213,7 @@ impl Dialect {
 
     /// The type of the request that the reversal `message` names, where it says one.
     pub(crate) fn reversed_mti(self, message: &Message<'_>) -> Option<String> {
-        let content = message.get(90).filter(|_| self == Dialect::Iso1987)?.text();
+        let content = message.get(90).filter(|_| self != Dialect::UnionPay)?.text();
         content.get(..4).map(str::to_owned)
     }
 

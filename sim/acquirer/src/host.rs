@@ -9,6 +9,7 @@ use iso8583::{Builder, Message, Mti};
 use jiff::{SignedDuration, Zoned};
 use tokio::sync::watch;
 
+use crate::base_key::BaseKey;
 use crate::dialect::Dialect;
 use crate::issuer::Issuer;
 use crate::ledger::{Entry, Key, Ledger, State};
@@ -59,6 +60,10 @@ pub struct Acquirer {
     /// What it does on purpose.
     pub rules: Rules,
     pub(crate) sessions: HashMap<String, WorkingKeys>,
+    /// The key of terminals that have one for each transaction.
+    pub base_key: Option<BaseKey>,
+    /// The keys of the request that is being handled, from that key.
+    once: Option<WorkingKeys>,
     /// Answers that, by rule, come behind that to the next reversal.
     held: Vec<Vec<u8>>,
     /// Counts restarts.
@@ -120,6 +125,8 @@ impl Acquirer {
             ledger,
             rules: Rules::default(),
             sessions: HashMap::new(),
+            base_key: None,
+            once: None,
             held: Vec::new(),
             restarts: watch::Sender::default(),
             connections: 0,
@@ -161,16 +168,9 @@ impl Acquirer {
         if rule == Rule::DropBefore || rule == Rule::RestartBefore {
             return Ok(self.hang_up(&rule, format!("{mti}: connection closed before booking, by rule")));
         }
-        let outcome = match mti {
-            SIGN_ON | ECHO if echo_test::is_one(self, &message) => {
-                echo_test::echo_test(self, &message, &rule)
-            }
-            SIGN_ON => sign_on::sign_on(self, &message, &rule),
-            ECHO => echo_test::echo_test(self, &message, &rule),
-            REVERSAL => reversal::reversal(self, &message, &rule),
-            SETTLEMENT => settlement::settle(self, &message, &rule),
-            UPLOAD => settlement::upload(self, &message, &rule),
-            _ => transaction::transaction(self, &message, &rule, now),
+        let outcome = match self.take_keys(&message) {
+            Ok(()) => self.carry_out(&message, &rule, now),
+            Err(refusal) => Err(refusal),
         };
         let answer = outcome.unwrap_or_else(|refusal| self.refuse(&message, refusal));
         let note = format!("{mti} STAN {}: {} {}", echo(&message, 11), answer.code, answer.reason);
@@ -200,6 +200,18 @@ impl Acquirer {
         Ok(Reaction { answers, delay, mangling, close: false, note })
     }
 
+    fn carry_out(&mut self, message: &Message<'_>, rule: &Rule, now: &Zoned) -> Result<Answer, Refusal> {
+        match message.mti() {
+            SIGN_ON | ECHO if echo_test::is_one(self, message) => echo_test::echo_test(self, message, rule),
+            SIGN_ON => sign_on::sign_on(self, message, rule),
+            ECHO => echo_test::echo_test(self, message, rule),
+            REVERSAL => reversal::reversal(self, message, rule),
+            SETTLEMENT => settlement::settle(self, message, rule),
+            UPLOAD => settlement::upload(self, message, rule),
+            _ => transaction::transaction(self, message, rule, now),
+        }
+    }
+
     fn hang_up(&mut self, rule: &Rule, note: String) -> Reaction {
         if matches!(rule, Rule::RestartBefore | Rule::RestartAfter) {
             self.restart();
@@ -209,7 +221,19 @@ impl Acquirer {
 
     /// The working keys of the terminal that sent `message`.
     pub(crate) fn keys(&self, message: &Message<'_>) -> Option<&WorkingKeys> {
-        self.sessions.get(&echo(message, 41))
+        if self.dialect == Dialect::P2pe { self.once.as_ref() } else { self.sessions.get(&echo(message, 41)) }
+    }
+
+    /// Takes the keys that `message` says it was made with, where this dialect has keys for each transaction.
+    fn take_keys(&mut self, message: &Message<'_>) -> Result<(), Refusal> {
+        self.once = None;
+        if self.dialect == Dialect::P2pe && ![SIGN_ON, ECHO].contains(&message.mti()) {
+            let base = self.base_key.as_mut();
+            let base =
+                base.ok_or_else(|| Refusal::new(MALFUNCTION, "this host has no base derivation key"))?;
+            self.once = Some(base.take(message)?);
+        }
+        Ok(())
     }
 
     /// Books `entry`, or refuses the request if the ledger's file cannot be written.

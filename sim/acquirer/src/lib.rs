@@ -10,6 +10,7 @@
 
 mod advice;
 pub mod args;
+pub mod base_key;
 mod card_request;
 pub mod chip;
 pub mod commands;
@@ -42,6 +43,7 @@ pub fn profile(name: &str) -> Option<&'static str> {
     match name {
         "unionpay-direct" => Some(HOST_PROFILE),
         "iso8583-1987-ascii" => Some(include_str!("../../../config/hosts/iso8583-1987-ascii.toml")),
+        "p2pe-dukpt" => Some(include_str!("../../../config/hosts/p2pe-dukpt.toml")),
         "unionpay-direct-sm4" => Some(include_str!("../../../config/hosts/unionpay-direct-sm4.toml")),
         _ => None,
     }

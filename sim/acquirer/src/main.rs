@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use sim_acquirer::args::{Args, USAGE};
+use sim_acquirer::base_key::BaseKey;
 use sim_acquirer::host::Acquirer;
 use sim_acquirer::issuer::Issuer;
 use sim_acquirer::ledger::Ledger;
@@ -63,7 +64,13 @@ async fn run(args: &Args) -> io::Result<()> {
     let tmk = working_keys::master_key(&profile, &read_key(&args.tmk)?).map_err(io::Error::other)?;
     let issuer = Issuer::new(sim_cards::profiles().collect());
     let ledger = Ledger::open(&args.ledger)?;
-    let acquirer = Arc::new(Mutex::new(Acquirer::new(profile, tmk, issuer, ledger)));
+    let mut acquirer = Acquirer::new(profile, tmk, issuer, ledger);
+    if let Some(file) = &args.bdk {
+        let wrong = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", file.display()));
+        let text = fs::read_to_string(file).map_err(|error| wrong(&error))?;
+        acquirer.base_key = Some(BaseKey::read(&text).map_err(|error| wrong(&error))?);
+    }
+    let acquirer = Arc::new(Mutex::new(acquirer));
 
     let listener = TcpListener::bind(&args.listen).await?;
     publish(&args.control, &listener.local_addr()?.to_string())?;

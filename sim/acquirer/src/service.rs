@@ -93,7 +93,7 @@ const ISO_FORMS: [Form; 10] = [
 fn forms(dialect: Dialect) -> &'static [Form] {
     match dialect {
         Dialect::UnionPay => &FORMS,
-        Dialect::Iso1987 => &ISO_FORMS,
+        Dialect::Iso1987 | Dialect::P2pe => &ISO_FORMS,
     }
 }
 

@@ -18,9 +18,11 @@ pub(crate) fn sign_on(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -
     if let Rule::Decline(code) = rule {
         return Err(Refusal::new(code, "declined by rule"));
     }
-    let keys = WorkingKeys::draw(&host.profile, &host.tmk)?;
     let mut answer = Answer::new(APPROVED, "signed on");
-    answer.keys = Some(keys.download(&host.profile.sign_on.keys, &host.tmk)?);
-    host.sessions.insert(request::text(message, 41)?, keys);
+    if let Some(layout) = &host.profile.sign_on.keys {
+        let keys = WorkingKeys::draw(&host.profile, &host.tmk)?;
+        answer.keys = Some(keys.download(layout, &host.tmk)?);
+        host.sessions.insert(request::text(message, 41)?, keys);
+    }
     Ok(answer)
 }

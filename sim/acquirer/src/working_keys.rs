@@ -1,6 +1,7 @@
 //! The keys that host and terminal share: a master key of the profile's algorithm, and the working keys under it.
 
 use iso8583::{KeyDownload, Message};
+use keys::dukpt::aes::{KeyType, Purpose, Transaction};
 use keys::mac::{self, Padding, Scheme};
 use keys::pin_block::{self, Format};
 use keys::{Algorithm, Attributes, Exportability, Key, Mode, Pan, Pin, Usage, kcv};
@@ -12,10 +13,10 @@ use crate::request::{self, FORMAT, MALFUNCTION, Refusal, WRONG_MAC};
 /// # Errors
 /// For a profile that names no master key that this host has.
 pub fn master_key(profile: &iso8583::Host, bytes: &[u8; 16]) -> Result<Key, String> {
-    let algorithm = match profile.sign_on.keys.under.as_str() {
-        "tmk" => Algorithm::Tdes,
-        "tmk-sm4" => Algorithm::Sm4,
-        other => return Err(format!("sign_on.keys.under: there is no master key `{other}`")),
+    let algorithm = match profile.sign_on.keys.as_ref().map(|keys| keys.under.as_str()) {
+        None | Some("tmk") => Algorithm::Tdes,
+        Some("tmk-sm4") => Algorithm::Sm4,
+        Some(other) => return Err(format!("sign_on.keys.under: there is no master key `{other}`")),
     };
     let attributes = Attributes::new(Usage::KeyEncryption, algorithm, Mode::Encrypt);
     Key::new(attributes, bytes).map_err(|error| error.to_string())
@@ -27,6 +28,8 @@ pub(crate) struct WorkingKeys {
     scheme: Scheme,
     pik: Key,
     mak: Key,
+    /// The one for the MACs of answers.
+    answers: Key,
     tdk: Key,
 }
 
@@ -45,11 +48,25 @@ impl WorkingKeys {
             let attributes = Attributes::new(usage, tmk.attributes().algorithm, mode);
             Key::new(attributes.exportable(Exportability::Sensitive), &bytes).map_err(malfunction)
         };
+        let mak = draw(scheme.usage(), Mode::GenerateVerify)?;
         Ok(WorkingKeys {
             scheme,
             pik: draw(Usage::PinEncryption, Mode::Decrypt)?,
-            mak: draw(scheme.usage(), Mode::GenerateVerify)?,
+            answers: mak.clone(),
+            mak,
             tdk: draw(Usage::Data, Mode::Decrypt)?,
+        })
+    }
+
+    /// Those of a DUKPT transaction.
+    pub(crate) fn of_transaction(transaction: &Transaction) -> keys::Result<WorkingKeys> {
+        let key = |purpose| transaction.key(purpose, KeyType::Aes128);
+        Ok(WorkingKeys {
+            scheme: Scheme::Cmac,
+            pik: key(Purpose::PinEncryption)?,
+            mak: key(Purpose::MacGeneration)?,
+            answers: key(Purpose::MacVerification)?,
+            tdk: key(Purpose::DataEncryption)?,
         })
     }
 
@@ -78,12 +95,12 @@ impl WorkingKeys {
         Ok(content)
     }
 
-    /// The MAC of a message that is `input` before it.
+    /// The MAC of an answer that is `input` before it; of a longer one the first 8 bytes.
     pub(crate) fn mac(&self, input: &[u8]) -> keys::Result<[u8; 8]> {
-        let code = mac::generate(&self.mak, self.scheme, input)?;
+        let code = mac::generate(&self.answers, self.scheme, input)?;
         let got = code.as_bytes().len();
         let wrong = keys::Error::Length { what: "a MAC", expected: "8", got };
-        code.as_bytes().try_into().map_err(|_| wrong)
+        code.as_bytes().first_chunk().copied().ok_or(wrong)
     }
 
     /// Checks the MAC in DE 64 or 128.
@@ -101,6 +118,7 @@ impl WorkingKeys {
     pub(crate) fn pin(&self, block: &[u8], pan: &Pan) -> keys::Result<Pin> {
         let format = match self.pik.attributes().algorithm {
             Algorithm::Sm4 => Format::UnionPaySm4(pan),
+            Algorithm::Aes => Format::Iso4(pan),
             _ => Format::Iso0(pan),
         };
         pin_block::decrypt(&self.pik, format, block)

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use audit::chain::Chain;
 use audit::{Identity, Octets, seal};
-use keys::mac::{self, Scheme};
+use keys::mac;
 use keys::sm2::{self, PrivateKey};
 use keys::{Key, Pan, TdesKey, track2};
-use link::{Event, MAK_X919, Refusal, Request, Response, STORE, Status};
+use link::{Event, Refusal, Request, Response, STORE, Status};
 use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
 use crate::card_slot::CardSlot;
-use crate::key_slots::{KeySlots, MasterKeys, OwnKeys, TOKEN_SCHEME, Use, X919_SCHEME, invalid};
+use crate::key_slots::{KeySlots, MasterKeys, OwnKeys, TOKEN_SCHEME, Use, invalid};
 use crate::pin_pad::PinPad;
 use crate::tls_key::TlsKey;
 use crate::{Refused, refused};
@@ -148,7 +148,7 @@ impl Device {
                 self.slot.transmit(&command, &mut self.events).map(Response::Data)
             }
             Request::EnterPin(entry) => {
-                let key = self.keys.key(&entry.key, Use::Pin)?.clone();
+                let key = self.keys.key(&entry.key, Use::Pin)?;
                 self.pad.begin(entry, key, now).map(|()| Response::Done)
             }
             Request::CancelPin => {
@@ -164,23 +164,27 @@ impl Device {
                 Ok(Response::Mac(mac))
             }
             Request::VerifyMac { key, mac, message } => {
-                let right = self.mac(&key, &message)?;
-                Ok(Response::Verified(mac::equal(&right, &mac)))
+                let (key, scheme) = self.keys.mac(&key, true)?;
+                mac::verify(&key, scheme, &message, &mac).map(Response::Verified).map_err(invalid)
             }
             Request::SealTrack2 { key, track2 } => {
                 let usage = if key == STORE { Use::Storage } else { Use::Data };
-                seal_track2(self.keys.key(&key, usage)?, &track2).map(Response::Data)
+                seal_track2(&self.keys.key(&key, usage)?, &track2).map(Response::Data)
             }
             Request::ResealTrack2 { from, key, sealed } => {
                 let (from, key) = (self.keys.key(&from, Use::Storage)?, self.keys.key(&key, Use::Data)?);
-                let track = track2::decrypt(from, &sealed).map_err(invalid)?;
-                seal_track2(key, track.as_bytes()).map(Response::Data)
+                let track = track2::decrypt(&from, &sealed).map_err(invalid)?;
+                seal_track2(&key, track.as_bytes()).map(Response::Data)
             }
             Request::CardToken { key, pan } => {
                 let key = self.keys.key(&key, Use::Token)?;
                 let pan = Pan::new(&pan).map_err(|error| (Refusal::Invalid, error.to_string()))?;
-                let token = mac::generate(key, TOKEN_SCHEME, pan.digits().as_bytes()).map_err(invalid)?;
+                let token = mac::generate(&key, TOKEN_SCHEME, pan.digits().as_bytes()).map_err(invalid)?;
                 Ok(Response::Data(Zeroizing::new(token.as_bytes().to_vec())))
+            }
+            Request::NextDukptKey { key } => {
+                let serial = self.keys.next_dukpt(&key)?;
+                Ok(Response::Data(Zeroizing::new(serial.to_vec())))
             }
             Request::SealJournal { journal, last, head, at } => {
                 seal_journal(&Octets(journal), &Chain { last, head: Octets(head) }, at).map(Response::Data)
@@ -191,13 +195,12 @@ impl Device {
         }
     }
 
-    /// The MAC under the key in the slot `name`, in the way of that slot.
+    /// The MAC of a request under the key in the slot `name`, in the way of that slot; of a longer one the first 8 bytes.
     fn mac(&self, name: &str, message: &[u8]) -> Result<[u8; 8], Refused> {
-        let (usage, scheme) =
-            if name == MAK_X919 { (Use::X919, X919_SCHEME) } else { (Use::Mac, Scheme::UnionPay) };
-        let key = self.keys.key(name, usage)?;
-        let code = mac::generate(key, scheme, message).map_err(invalid)?;
-        code.as_bytes().try_into().map_err(|_| (Refusal::NotSupported, "a MAC has 8 bytes".to_owned()))
+        let (key, scheme) = self.keys.mac(name, false)?;
+        let code = mac::generate(&key, scheme, message).map_err(invalid)?;
+        let first = code.as_bytes().first_chunk();
+        first.copied().ok_or_else(|| (Refusal::NotSupported, "a MAC has 8 bytes".to_owned()))
     }
 }
 

@@ -1,9 +1,11 @@
 //! Key slots. Each has one use, given by its name: a key can't be used for another (ANSI X9.24-1, 7.3).
 
+use keys::dukpt::aes::Purpose;
 use keys::mac::{Padding, Scheme};
 use keys::{Algorithm, Attributes, Key, Mode, Usage, kcv};
-use link::{MAK_X919, Refusal, STORE, TMK_SM4};
+use link::{DUKPT, MAK_X919, Refusal, STORE, TMK_SM4};
 
+use crate::dukpt::Dukpt;
 use crate::{Refused, refused};
 
 /// What a key is for.
@@ -37,6 +39,8 @@ pub struct MasterKeys {
     pub tmk: Key,
     /// SM4, where it has one.
     pub tmk_sm4: Option<Key>,
+    /// The registers of DUKPT, where it has them.
+    pub dukpt: Option<Dukpt>,
 }
 
 impl MasterKeys {
@@ -73,8 +77,10 @@ struct Slot {
 }
 
 /// The key slots of the module.
-#[derive(Debug)]
-pub(crate) struct KeySlots([Slot; 8]);
+pub(crate) struct KeySlots {
+    slots: [Slot; 8],
+    dukpt: Option<Dukpt>,
+}
 
 /// The keys that a module made itself.
 pub(crate) struct OwnKeys {
@@ -92,7 +98,7 @@ impl KeySlots {
             let key = Key::new(usage.attributes(Algorithm::Tdes), key).ok();
             Slot { name, usage, key }
         };
-        Self([
+        let slots = [
             Slot { name: "tmk", usage: Use::Keys, key: Some(masters.tmk) },
             Slot { name: TMK_SM4, usage: Use::Keys, key: masters.tmk_sm4 },
             empty("pik", Use::Pin),
@@ -101,11 +107,17 @@ impl KeySlots {
             empty("tdk", Use::Data),
             own("token", Use::Token, &made.token),
             own(STORE, Use::Storage, &made.store),
-        ])
+        ];
+        Self { slots, dukpt: masters.dukpt }
     }
 
     /// The key in the slot `name`, for `usage`.
-    pub(crate) fn key(&self, name: &str, usage: Use) -> Result<&Key, Refused> {
+    pub(crate) fn key(&self, name: &str, usage: Use) -> Result<Key, Refused> {
+        match (name, usage) {
+            (DUKPT, Use::Pin) => return self.of_transaction(Purpose::PinEncryption),
+            (DUKPT, Use::Data) => return self.of_transaction(Purpose::DataEncryption),
+            _ => {}
+        }
         let slot = self.slot(name)?;
         if slot.usage != usage {
             return refused(
@@ -113,7 +125,29 @@ impl KeySlots {
                 format!("slot {name} is for {:?}, not {usage:?}", slot.usage),
             );
         }
-        slot.key.as_ref().ok_or_else(|| empty(name))
+        slot.key.clone().ok_or_else(|| empty(name))
+    }
+
+    /// The key in the slot `name` for the MACs of requests, or of answers, and how they are made there.
+    pub(crate) fn mac(&self, name: &str, of_answer: bool) -> Result<(Key, Scheme), Refused> {
+        match name {
+            DUKPT if of_answer => Ok((self.of_transaction(Purpose::MacVerification)?, Scheme::Cmac)),
+            DUKPT => Ok((self.of_transaction(Purpose::MacGeneration)?, Scheme::Cmac)),
+            MAK_X919 => Ok((self.key(name, Use::X919)?, X919_SCHEME)),
+            _ => Ok((self.key(name, Use::Mac)?, Scheme::UnionPay)),
+        }
+    }
+
+    /// Begins with the keys of the next DUKPT transaction; its key serial number.
+    pub(crate) fn next_dukpt(&mut self, name: &str) -> Result<[u8; 12], Refused> {
+        if name != DUKPT {
+            return refused(Refusal::WrongUsage, format!("slot {name} has no keys of DUKPT"));
+        }
+        self.dukpt.as_mut().ok_or_else(|| empty(name))?.next()
+    }
+
+    fn of_transaction(&self, purpose: Purpose) -> Result<Key, Refused> {
+        self.dukpt.as_ref().ok_or_else(|| empty(DUKPT))?.key(purpose)
     }
 
     /// Loads a working key that is enciphered under the key in slot `under`.
@@ -133,7 +167,7 @@ impl KeySlots {
                 format!("the key for slot {name} has another check value"),
             );
         }
-        match self.0.iter_mut().find(|slot| slot.name == name) {
+        match self.slots.iter_mut().find(|slot| slot.name == name) {
             Some(slot) if !matches!(slot.usage, Use::Keys | Use::Token | Use::Storage) => {
                 slot.key = Some(key);
                 Ok(())
@@ -154,24 +188,29 @@ impl KeySlots {
 
     /// Wipes all keys.
     pub(crate) fn wipe(&mut self) {
-        for slot in &mut self.0 {
+        for slot in &mut self.slots {
             slot.key = None;
+        }
+        if let Some(dukpt) = self.dukpt.take() {
+            dukpt.wipe();
         }
     }
 
     /// The names of the slots, and whether they hold a key.
     pub(crate) fn loaded(&self) -> impl Iterator<Item = (&'static str, bool)> {
-        self.0.iter().map(|slot| (slot.name, slot.key.is_some()))
+        let slots = self.slots.iter().map(|slot| (slot.name, slot.key.is_some()));
+        slots.chain([(DUKPT, self.dukpt.is_some())])
     }
 
     fn slot(&self, name: &str) -> Result<&Slot, Refused> {
         let unknown = || {
             (
                 Refusal::Invalid,
-                "there are the key slots tmk, tmk-sm4, pik, mak, mak-x919, tdk, token and store".to_owned(),
+                "there are the key slots tmk, tmk-sm4, pik, mak, mak-x919, tdk, token, store and dukpt"
+                    .to_owned(),
             )
         };
-        self.0.iter().find(|slot| slot.name == name).ok_or_else(unknown)
+        self.slots.iter().find(|slot| slot.name == name).ok_or_else(unknown)
     }
 }
 
@@ -194,7 +233,7 @@ mod tests {
         let master = |algorithm| MasterKeys::key(algorithm, &[0x11; 16]).unwrap();
         let tmk_sm4 = Some(master(Algorithm::Sm4));
         KeySlots::new(
-            MasterKeys { tmk: master(Algorithm::Tdes), tmk_sm4 },
+            MasterKeys { tmk: master(Algorithm::Tdes), tmk_sm4, dukpt: None },
             &OwnKeys { token: [0x33; 16], store: [0x44; 16] },
         )
     }

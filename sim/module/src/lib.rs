@@ -7,6 +7,7 @@
 mod card_slot;
 mod control;
 mod device;
+mod dukpt;
 mod key_slots;
 mod line;
 mod pin_pad;
@@ -15,6 +16,7 @@ mod tls_key;
 
 pub use control::command;
 pub use device::Device;
+pub use dukpt::Dukpt;
 pub use key_slots::MasterKeys;
 pub use line::serve;
 

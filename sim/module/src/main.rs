@@ -8,13 +8,14 @@ use std::rc::Rc;
 
 use keys::Algorithm;
 use sim_cards::Drawer;
-use sim_module::{Device, MasterKeys, command, pty, serve};
+use sim_module::{Device, Dukpt, MasterKeys, command, pty, serve};
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 const USAGE: &str =
-    "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE [--tmk-sm4 FILE]";
+    "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE [--tmk-sm4 FILE]
+       [--bdk FILE --dukpt-state FILE]";
 
 /// Where the line is.
 enum Line {
@@ -27,6 +28,8 @@ struct Arguments {
     line: Line,
     tmk: PathBuf,
     tmk_sm4: Option<PathBuf>,
+    /// The base derivation key, and where the registers are kept.
+    dukpt: Option<(PathBuf, PathBuf)>,
 }
 
 fn main() -> ExitCode {
@@ -95,6 +98,7 @@ async fn lines(line: &Line, device: &RefCell<Device>, changed: &Notify) -> std::
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut control, mut line, mut tmk, mut tmk_sm4) = (None, None, None, None);
+    let (mut bdk, mut dukpt_state) = (None, None);
     while let Some(flag) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
         match flag.as_str() {
@@ -106,6 +110,8 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             }
             "--pty" => line = Some(Line::Pty(value()?.into())),
             "--tmk" => tmk = Some(value()?.into()),
+            "--bdk" => bdk = Some(value()?.into()),
+            "--dukpt-state" => dukpt_state = Some(value()?.into()),
             "--tmk-sm4" => tmk_sm4 = Some(value()?.into()),
             other => return Err(format!("{other} is not a flag")),
         }
@@ -115,12 +121,14 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         line: line.ok_or("--listen or --pty is missing")?,
         tmk: tmk.ok_or("--tmk is missing")?,
         tmk_sm4,
+        dukpt: bdk.zip(dukpt_state),
     })
 }
 
 fn master_keys(arguments: &Arguments) -> Result<MasterKeys, String> {
     let tmk_sm4 = arguments.tmk_sm4.as_deref().map(|file| master_key(file, Algorithm::Sm4)).transpose()?;
-    Ok(MasterKeys { tmk: master_key(&arguments.tmk, Algorithm::Tdes)?, tmk_sm4 })
+    let dukpt = arguments.dukpt.as_ref().map(|(base, state)| Dukpt::open(base, state)).transpose()?;
+    Ok(MasterKeys { tmk: master_key(&arguments.tmk, Algorithm::Tdes)?, tmk_sm4, dukpt })
 }
 
 fn master_key(file: &Path, algorithm: Algorithm) -> Result<keys::Key, String> {

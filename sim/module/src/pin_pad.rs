@@ -139,13 +139,18 @@ impl Entry {
     fn enciphered(&self, pin: &Pin) -> PinResult {
         let format = match self.key.attributes().algorithm {
             Algorithm::Sm4 => Format::UnionPaySm4(&self.pan),
+            Algorithm::Aes => Format::Iso4(&self.pan),
             _ => Format::Iso0(&self.pan),
         };
-        // Neither format takes anything random.
-        match pin_block::encrypt(&self.key, format, pin, &[0; 16]) {
+        // Format 4 alone takes anything random.
+        let mut random = [0; 16];
+        // A pad that can't encipher behaves as one that nobody types on.
+        if getrandom::fill(&mut random).is_err() {
+            return PinResult::TimedOut;
+        }
+        match pin_block::encrypt(&self.key, format, pin, &random) {
             Ok(PinBlock::Short(block)) => PinResult::Entered(block),
             Ok(PinBlock::Long(block)) => PinResult::EnteredLong(block),
-            // A pad that can't encipher behaves as one that nobody types on.
             Err(_) => PinResult::TimedOut,
         }
     }

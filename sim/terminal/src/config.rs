@@ -105,7 +105,18 @@ pub(crate) fn write(
 /// Makes the keys that module and host share, unless an earlier run did.
 pub(crate) fn make_master_keys(layout: &Layout) -> Result {
     make_master_key(&layout.tmk())?;
-    make_master_key(&layout.tmk_sm4())
+    make_master_key(&layout.tmk_sm4())?;
+    make_base_key(&layout.bdk())
+}
+
+/// The number of the base derivation key (ANSI X9.24-3, 6.1), and 128 bits of AES.
+fn make_base_key(file: &Path) -> Result {
+    if file.exists() {
+        return Ok(());
+    }
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(|error| Error::file(file)(error.into()))?;
+    write_file(file, format!("53500001 {}", hex::encode_upper(key)).as_bytes())
 }
 
 /// One for TDES is as good for SM4.

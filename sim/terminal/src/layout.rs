@@ -126,6 +126,18 @@ impl Layout {
         self.root.join("tmk-sm4.hex")
     }
 
+    /// The base derivation key of DUKPT that the module's initial key comes from, and the host's keys.
+    #[must_use]
+    pub fn bdk(&self) -> PathBuf {
+        self.root.join("bdk.hex")
+    }
+
+    /// The module's registers of DUKPT.
+    #[must_use]
+    pub fn dukpt_state(&self) -> PathBuf {
+        self.root.join("dukpt.state")
+    }
+
     /// The folder of the control sockets (`SMARTPOS_SIM_DIR`).
     #[must_use]
     pub fn control(&self) -> PathBuf {

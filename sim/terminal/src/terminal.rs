@@ -330,6 +330,8 @@ impl Terminal {
                 };
                 arguments.extend(["--tmk".into(), layout.tmk().into()]);
                 arguments.extend(["--tmk-sm4".into(), layout.tmk_sm4().into()]);
+                arguments.extend(["--bdk".into(), layout.bdk().into()]);
+                arguments.extend(["--dukpt-state".into(), layout.dukpt_state().into()]);
                 arguments
             }
             Part::Reader => device_arguments(layout, part),
@@ -375,7 +377,8 @@ fn host_arguments(layout: &Layout, part: Part, profile: &str, address: &str) -> 
     arguments.extend(["--pki".into(), pki.into(), "--ledger".into(), ledger.into()]);
     if part == Part::Acquirer {
         let tmk = if profile.ends_with("-sm4") { layout.tmk_sm4() } else { layout.tmk() };
-        arguments.extend(["--tmk".into(), tmk.into(), "--profile".into(), profile.into()]);
+        arguments.extend(["--tmk".into(), tmk.into(), "--bdk".into(), layout.bdk().into()]);
+        arguments.extend(["--profile".into(), profile.into()]);
     }
     arguments
 }

@@ -203,6 +203,15 @@ impl SecureModule for LinkModule {
         }
     }
 
+    async fn next_dukpt_key(&self, slot: &KeySlot) -> Result<[u8; 12]> {
+        let serial = self.data(Request::NextDukptKey { key: slot.name().to_owned() }, QUICK).await?;
+        let length = serial.len();
+        serial
+            .as_slice()
+            .try_into()
+            .map_err(|_| Error::Protocol(format!("a key serial number of {length} bytes came")))
+    }
+
     async fn seal_journal(
         &self,
         journal: [u8; 16],

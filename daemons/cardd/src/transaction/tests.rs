@@ -79,7 +79,15 @@ fn begin_at(
     let (attached, session) = handle.ready().unwrap();
     let (watch, line, signals) = watch(handle.watch(), session);
     let kernel = Kernel::new(emv_config(), terms.transaction([1, 2, 3, 4, 5, 6, 7, 8]));
-    let transaction = Transaction { config, module: attached, kernel, amount: terms.amount(), watch };
+    let transaction = Transaction {
+        config,
+        module: attached,
+        kernel,
+        amount: terms.amount(),
+        protection: terms.protection(),
+        key_serial: None,
+        watch,
+    };
     tokio::spawn(transaction.run(Arc::clone(&place).try_lock_owned().unwrap()));
     Bench { module, handle, line, signals, place }
 }

@@ -73,7 +73,8 @@ impl Host {
         let chip_data = hex::decode(&transaction.chip_data).unwrap_or_default();
         let mut message = Builder::new(&self.profile.codec, offline.advice.mti);
         dialect::common(&mut message, &offline.advice, transaction, None);
-        message.bytes(35, sealed_track2).text(53, &self.profile.security.without_pin);
+        message.bytes(35, sealed_track2);
+        dialect::put_control(&mut message, self.profile.security.without_pin.as_deref());
         message.bytes(55, &chip_data);
         filling::put(&mut message, &own);
         dialect::pack(message.empty_mac())

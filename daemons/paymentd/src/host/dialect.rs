@@ -1,7 +1,7 @@
 //! The messages of `docs/host-unionpay-direct.md` and of the other hosts' pages, made and read. What differs from service to
 //! service and from host to host is data: the profile's `[services]` and `[elements]`.
 
-use iso8583::{Builder, CardFlow, Host, Message, Mti};
+use iso8583::{Builder, CardFlow, Host, KeyDownload, Message, Mti};
 
 use super::HostError;
 use super::filling::{self, Filling};
@@ -16,6 +16,8 @@ const MAX_MESSAGE: usize = 2048;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OnlineCard {
     pub(crate) card: Card,
+    /// Of the DUKPT keys that have enciphered it; empty where they are no such keys.
+    pub(crate) key_serial: Vec<u8>,
     /// DE 35; empty where there is no card.
     pub(crate) sealed_track2: Vec<u8>,
     /// DE 52, where the cardholder entered a PIN.
@@ -76,17 +78,21 @@ pub(super) fn request(
     match &card.pin_block {
         None if service.card == CardFlow::None => {}
         Some(pin_block) => {
-            message.text(26, "12").bytes(52, pin_block).text(53, &host.security.with_pin);
+            message.text(26, "12").bytes(52, pin_block);
+            put_control(&mut message, host.security.with_pin.as_deref());
         }
-        None => {
-            message.text(53, &host.security.without_pin);
-        }
+        None => put_control(&mut message, host.security.without_pin.as_deref()),
     }
+    put_serial(&mut message, host, &card.key_serial);
     pack(message.empty_mac())
 }
 
 /// 0400: the reversal of a transaction, with its own trace number. Its MAC is still empty.
-pub(super) fn reversal(host: &Host, transaction: &Transaction) -> Result<Vec<u8>, HostError> {
+pub(super) fn reversal(
+    host: &Host,
+    transaction: &Transaction,
+    key_serial: &[u8],
+) -> Result<Vec<u8>, HostError> {
     let service = described(host, transaction)?;
     let plan = plan(host, transaction)?;
     let filling = filling(host, service, transaction)?;
@@ -102,7 +108,22 @@ pub(super) fn reversal(host: &Host, transaction: &Transaction) -> Result<Vec<u8>
     if !chip_data.is_empty() {
         message.bytes(55, &chip_data);
     }
+    put_serial(&mut message, host, key_serial);
     pack(message.empty_mac())
+}
+
+/// DE 53, where the host wants one.
+pub(super) fn put_control<'m>(message: &mut Builder<'m>, control: Option<&'m str>) {
+    if let Some(control) = control {
+        message.text(53, control);
+    }
+}
+
+/// Says which keys of DUKPT a message is protected with, where they are such.
+pub(super) fn put_serial<'m>(message: &mut Builder<'m>, host: &Host, serial: &'m [u8]) {
+    if let Some(field) = host.security.serial_field {
+        message.bytes(field, serial);
+    }
 }
 
 /// What the profile says of the transaction's service.
@@ -279,11 +300,14 @@ fn available(content: &str) -> Result<i64, HostError> {
 pub(super) type WorkingKey = (String, Vec<u8>, Vec<u8>);
 
 /// The working keys of a 0810.
-pub(super) fn working_keys(host: &Host, message: &Message<'_>) -> Result<Vec<WorkingKey>, HostError> {
-    let field = host.sign_on.keys.field;
+pub(super) fn working_keys(
+    download: &KeyDownload,
+    message: &Message<'_>,
+) -> Result<Vec<WorkingKey>, HostError> {
+    let field = download.field;
     let value = message.require(field).map_err(|error| HostError::BadAnswer(error.to_string()))?;
     let content = value.content();
-    let keys = host.sign_on.keys.split(&content).ok_or_else(|| {
+    let keys = download.split(&content).ok_or_else(|| {
         HostError::BadAnswer(format!(
             "DE {field}: {} bytes are not the keys that the profile lists",
             value.len()

@@ -55,6 +55,9 @@ pub(crate) enum HostError {
     Journal(#[from] JournalError),
 }
 
+/// A key serial number as long as any, to try out whether a message can be said.
+const TRIAL_SERIAL: [u8; 12] = [0; 12];
+
 /// The host, with all that is needed to speak to it.
 pub(crate) struct Host {
     profile: Arc<iso8583::Host>,
@@ -81,6 +84,12 @@ impl Host {
     /// Gets ready to speak to the host; it is not called yet.
     pub(crate) fn new(config: &HostConfig, merchant: &Merchant, parts: Parts<'_>) -> Result<Host, String> {
         let Parts { profile, credentials, journal, card } = parts;
+        if profile.offline.is_some() && profile.security.serial_field.is_some() {
+            return Err(format!(
+                "the host profile {}: sales approved offline wait under working keys, not under DUKPT; leave [offline] out",
+                profile.name
+            ));
+        }
         let currency = format!("{:03}", merchant.currency()?.code);
         let answer_timeout = config
             .answer_timeout_ms
@@ -129,8 +138,9 @@ impl Host {
         trial.card = card.card.clone();
         trial.chip_data = hex::encode(&card.chip_data);
         trial.reversal_reason = self.no_answer_reason().to_string();
-        dialect::request(&self.profile, &trial, card)?;
-        dialect::reversal(&self.profile, &trial)?;
+        let card = OnlineCard { key_serial: TRIAL_SERIAL.to_vec(), ..card.clone() };
+        dialect::request(&self.profile, &trial, &card)?;
+        dialect::reversal(&self.profile, &trial, &TRIAL_SERIAL)?;
         Ok(())
     }
 
@@ -175,7 +185,10 @@ impl Host {
 
     /// Whether working keys have to be fetched before anything else.
     pub(crate) async fn needs_sign_on(&self) -> Result<bool, HostError> {
-        Ok(!self.signed_on || self.card.key_check_value(&self.profile.security.mac_key).await?.is_empty())
+        if !self.signed_on || self.profile.sign_on.keys.is_none() {
+            return Ok(!self.signed_on);
+        }
+        Ok(self.card.key_check_value(&self.profile.security.mac_key).await?.is_empty())
     }
 
     /// Signs on: fetches working keys and hands them, enciphered as they are, to the secure module.
@@ -193,12 +206,16 @@ impl Host {
             return Err(HostError::SignOnRefused(code));
         }
         self.check_clock(&answer);
-        let keys = dialect::working_keys(&self.profile, &answer)?;
-        let keys: Vec<(&str, &[u8], &[u8])> =
-            keys.iter().map(|(slot, key, check)| (slot.as_str(), key.as_slice(), check.as_slice())).collect();
-        self.card.load_working_keys(&keys, &self.profile.sign_on.keys.under).await?;
+        if let Some(download) = &profile.sign_on.keys {
+            let keys = dialect::working_keys(download, &answer)?;
+            let keys: Vec<(&str, &[u8], &[u8])> = keys
+                .iter()
+                .map(|(slot, key, check)| (slot.as_str(), key.as_slice(), check.as_slice()))
+                .collect();
+            self.card.load_working_keys(&keys, &download.under).await?;
+        }
         self.signed_on = true;
-        log::info!("signed on; {} working keys loaded", keys.len());
+        log::info!("signed on");
         Ok(())
     }
 
@@ -218,7 +235,14 @@ impl Host {
         transaction: &Transaction,
         card: &OnlineCard,
     ) -> Result<HostAnswer, HostError> {
-        let request = dialect::request(&self.profile, transaction, card)?;
+        let request = match self.profile.security.serial_field {
+            // What has no card has keys of its own all the same.
+            Some(_) if card.key_serial.is_empty() => {
+                let card = OnlineCard { key_serial: self.key_serial().await?, ..card.clone() };
+                dialect::request(&self.profile, transaction, &card)?
+            }
+            _ => dialect::request(&self.profile, transaction, card)?,
+        };
         let mti = dialect::described(&self.profile, transaction)?.mti.answer();
         let answer = self.exchange(link, request).await?;
         let profile = Arc::clone(&self.profile);
@@ -234,7 +258,7 @@ impl Host {
         link: &mut Link,
         transaction: &Transaction,
     ) -> Result<String, HostError> {
-        let request = dialect::reversal(&self.profile, transaction)?;
+        let request = dialect::reversal(&self.profile, transaction, &self.key_serial().await?)?;
         let answer = self.exchange(link, request).await?;
         let profile = Arc::clone(&self.profile);
         let message = parse(&profile, &answer)?;
@@ -246,6 +270,20 @@ impl Host {
             return Ok(code);
         }
         Err(HostError::BadAnswer(format!("the reversal was answered with code {code}")))
+    }
+
+    /// That of the keys of the next DUKPT transaction, with which a message without a card is protected; empty where the keys
+    /// are no such keys.
+    async fn key_serial(&self) -> Result<Vec<u8>, HostError> {
+        match self.profile.security.serial_field {
+            Some(_) => Ok(self.card.next_dukpt_key().await?),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether cards have to be protected with the keys of DUKPT.
+    pub(crate) fn wants_dukpt(&self) -> bool {
+        self.profile.security.serial_field.is_some()
     }
 
     /// Signs `request` and returns what comes back.

@@ -35,6 +35,8 @@ impl Host {
         common(&mut message, transaction, transaction.stan);
         filling::put(&mut message, &told);
         filling::put(&mut message, &own);
+        let serial = self.key_serial().await?;
+        dialect::put_serial(&mut message, &profile, &serial);
         let request = dialect::pack(message.empty_mac())?;
         let answer = self.exchange(link, request).await?;
         let answer = parse(&profile, &answer)?;
@@ -64,6 +66,8 @@ impl Host {
         common(&mut message, transaction, stan);
         message.text(48, &content);
         filling::put(&mut message, &own);
+        let serial = self.key_serial().await?;
+        dialect::put_serial(&mut message, &profile, &serial);
         let request = dialect::pack(message.empty_mac())?;
         let answer = self.exchange(link, request).await?;
         let answer = parse(&profile, &answer)?;

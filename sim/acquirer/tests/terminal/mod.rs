@@ -103,7 +103,7 @@ impl Keys {
     /// Those of a sign-on's answer, if it has any.
     pub(crate) fn read(message: &[u8]) -> Option<Keys> {
         let message = dialect().codec.parse(message).unwrap();
-        let slots = dialect().sign_on.keys.split(message.get(62)?.bytes()).unwrap();
+        let slots = dialect().sign_on.keys.as_ref().unwrap().split(message.get(62)?.bytes()).unwrap();
         let [pik, mak, tdk] = [0, 1, 2].map(|index: usize| {
             let key = tmk().unwrap_key(slots[index].key.try_into().unwrap());
             assert!(keys::kcv::matches(&key, slots[index].check.try_into().unwrap()));

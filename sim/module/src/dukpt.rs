@@ -1,0 +1,150 @@
+//! AES DUKPT (ANSI X9.24-3): the registers of future keys, which outlive the module's starts, and the keys of the one
+//! transaction that is going on.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use keys::dukpt::aes::{self, KeyType, Purpose, Transaction};
+use keys::{Algorithm, Attributes, Key, Mode, Usage};
+use link::Refusal;
+use zeroize::Zeroizing;
+
+use crate::{Refused, refused};
+
+/// All keys of a transaction have the strength of the base derivation key.
+const KEY_TYPE: KeyType = KeyType::Aes128;
+
+/// The DUKPT keys of the module.
+pub struct Dukpt {
+    device: aes::Device,
+    current: Option<Transaction>,
+    file: PathBuf,
+}
+
+impl Dukpt {
+    /// The registers in `state`; where there are none yet, those of a new initial key, which is derived from the base derivation
+    /// key in the file `base`: as a key injection facility does it, for a device number that nobody had before.
+    ///
+    /// # Errors
+    /// What is wrong with the files.
+    pub fn open(base: &Path, state: &Path) -> Result<Dukpt, String> {
+        let wrong = |error: &dyn std::fmt::Display| format!("the DUKPT state {}: {error}", state.display());
+        let device = match fs::read(state).map(Zeroizing::new) {
+            Ok(bytes) => aes::Device::restore(&bytes).map_err(|error| wrong(&error))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let device = inject(base).map_err(|error| format!("{}: {error}", base.display()))?;
+                store(state, device.state().as_bytes()).map_err(|error| wrong(&error))?;
+                device
+            }
+            Err(error) => return Err(wrong(&error)),
+        };
+        Ok(Dukpt { device, current: None, file: state.to_owned() })
+    }
+
+    /// Begins with the keys of the next transaction, and returns its key serial number. The counter is on the disk before
+    /// anything is made with them: no power cut brings it back.
+    pub(crate) fn next(&mut self) -> Result<[u8; 12], Refused> {
+        self.current = None;
+        let file = &self.file;
+        let taken = self.device.next(|state| store(file, state.as_bytes()).map_err(Stopped::Store));
+        match taken {
+            Ok(transaction) => Ok(self.current.insert(transaction).serial().to_bytes()),
+            Err(Stopped::Keys(keys::Error::KeysUsedUp)) => {
+                refused(Refusal::NoKey, "the DUKPT keys are used up: the module needs a new initial key")
+            }
+            Err(Stopped::Keys(error)) => refused(Refusal::NotSupported, error.to_string()),
+            Err(Stopped::Store(error)) => refused(Refusal::NotSupported, format!("the DUKPT state: {error}")),
+        }
+    }
+
+    /// A key of the transaction that is going on.
+    pub(crate) fn key(&self, purpose: Purpose) -> Result<Key, Refused> {
+        let Some(current) = &self.current else {
+            return refused(Refusal::NoKey, "no transaction has begun: ask for the next DUKPT key");
+        };
+        current.key(purpose, KEY_TYPE).map_err(|error| (Refusal::WrongUsage, error.to_string()))
+    }
+
+    /// Forgets all keys, on the disk, too.
+    pub(crate) fn wipe(self) {
+        // What can't be removed is noticed at the next start: the module has its registers still.
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+enum Stopped {
+    Keys(keys::Error),
+    Store(io::Error),
+}
+
+impl From<keys::Error> for Stopped {
+    fn from(error: keys::Error) -> Stopped {
+        Stopped::Keys(error)
+    }
+}
+
+/// A device with an initial key of its own. The file has the number of the base derivation key and the key, in hex.
+fn inject(base: &Path) -> Result<aes::Device, String> {
+    let text = fs::read_to_string(base).map(Zeroizing::new).map_err(|error| error.to_string())?;
+    let (number, key) = text.trim().split_once(' ').ok_or("expected a number and a key")?;
+    let mut id = [0; 8];
+    let mut bytes = Zeroizing::new([0; 16]);
+    let (bdk_number, device) = id.split_at_mut(4);
+    hex::decode_to_slice(number, bdk_number).map_err(|error| error.to_string())?;
+    getrandom::fill(device).map_err(|error| error.to_string())?;
+    hex::decode_to_slice(key, &mut *bytes).map_err(|error| error.to_string())?;
+    let attributes = Attributes::new(Usage::BaseDerivation, Algorithm::Aes, Mode::Derive);
+    let initial = Key::new(attributes, &*bytes).and_then(|base| aes::initial_key(&base, id));
+    initial.and_then(|initial| aes::Device::new(&initial, id)).map_err(|error| error.to_string())
+}
+
+/// Replaces the file at once and for good.
+fn store(file: &Path, state: &[u8]) -> io::Result<()> {
+    let new = file.with_extension("new");
+    let mut writer = File::create(&new)?;
+    writer.write_all(state)?;
+    writer.sync_all()?;
+    fs::rename(&new, file)?;
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_start_brings_a_serial_number_back_and_a_wiped_module_is_another_device() {
+        let folder = tempfile::tempdir().unwrap();
+        let (base, state) = (folder.path().join("bdk"), folder.path().join("state"));
+        fs::write(&base, "53500001 000102030405060708090A0B0C0D0E0F").unwrap();
+        let mut serials = Vec::new();
+        for _ in 0..3 {
+            let mut dukpt = Dukpt::open(&base, &state).unwrap();
+            assert!(dukpt.key(Purpose::MacGeneration).is_err(), "a start begins no transaction");
+            serials.extend([dukpt.next().unwrap(), dukpt.next().unwrap()]);
+            // What was taken and never used is gone: a power cut, without a word to the disk.
+        }
+        let counters: Vec<u8> = serials.iter().map(|serial| serial[11]).collect();
+        assert_eq!(counters, [1, 2, 3, 4, 5, 6]);
+        Dukpt::open(&base, &state).unwrap().wipe();
+        let other = Dukpt::open(&base, &state).unwrap().next().unwrap();
+        assert_ne!(other[..8], serials[0][..8]);
+    }
+
+    #[test]
+    fn a_transaction_has_no_keys_where_its_counter_is_not_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let (base, state) = (folder.path().join("bdk"), folder.path().join("module/state"));
+        fs::create_dir(folder.path().join("module")).unwrap();
+        fs::write(&base, "53500001 000102030405060708090A0B0C0D0E0F").unwrap();
+        let mut dukpt = Dukpt::open(&base, &state).unwrap();
+        dukpt.next().unwrap();
+        fs::remove_dir_all(folder.path().join("module")).unwrap();
+        assert!(dukpt.next().is_err());
+        assert!(dukpt.key(Purpose::PinEncryption).is_err(), "those of the one before are gone, too");
+    }
+}
