@@ -9,6 +9,7 @@ mod control;
 mod device;
 mod key_slots;
 mod line;
+pub mod pairing;
 mod pin_pad;
 pub mod pty;
 mod tls_key;
