@@ -7,6 +7,8 @@
     reason = "a test ends at the first surprise"
 )]
 
+use std::fs;
+
 use client::card::CardProxy;
 use sim_terminal::{ModuleLine, Part};
 use smartpos_tests::{Bench, text, until};
@@ -46,6 +48,22 @@ async fn a_module_on_a_serial_line_sells_also_after_either_end_was_killed() {
         assert_eq!(text(&result, "cvm"), "online-pin");
     }
     bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn a_line_that_is_open_at_both_ends_sells_and_one_that_is_at_one_end_is_told_with_what_to_do() {
+    let bench = Bench::start_as(&[], |terminal| terminal.open_line()).await;
+    bench.insert(CARD).await;
+    let (outcome, result) = bench.shop().await.sell(1234, "open").await;
+    assert_eq!(outcome, "approved", "{result:?}\n{}", bench.logs());
+
+    let bench = Bench::start_with(&[("cardd", "protected_line = false\n")]).await;
+    until("cardd to say why there is no module", async || {
+        let log = fs::read_to_string(bench.terminal.layout().log(Part::Cardd)).unwrap();
+        log.contains("`protected_line` in cardd.toml")
+    })
+    .await;
+    module_is(&bench, "absent").await;
 }
 
 #[tokio::test]

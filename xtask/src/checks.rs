@@ -31,6 +31,7 @@ pub(crate) fn test(depth: Depth) -> Result {
         Step::new("test", cargo(&["test", "--workspace"])?),
         Step::new("faults", xtask(faults)?),
         Step::new("crowd", xtask(&["faults", "crowd", "--requests", "2000"])?),
+        Step::new("link faults", xtask(&["faults", "link", "--sample", "6000"])?),
         Step::new("documentation", documentation()?),
         Step::new("yocto", xtask(&["yocto", "--check"])?),
     ];

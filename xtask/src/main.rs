@@ -28,6 +28,8 @@ cargo xtask COMMAND
                   host agree afterwards? --help tells the rest
   faults crowd [--seed N] [--requests N]
                   eight apps at one terminal at the same time, while its daemons die
+  faults link [--seed N] [--sample N] [--case NAME]
+                  the line to the secure module, hurt at each byte of a session of each operation
   lint            format, clippy, documentation, dependencies
   bench           measure speed and size of the release build
   fuzz TARGET [--minutes N]

@@ -30,4 +30,7 @@ pub enum Error {
     /// No session is open, or a request is under way already.
     #[error("the line is not ready for a request; wait for the session or for the answer")]
     NotReady,
+    /// A key that the ends were paired with is none.
+    #[error("{0} is no key on P-256 in the form that is expected")]
+    Pairing(&'static str),
 }

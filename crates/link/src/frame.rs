@@ -1,7 +1,7 @@
 //! Frames: a kind, a session, a number and a payload, closed by a CRC-32, stuffed (COBS), between zero bytes.
 //!
 //! ```text
-//! 00 | COBS( kind 1 | session 4 | number 2 | payload 0..4096 | CRC-32 4 ) | 00
+//! 00 | COBS( kind 1 | session 4 | number 2 | payload 0..4116 | CRC-32 4 ) | 00
 //! ```
 
 use zeroize::Zeroizing;
@@ -9,15 +9,18 @@ use zeroize::Zeroizing;
 use crate::cobs::{stuff, unstuff};
 use crate::crc::crc32;
 use crate::error::{Error, Result};
+use crate::protection::SEAL;
 
-/// The most payload bytes of a frame.
+/// The most bytes of a message.
 pub const MAX_PAYLOAD: usize = 4096;
+/// The most payload bytes of a frame: a message and its seal.
+const MAX_SEALED: usize = MAX_PAYLOAD + SEAL;
 
 /// Kind, session, number and CRC.
 const OVERHEAD: usize = 1 + 4 + 2 + 4;
 
 /// The longest stuffed frame: one byte more for each 254, and one.
-const MAX_STUFFED: usize = MAX_PAYLOAD + OVERHEAD + (MAX_PAYLOAD + OVERHEAD) / 254 + 1;
+const MAX_STUFFED: usize = MAX_SEALED + OVERHEAD + (MAX_SEALED + OVERHEAD) / 254 + 1;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +56,7 @@ impl Kind {
         Kind::Closed,
     ];
 
-    fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         (1..).zip(Self::ALL).find(|(_, kind)| *kind == self).map_or(0, |(code, _)| code)
     }
 
@@ -91,9 +94,9 @@ impl Frame {
     /// The bytes to send.
     ///
     /// # Errors
-    /// [`Error::TooLong`] if the payload exceeds [`MAX_PAYLOAD`].
+    /// [`Error::TooLong`] if the payload exceeds [`MAX_PAYLOAD`] and its seal.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
-        if self.payload.len() > MAX_PAYLOAD {
+        if self.payload.len() > MAX_SEALED {
             return Err(Error::TooLong);
         }
         let mut content = Zeroizing::new(Vec::with_capacity(self.payload.len() + OVERHEAD));
@@ -120,7 +123,7 @@ impl Frame {
         let (kind, body) = body.split_first()?;
         let (session, body) = body.split_first_chunk()?;
         let (number, payload) = body.split_first_chunk()?;
-        if payload.len() > MAX_PAYLOAD {
+        if payload.len() > MAX_SEALED {
             return None;
         }
         Some(Self {
@@ -197,9 +200,9 @@ mod tests {
 
     #[test]
     fn the_longest_payload_passes_and_a_longer_one_is_refused() {
-        let longest = frame(vec![1; MAX_PAYLOAD]);
+        let longest = frame(vec![1; MAX_SEALED]);
         assert_eq!(Decoder::default().push(&longest.encode().unwrap()), [longest]);
-        assert_eq!(frame(vec![1; MAX_PAYLOAD + 1]).encode().err(), Some(Error::TooLong));
+        assert_eq!(frame(vec![1; MAX_SEALED + 1]).encode().err(), Some(Error::TooLong));
     }
 
     #[test]

@@ -10,7 +10,12 @@ use crate::event::Event;
 use crate::frame::{Decoder, Frame, Kind};
 use crate::message::{Hello, Request, Response, Welcome, capability};
 use crate::module::following;
+use crate::noise::Initiator;
+use crate::protection::{Channel, Protection};
 use crate::{RESEND_AFTER, VERSION};
+
+/// The number of a Closed that turns away a Hello because of its protection.
+pub(crate) const NOT_PROTECTED: u16 = u16::MAX;
 
 /// How often a request is sent before a module that gives no sign of life counts as silent.
 const ATTEMPTS: u8 = 6;
@@ -29,6 +34,8 @@ pub enum Happening {
     Event(Event),
     /// The module speaks no version that this end does.
     WrongVersion,
+    /// One end demands a protected line and the other offers none, or they were not paired with each other.
+    NotProtected,
 }
 
 /// Why a request failed.
@@ -46,6 +53,12 @@ pub enum Fault {
 pub struct Host {
     session: u32,
     open: bool,
+    /// What the line is protected with; none leaves it open to whoever is on it.
+    protection: Option<Protection>,
+    /// What opens the session, to be said until it is answered.
+    hello: Greeting,
+    /// The keys of the session, on a protected line.
+    channel: Option<Channel>,
     /// The capabilities that both ends have.
     agreed: u32,
     decoder: Decoder,
@@ -60,6 +73,12 @@ pub struct Host {
     resend: Duration,
 }
 
+#[derive(Default)]
+struct Greeting {
+    payload: Zeroizing<Vec<u8>>,
+    handshake: Option<Initiator>,
+}
+
 struct Pending {
     operation: u8,
     frame: Frame,
@@ -68,12 +87,25 @@ struct Pending {
 }
 
 impl Host {
-    /// An end that opens its first session. `session` is a random number.
+    /// An end that opens its first session, on a line that is not protected. `session` is a random number.
     #[must_use]
     pub fn new(session: u32, now: Duration) -> Self {
+        Self::with(session, None, now)
+    }
+
+    /// Likewise, and no session that is not protected.
+    #[must_use]
+    pub fn protected(session: u32, protection: Protection, now: Duration) -> Self {
+        Self::with(session, Some(protection), now)
+    }
+
+    fn with(session: u32, protection: Option<Protection>, now: Duration) -> Self {
         let mut host = Self {
             session: session.max(1),
             open: false,
+            protection,
+            hello: Greeting::default(),
+            channel: None,
             agreed: 0,
             decoder: Decoder::default(),
             output: VecDeque::new(),
@@ -83,6 +115,7 @@ impl Host {
             pending: None,
             resend: now,
         };
+        host.begin_session();
         host.say_hello(now);
         host
     }
@@ -102,7 +135,7 @@ impl Host {
         let payload = request.encode()?;
         self.latest = following(self.latest);
         let frame = Frame { kind: Kind::Request, session: self.session, number: self.latest, payload };
-        self.output.push_back(frame.encode()?);
+        self.send(&frame);
         self.resend = now + RESEND_AFTER;
         self.pending =
             Some(Pending { operation: request.operation(), frame, attempts: 1, until: now + limit });
@@ -136,7 +169,8 @@ impl Host {
         } else if self.resend <= now {
             pending.attempts += 1;
             self.resend = now + RESEND_AFTER;
-            self.output.extend(pending.frame.encode());
+            let frame = pending.frame.clone();
+            self.send(&frame);
         }
     }
 
@@ -168,16 +202,11 @@ impl Host {
         }
         match frame.kind {
             Kind::Welcome => self.welcome(frame),
-            Kind::Response => self.response(frame, now),
-            Kind::Working => {
-                if let Some(pending) =
-                    self.pending.as_mut().filter(|pending| pending.frame.number == frame.number)
-                {
-                    pending.attempts = 1;
-                }
-            }
-            Kind::Event => self.event(frame),
+            Kind::Response | Kind::Working | Kind::Event => self.take_from_session(frame, now),
             Kind::Closed if self.open => self.start_over(Fault::Restarted, now),
+            Kind::Closed if frame.number == NOT_PROTECTED => {
+                self.happenings.push_back(Happening::NotProtected);
+            }
             Kind::Closed if frame.number != 0 => self.happenings.push_back(Happening::WrongVersion),
             // A module that has just started, before the session opens: the hello may have been too early.
             Kind::Closed => self.say_hello(now),
@@ -186,15 +215,49 @@ impl Host {
         }
     }
 
+    /// What is said in an open session alone.
+    fn take_from_session(&mut self, frame: &Frame, now: Duration) {
+        let opened = match &mut self.channel {
+            Some(channel) => channel.open(frame),
+            None => Some(frame.clone()),
+        };
+        let Some(frame) = opened.filter(|_| self.open) else { return };
+        match frame.kind {
+            Kind::Response => self.response(&frame, now),
+            Kind::Event => self.event(&frame),
+            _ => {
+                if let Some(pending) =
+                    self.pending.as_mut().filter(|pending| pending.frame.number == frame.number)
+                {
+                    pending.attempts = 1;
+                }
+            }
+        }
+    }
+
     fn welcome(&mut self, frame: &Frame) {
         let Ok(welcome) = Welcome::decode(&frame.payload) else { return };
+        if self.open {
+            return;
+        }
         if welcome.version != VERSION {
             self.happenings.push_back(Happening::WrongVersion);
-        } else if !self.open {
-            self.open = true;
-            self.agreed = welcome.capabilities & capability::ALL;
-            self.happenings.push_back(Happening::Opened(welcome));
+            return;
         }
+        if let Some(protection) = &self.protection {
+            if welcome.capabilities & capability::PROTECTION == 0 {
+                self.happenings.push_back(Happening::NotProtected);
+                return;
+            }
+            let Some(hello) = &self.hello.handshake else { return };
+            let Some((fields, message)) = frame.payload.split_at_checked(Welcome::LENGTH) else { return };
+            // Somebody else's is none; the module's own may still come.
+            let Some(channel) = protection.welcomed(hello, fields, message) else { return };
+            self.channel = Some(channel);
+        }
+        self.open = true;
+        self.agreed = welcome.capabilities & capability::ALL;
+        self.happenings.push_back(Happening::Opened(welcome));
     }
 
     fn response(&mut self, frame: &Frame, now: Duration) {
@@ -211,10 +274,6 @@ impl Host {
     }
 
     fn event(&mut self, frame: &Frame) {
-        // Before the welcome there is nobody to tell; the module will send it again.
-        if !self.open {
-            return;
-        }
         if frame.number == following(self.event) {
             self.event = frame.number;
             // An event that this version doesn't know is passed over.
@@ -222,7 +281,7 @@ impl Host {
         } else if frame.number != self.event {
             return;
         }
-        self.output.extend(Frame::bare(Kind::Ack, self.session, frame.number).encode());
+        self.send(&Frame::bare(Kind::Ack, self.session, frame.number));
     }
 
     fn start_over(&mut self, fault: Fault, now: Duration) {
@@ -230,17 +289,38 @@ impl Host {
             self.happenings.push_back(Happening::Failed(fault));
         }
         self.session = self.session.wrapping_add(1).max(1);
-        self.open = false;
-        self.latest = 0;
-        self.event = 0;
+        self.begin_session();
         self.say_hello(now);
     }
 
+    fn begin_session(&mut self) {
+        self.open = false;
+        self.channel = None;
+        self.latest = 0;
+        self.event = 0;
+        let protected = if self.protection.is_some() { capability::PROTECTION } else { 0 };
+        let hello = Hello { lowest: VERSION, highest: VERSION, capabilities: capability::ALL | protected };
+        let mut payload = hello.encode().unwrap_or_default();
+        let handshake = self.protection.as_mut().map(|protection| {
+            let (handshake, message) = protection.hello(self.session, &payload);
+            payload.extend(message);
+            handshake
+        });
+        self.hello = Greeting { payload, handshake };
+    }
+
     fn say_hello(&mut self, now: Duration) {
-        let hello = Hello { lowest: VERSION, highest: VERSION, capabilities: capability::ALL };
-        let payload = hello.encode().unwrap_or_default();
-        let frame = Frame { kind: Kind::Hello, session: self.session, number: 0, payload };
-        self.output.extend(frame.encode());
+        let payload = self.hello.payload.clone();
+        self.send(&Frame { payload, ..Frame::bare(Kind::Hello, self.session, 0) });
         self.resend = now + RESEND_AFTER;
+    }
+
+    fn send(&mut self, frame: &Frame) {
+        let sealed = match &mut self.channel {
+            // None is sealed any more when the session is worn out: nothing is answered then, and a new one begins.
+            Some(channel) => channel.seal(frame),
+            None => Some(frame.clone()),
+        };
+        self.output.extend(sealed.and_then(|frame| frame.encode().ok()));
     }
 }

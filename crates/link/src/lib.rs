@@ -14,6 +14,8 @@ pub mod frame;
 mod host;
 pub mod message;
 mod module;
+mod noise;
+mod protection;
 mod wire;
 
 pub use error::{Error, Result};
@@ -24,6 +26,7 @@ pub use message::{
     DUKPT, Hello, MAK_X919, PinEntry, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
 };
 pub use module::{Incoming, Module};
+pub use protection::{Pairing, Protection};
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u8 = 1;

@@ -9,6 +9,8 @@ use crate::wire::{Reader, Writer};
 
 /// What an end may be able to do beyond its version, a bit each. It holds where both ends say it.
 pub mod capability {
+    /// The line is protected: both ends know each other, and what is said in a session is enciphered.
+    pub const PROTECTION: u32 = 1 << 1;
     /// Card tokens: [`Request::CardToken`](super::Request::CardToken).
     pub const CARD_TOKEN: u32 = 1 << 2;
     /// Keys of SM4: the master key slot [`TMK_SM4`](super::TMK_SM4), and what is loaded under it.
@@ -23,7 +25,7 @@ pub mod capability {
     pub const JOURNAL_SEAL: u32 = 1 << 8;
     /// A key for TLS: [`Request::TlsPublicKey`](super::Request::TlsPublicKey) and those after it.
     pub const TLS_KEY: u32 = 1 << 9;
-    /// All that this crate knows.
+    /// All that this crate knows, on a line that is protected or not.
     pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | X919 | STORED_CARD | DUKPT | JOURNAL_SEAL | TLS_KEY;
 }
 
@@ -51,6 +53,9 @@ pub struct Hello {
 }
 
 impl Hello {
+    /// The length of the fields.
+    pub(crate) const LENGTH: usize = 6;
+
     pub(crate) fn encode(self) -> Result<Secret> {
         let mut to = Writer::new();
         to.u8(self.lowest);
@@ -77,6 +82,9 @@ pub struct Welcome {
 }
 
 impl Welcome {
+    /// The length of the fields.
+    pub(crate) const LENGTH: usize = 9;
+
     pub(crate) fn encode(self) -> Result<Secret> {
         let mut to = Writer::new();
         to.u8(self.version);

@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 use crate::event::Event;
 use crate::frame::{Decoder, Frame, Kind};
+use crate::host::NOT_PROTECTED;
 use crate::message::{Hello, Refusal, Request, Response, Welcome, capability};
+use crate::protection::{Channel, Protection};
 use crate::{RESEND_AFTER, VERSION};
 
 /// The most events that wait for the host. One that doesn't take them has lost touch.
@@ -26,6 +28,8 @@ pub enum Incoming {
 /// The module's end of the line.
 pub struct Module {
     boot: u32,
+    /// What the line is protected with; none leaves it open to whoever is on it.
+    protection: Option<Protection>,
     decoder: Decoder,
     session: Option<Session>,
     output: VecDeque<Zeroizing<Vec<u8>>>,
@@ -33,6 +37,11 @@ pub struct Module {
 
 struct Session {
     id: u32,
+    /// The hello that opened it, and what that was answered.
+    hello: Zeroizing<Vec<u8>>,
+    welcome: Frame,
+    /// Its keys, on a protected line.
+    channel: Option<Channel>,
     /// The capabilities that both ends have.
     agreed: u32,
     /// The number of the latest request, 0 before the first.
@@ -51,10 +60,21 @@ struct Session {
 
 impl Module {
     /// An end without a session. `boot` is a random number drawn at each start. The line opens with the news
-    /// that no session is open, so that a host notices the restart at once.
+    /// that no session is open, so that a host notices the restart at once. It opens any, and protects none.
     #[must_use]
     pub fn new(boot: u32) -> Self {
-        let mut module = Self { boot, decoder: Decoder::default(), session: None, output: VecDeque::new() };
+        Self::with(boot, None)
+    }
+
+    /// Likewise, but it opens none that is not protected.
+    #[must_use]
+    pub fn protected(boot: u32, protection: Protection) -> Self {
+        Self::with(boot, Some(protection))
+    }
+
+    fn with(boot: u32, protection: Option<Protection>) -> Self {
+        let decoder = Decoder::default();
+        let mut module = Self { boot, protection, decoder, session: None, output: VecDeque::new() };
         module.send(&Frame::bare(Kind::Closed, 0, 0));
         module
     }
@@ -119,9 +139,13 @@ impl Module {
     fn take(&mut self, frame: &Frame, now: Duration) -> Option<Incoming> {
         match frame.kind {
             Kind::Hello => self.hello(frame),
-            Kind::Request => self.request(frame),
+            Kind::Request => {
+                let frame = self.opened(frame)?;
+                self.request(&frame)
+            }
             Kind::Ack => {
-                self.acknowledged(frame, now);
+                let frame = self.opened(frame)?;
+                self.acknowledged(&frame, now);
                 None
             }
             // The module's own kinds: an echo.
@@ -131,36 +155,69 @@ impl Module {
 
     fn hello(&mut self, frame: &Frame) -> Option<Incoming> {
         let hello = Hello::decode(&frame.payload).ok()?;
-        if !(hello.lowest..=hello.highest).contains(&VERSION) {
-            self.send(&Frame::bare(Kind::Closed, frame.session, u16::from(VERSION)));
+        let again = |session: &&Session| session.id == frame.session && session.hello == frame.payload;
+        if let Some(session) = self.session.as_ref().filter(again) {
+            // A repeated hello opens nothing: its welcome was lost.
+            let welcome = session.welcome.clone();
+            self.send(&welcome);
             return None;
         }
-        // A repeated hello opens nothing: its welcome was lost.
-        let new = self.session.as_ref().is_none_or(|session| session.id != frame.session);
-        let agreed = hello.capabilities & capability::ALL;
-        if new {
-            self.session = Some(Session {
-                id: frame.session,
-                agreed,
-                latest: 0,
-                operation: 0,
-                answer: None,
-                events: VecDeque::new(),
-                event: 1,
-                sent: Duration::ZERO,
-            });
+        if !(hello.lowest..=hello.highest).contains(&VERSION) {
+            return self.turn_away(frame.session, VERSION.into());
         }
+        let ours = capability::ALL | if self.protection.is_some() { capability::PROTECTION } else { 0 };
+        let agreed = hello.capabilities & ours;
         let welcome = Welcome { version: VERSION, capabilities: agreed, boot: self.boot };
-        let payload = welcome.encode().unwrap_or_default();
-        self.send(&Frame { kind: Kind::Welcome, session: frame.session, number: 0, payload });
-        new.then_some(Incoming::Opened)
+        let mut payload = welcome.encode().unwrap_or_default();
+        let mut channel = None;
+        if let Some(protection) = &mut self.protection {
+            let (fields, message) = frame.payload.split_at_checked(Hello::LENGTH)?;
+            // A hello without protection has no message, and is turned away with those of strangers.
+            let Some((opened, answer)) = protection.welcome(frame.session, fields, message, &payload) else {
+                return self.turn_away(frame.session, NOT_PROTECTED);
+            };
+            payload.extend(answer);
+            channel = Some(opened);
+        }
+        let welcome = Frame { payload, ..Frame::bare(Kind::Welcome, frame.session, 0) };
+        self.send(&welcome);
+        self.session = Some(Session {
+            id: frame.session,
+            hello: frame.payload.clone(),
+            welcome,
+            channel,
+            agreed,
+            latest: 0,
+            operation: 0,
+            answer: None,
+            events: VecDeque::new(),
+            event: 1,
+            sent: Duration::ZERO,
+        });
+        Some(Incoming::Opened)
+    }
+
+    fn turn_away(&mut self, session: u32, why: u16) -> Option<Incoming> {
+        self.send(&Frame::bare(Kind::Closed, session, why));
+        None
+    }
+
+    /// A frame of the open session, as the host said it.
+    fn opened(&mut self, frame: &Frame) -> Option<Frame> {
+        match self.session.as_mut().filter(|session| session.id == frame.session) {
+            Some(Session { channel: Some(channel), .. }) => channel.open(frame),
+            Some(_) => Some(frame.clone()),
+            None => {
+                if frame.kind == Kind::Request {
+                    self.send(&Frame::bare(Kind::Closed, frame.session, 0));
+                }
+                None
+            }
+        }
     }
 
     fn request(&mut self, frame: &Frame) -> Option<Incoming> {
-        let Some(session) = self.session.as_mut().filter(|session| session.id == frame.session) else {
-            self.send(&Frame::bare(Kind::Closed, frame.session, 0));
-            return None;
-        };
+        let session = self.session.as_mut()?;
         if frame.number == session.latest && session.latest != 0 {
             let working = Frame::bare(Kind::Working, session.id, session.latest);
             let again = session.answer.clone().unwrap_or(working);
@@ -190,7 +247,7 @@ impl Module {
 
     fn acknowledged(&mut self, frame: &Frame, now: Duration) {
         let Some(session) = self.session.as_mut() else { return };
-        if session.id != frame.session || session.event != frame.number || session.events.is_empty() {
+        if session.event != frame.number || session.events.is_empty() {
             return;
         }
         session.events.pop_front();
@@ -208,8 +265,16 @@ impl Module {
     }
 
     fn send(&mut self, frame: &Frame) {
+        // What opens and ends sessions is said in the clear.
+        let in_clear = matches!(frame.kind, Kind::Welcome | Kind::Closed);
+        let channel = self.session.as_mut().and_then(|session| session.channel.as_mut());
+        let sealed = match channel.filter(|_| !in_clear) {
+            // None is sealed any more when the session is worn out: the host opens another one.
+            Some(channel) => channel.seal(frame),
+            None => Some(frame.clone()),
+        };
         // Only payloads that the writer has measured get here, so every frame fits.
-        self.output.extend(frame.encode());
+        self.output.extend(sealed.and_then(|frame| frame.encode().ok()));
     }
 }
 

@@ -1,15 +1,35 @@
 //! Both ends over lines that lose, repeat, cut and corrupt.
 
-#![allow(clippy::indexing_slicing, clippy::panic, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use link::{Event, Fault, Happening, Host, Incoming, Module, PinResult, Request, Response};
+use link::{
+    Event, Fault, Happening, Host, Incoming, Module, Pairing, PinResult, Protection, Request, Response,
+};
 use proptest::prelude::*;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(100);
+
+/// The private keys of the ends.
+const HOST: [u8; 32] = [1; 32];
+const MODULE: [u8; 32] = [2; 32];
+
+/// What the end with the key `own` protects its line to the one with the key `other` with.
+fn protection(own: [u8; 32], other: [u8; 32]) -> Protection {
+    Protection::new(Pairing::new(&own, &public(other)).unwrap(), own.map(|byte| byte + 10).into())
+}
+
+fn public(key: [u8; 32]) -> Vec<u8> {
+    p256::SecretKey::from_slice(&key).unwrap().public_key().to_sec1_bytes().to_vec()
+}
 
 /// What a line does to a piece that is sent over it.
 #[derive(Debug, Clone, Copy)]
@@ -34,10 +54,16 @@ struct Line {
 }
 
 impl Line {
-    fn new(troubles: Vec<Trouble>) -> Self {
+    fn new(troubles: Vec<Trouble>, protected: bool) -> Self {
         Self {
-            host: Host::new(7, Duration::ZERO),
-            module: Module::new(99),
+            host: match protected {
+                true => Host::protected(7, protection(HOST, MODULE), Duration::ZERO),
+                false => Host::new(7, Duration::ZERO),
+            },
+            module: match protected {
+                true => Module::protected(99, protection(MODULE, HOST)),
+                false => Module::new(99),
+            },
             now: Duration::ZERO,
             troubles: troubles.into(),
             executed: Vec::new(),
@@ -108,9 +134,9 @@ fn trouble() -> impl Strategy<Value = Trouble> {
 proptest! {
     #[test]
     fn each_request_is_executed_at_most_once_and_answered_or_failed(
-        troubles in proptest::collection::vec(trouble(), 0..60),
+        troubles in proptest::collection::vec(trouble(), 0..60), protected: bool,
     ) {
-        let mut line = Line::new(troubles);
+        let mut line = Line::new(troubles, protected);
         for length in 1..=20 {
             line.until_ready();
             line.host.request(&Request::Random { length }, LIMIT, line.now).unwrap();
@@ -133,8 +159,10 @@ proptest! {
     }
 
     #[test]
-    fn events_arrive_once_and_in_order(troubles in proptest::collection::vec(trouble(), 0..40)) {
-        let mut line = Line::new(Vec::new());
+    fn events_arrive_once_and_in_order(
+        troubles in proptest::collection::vec(trouble(), 0..40), protected: bool,
+    ) {
+        let mut line = Line::new(Vec::new(), protected);
         line.until_ready();
         line.troubles = troubles.into();
         let events: Vec<Event> = (1..=20).map(|count| Event::PinDigits { entry: 1, count }).collect();
@@ -163,7 +191,7 @@ proptest! {
 
 #[test]
 fn a_module_that_restarts_fails_the_request_and_opens_a_new_session() {
-    let mut line = Line::new(Vec::new());
+    let mut line = Line::new(Vec::new(), false);
     line.until_ready();
     line.host.request(&Request::Status, LIMIT, line.now).unwrap();
     while line.host.output().is_some() {}
@@ -182,8 +210,65 @@ fn a_module_that_restarts_fails_the_request_and_opens_a_new_session() {
 }
 
 #[test]
+fn a_line_that_one_end_does_not_protect_in_the_same_way_is_not_opened() {
+    let open_host = || Host::new(7, Duration::ZERO);
+    let paired_host = || Host::protected(7, protection(HOST, MODULE), Duration::ZERO);
+    let stranger = || Host::protected(7, protection([3; 32], MODULE), Duration::ZERO);
+    for (mut host, mut module) in [
+        (paired_host(), Module::new(99)),
+        (open_host(), Module::protected(99, protection(MODULE, HOST))),
+        (stranger(), Module::protected(99, protection(MODULE, HOST))),
+        (paired_host(), Module::protected(99, protection([3; 32], HOST))),
+    ] {
+        while module.output().is_some() {}
+        module.receive(&host.output().unwrap(), Duration::ZERO);
+        host.receive(&module.output().unwrap(), Duration::ZERO);
+        assert_eq!(host.happening(), Some(Happening::NotProtected));
+        assert!(!host.ready());
+    }
+}
+
+#[test]
+fn who_is_on_the_wires_of_a_protected_line_reads_nothing_and_has_nothing_done() {
+    let mut line = Line::new(Vec::new(), true);
+    line.until_ready();
+    // A module that has just started says so, and is said hello to twice.
+    while line.host.output().is_some() {}
+    let mut recorded = Vec::new();
+    for secret in [b"6217001234567890", b"6217009876543210"] {
+        let command = [&[0, 0x20, 0, 0x80][..], secret].concat().into();
+        line.host.request(&Request::CardTransmit { slot: 0, command }, LIMIT, line.now).unwrap();
+        let asked = line.host.output().unwrap();
+        assert!(!asked.windows(4).any(|window| window == b"6217"));
+        assert_eq!(line.module.receive(&asked, line.now).len(), 1);
+        line.module.respond(&Response::Data(secret.to_vec().into()));
+        let answered = line.module.output().unwrap();
+        assert!(!answered.windows(4).any(|window| window == b"6217"));
+        line.host.receive(&answered, line.now);
+        assert!(matches!(line.host.happening(), Some(Happening::Answered(_) | Happening::Opened(_))));
+        recorded.push((asked, answered));
+    }
+    while line.host.happening().is_some() {}
+    // What was recorded, and what is made up.
+    let made_up = |kind, number, payload: &[u8]| {
+        let frame = link::Frame { kind, session: 7, number, payload: payload.to_vec().into() };
+        frame.encode().unwrap()
+    };
+    for (asked, answered) in recorded {
+        assert_eq!(line.module.receive(&asked, line.now), []);
+        line.host.receive(&answered, line.now);
+    }
+    assert_eq!(line.module.receive(&made_up(link::Kind::Request, 3, &[1]), line.now), []);
+    line.host.request(&Request::Status, LIMIT, line.now).unwrap();
+    line.host.receive(&made_up(link::Kind::Response, 3, &[1, 4, 0]), line.now);
+    line.host.receive(&made_up(link::Kind::Event, 1, &[5]), line.now);
+    assert_eq!(line.host.happening(), None);
+    assert_eq!(line.module.output(), None);
+}
+
+#[test]
 fn a_host_that_restarts_is_told_to_the_module() {
-    let mut line = Line::new(Vec::new());
+    let mut line = Line::new(Vec::new(), false);
     line.until_ready();
     let mut host = Host::new(8, line.now);
     let hello = host.output().unwrap();
@@ -194,7 +279,7 @@ fn a_host_that_restarts_is_told_to_the_module() {
 
 #[test]
 fn a_request_that_takes_long_is_not_given_up_while_the_module_works() {
-    let mut line = Line::new(Vec::new());
+    let mut line = Line::new(Vec::new(), false);
     line.until_ready();
     // The line's module answers random numbers only: this request stays under way.
     line.host.request(&Request::CardPowerOn { slot: 0 }, Duration::from_secs(10), line.now).unwrap();
@@ -208,7 +293,7 @@ fn a_request_that_takes_long_is_not_given_up_while_the_module_works() {
 
 #[test]
 fn a_silent_module_is_given_up_soon() {
-    let mut line = Line::new(Vec::new());
+    let mut line = Line::new(Vec::new(), false);
     line.until_ready();
     line.troubles = vec![Trouble::Lose; 100].into();
     line.host.request(&Request::Status, LIMIT, line.now).unwrap();

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use link::Pairing;
 use serde::Deserialize;
 use service::config::find_file;
 use service::stream::Endpoint;
+use zeroize::Zeroizing;
 
 /// The configuration of this daemon.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -14,6 +16,8 @@ use service::stream::Endpoint;
 pub(crate) struct Config {
     /// Where the secure card module is that speaks the line protocol; a terminal without one has none.
     pub(crate) device: Option<Endpoint>,
+    /// Whether the line to it is protected, with the keys of the pairing that are among the credentials.
+    pub(crate) protected_line: bool,
     pub(crate) module: Module,
     /// How long to wait for a card, in seconds.
     pub(crate) card_timeout_s: u32,
@@ -59,6 +63,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             device: None,
+            protected_line: false,
             module: Module::default(),
             card_timeout_s: 60,
             card_may_stay: false,
@@ -90,6 +95,23 @@ impl Config {
     pub(crate) fn host_timeout(&self) -> Duration {
         Duration::from_secs(self.host_timeout_s.into())
     }
+}
+
+/// What the terminal and its module were paired with in the factory: `module-line-key.pem`, our private key, and
+/// `module-line-peer.pem`, the module's public key. None where the line is not protected.
+pub(crate) fn pairing(config: &Config, credentials: &Path) -> Result<Option<Pairing>, String> {
+    if !config.protected_line {
+        return Ok(None);
+    }
+    let read = |name| {
+        let file = credentials.join(name);
+        let text = fs::read_to_string(&file).map(Zeroizing::new);
+        text.map_err(|error| format!("{}: {error}; `protected_line` needs it", file.display()))
+    };
+    let (own, peer) = (read("module-line-key.pem")?, read("module-line-peer.pem")?);
+    Pairing::from_pem(&own, &peer).map(Some).map_err(|error| {
+        format!("{}: module-line-key.pem, module-line-peer.pem: {error}", credentials.display())
+    })
 }
 
 /// Reads `emv/terminal.toml`, `emv/aids.toml` (of the highest folder that has it) and `emv/capks*.toml` (of

@@ -309,7 +309,7 @@ mod tests {
     async fn a_module_is_attached_when_it_comes_lost_when_it_goes_and_attached_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("module.sock");
-        let device = Source::Link(Endpoint::Unix(path.clone()));
+        let device = Source::Link(Endpoint::Unix(path.clone()), None);
         let (handle, supervisor) = new();
         tokio::spawn(async move { supervisor.run(&device).await });
         assert!(matches!(handle.ready(), Err(Error::DeviceGone(_))));

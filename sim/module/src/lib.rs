@@ -10,6 +10,7 @@ mod device;
 mod dukpt;
 mod key_slots;
 mod line;
+pub mod pairing;
 mod pin_pad;
 pub mod pty;
 mod tls_key;

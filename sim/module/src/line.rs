@@ -5,7 +5,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
-use link::{Incoming, Module};
+use link::{Incoming, Module, Pairing, Protection};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
@@ -13,23 +13,29 @@ use zeroize::Zeroizing;
 
 use crate::device::Device;
 
-/// Serves `device` over `stream` until the stream ends. `changed` tells that the device was handled by hand.
+/// Serves `device` over `stream` until the stream ends. `changed` tells that the device was handled by hand. With a `pairing` the
+/// line is protected.
 ///
 /// # Errors
 /// What the stream said.
-pub async fn serve<S>(mut stream: S, device: &RefCell<Device>, changed: &Notify) -> io::Result<()>
+pub async fn serve<S>(
+    mut stream: S,
+    device: &RefCell<Device>,
+    changed: &Notify,
+    pairing: Option<&Pairing>,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let started = Instant::now();
     let mut boot = device.borrow().boot();
-    let mut line = Module::new(boot);
+    let mut line = end(boot, pairing)?;
     device.borrow_mut().opened();
     let mut buffer = Zeroizing::new([0_u8; 1024]);
     loop {
         if device.borrow().boot() != boot {
             boot = device.borrow().boot();
-            line = Module::new(boot);
+            line = end(boot, pairing)?;
         }
         let now = started.elapsed();
         for event in device.borrow_mut().poll(now) {
@@ -49,6 +55,14 @@ where
             () = until(deadline.map(|deadline| started + deadline)) => {}
         }
     }
+}
+
+/// Our end of the line after the start `boot`.
+fn end(boot: u32, pairing: Option<&Pairing>) -> io::Result<Module> {
+    let Some(pairing) = pairing else { return Ok(Module::new(boot)) };
+    let mut entropy = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *entropy).map_err(io::Error::other)?;
+    Ok(Module::protected(boot, Protection::new(pairing.clone(), entropy)))
 }
 
 fn take(line: &mut Module, device: &RefCell<Device>, bytes: &[u8], now: Duration) {

@@ -7,15 +7,17 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use keys::Algorithm;
+use link::Pairing;
 use sim_cards::Drawer;
-use sim_module::{Device, Dukpt, MasterKeys, command, pty, serve};
+use sim_module::{Device, Dukpt, MasterKeys, command, pairing, pty, serve};
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 const USAGE: &str =
     "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE [--tmk-sm4 FILE]
-       [--bdk FILE --dukpt-state FILE]";
+       [--bdk FILE --dukpt-state FILE] [--pairing DIR]
+  --pairing DIR   protect the line with the keys in DIR, which are made if it has none; left out, the line is open";
 
 /// Where the line is.
 enum Line {
@@ -30,6 +32,7 @@ struct Arguments {
     tmk_sm4: Option<PathBuf>,
     /// The base derivation key, and where the registers are kept.
     dukpt: Option<(PathBuf, PathBuf)>,
+    pairing: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -61,7 +64,14 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         changed.notify_one();
         reply
     });
-    let line = lines(&arguments.line, &device, &changed);
+    let pairing = match &arguments.pairing {
+        Some(folder) => {
+            pairing::ensure(folder)?;
+            Some(pairing::module_end(folder)?)
+        }
+        None => None,
+    };
+    let line = lines(&arguments.line, &device, &changed, pairing.as_ref());
     tokio::select! {
         // The control socket is there before the line says that it is ready.
         biased;
@@ -72,12 +82,17 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Serves the line, one stream after the other.
-async fn lines(line: &Line, device: &RefCell<Device>, changed: &Notify) -> std::io::Result<()> {
+async fn lines(
+    line: &Line,
+    device: &RefCell<Device>,
+    changed: &Notify,
+    pairing: Option<&Pairing>,
+) -> std::io::Result<()> {
     match line {
         Line::Pty(link) => {
             let pty = pty::open_at(link)?;
             say_ready()?;
-            serve(pty.stream, device, changed).await
+            serve(pty.stream, device, changed, pairing).await
         }
         Line::Socket(path) => {
             match std::fs::remove_file(path) {
@@ -88,7 +103,7 @@ async fn lines(line: &Line, device: &RefCell<Device>, changed: &Notify) -> std::
             say_ready()?;
             loop {
                 let (stream, _) = listener.accept().await?;
-                if let Err(error) = serve(stream, device, changed).await {
+                if let Err(error) = serve(stream, device, changed, pairing).await {
                     note(&format!("the line broke: {error}"));
                 }
             }
@@ -97,7 +112,7 @@ async fn lines(line: &Line, device: &RefCell<Device>, changed: &Notify) -> std::
 }
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let (mut control, mut line, mut tmk, mut tmk_sm4) = (None, None, None, None);
+    let (mut control, mut line, mut tmk, mut tmk_sm4, mut pairing) = (None, None, None, None, None);
     let (mut bdk, mut dukpt_state) = (None, None);
     while let Some(flag) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
@@ -113,6 +128,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--bdk" => bdk = Some(value()?.into()),
             "--dukpt-state" => dukpt_state = Some(value()?.into()),
             "--tmk-sm4" => tmk_sm4 = Some(value()?.into()),
+            "--pairing" => pairing = Some(value()?.into()),
             other => return Err(format!("{other} is not a flag")),
         }
     }
@@ -122,6 +138,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         tmk: tmk.ok_or("--tmk is missing")?,
         tmk_sm4,
         dukpt: bdk.zip(dukpt_state),
+        pairing,
     })
 }
 

@@ -57,6 +57,11 @@ impl Image {
         self.folder.join("gateway-pki")
     }
 
+    /// The keys of the line to the secure module.
+    pub(crate) fn pairing(&self) -> PathBuf {
+        self.folder.join("pairing")
+    }
+
     /// That `cargo xtask image` has been here.
     pub(crate) fn must_exist(&self) -> Result {
         // The disk is made last.
@@ -101,7 +106,8 @@ impl Image {
         manifest::install(workspace, programs, &root)?;
         sim_acquirer::pki::ensure(&self.pki()).map_err(Error::file(&self.pki()))?;
         sim_gateway::pki::ensure(&self.gateway_pki()).map_err(Error::file(&self.gateway_pki()))?;
-        root::configure(&root, workspace, &self.pki(), &self.gateway_pki())?;
+        sim_module::pairing::ensure(&self.pairing()).map_err(Error::file(&self.pairing()))?;
+        root::configure(&root, workspace, self)?;
 
         say("the disk");
         sources::record(workspace, &self.sources())?;

@@ -165,12 +165,14 @@ async fn power_on(
     Ok(Power { agent, monitor, boot_time, qemu })
 }
 
-/// The virtual module, card, printer, acquirer and QR gateway. Certificates and keys are those that the image was made with.
+/// The virtual module, card, printer, acquirer and QR gateway. Certificates and keys are those that the image was made with; so is the pairing.
 async fn hardware(image: &Image, folder: &Path, disk: Disk) -> Result<Terminal> {
     if folder.exists() {
         fs::remove_dir_all(folder).map_err(Error::file(folder))?;
     }
-    for (from, to) in [(image.pki(), "pki"), (image.gateway_pki(), "gateway-pki")] {
+    for (from, to) in
+        [(image.pki(), "pki"), (image.gateway_pki(), "gateway-pki"), (image.pairing(), "pairing")]
+    {
         copy_files(&from, &folder.join(to))?;
     }
     let hardware = Terminal::builder(folder).daemons(&[]).reader();

@@ -38,10 +38,11 @@ pub(crate) fn path(layout: &Layout) -> OsString {
     folders
 }
 
-/// Writes the configuration of all daemons and hands paymentd its credentials.
+/// Writes the configuration of all daemons and hands paymentd and cardd their credentials.
 pub(crate) fn write(
     layout: &Layout,
     module_line: ModuleLine,
+    protected_line: bool,
     host: SocketAddr,
     profile: &str,
     client_key: ClientKey,
@@ -78,7 +79,8 @@ pub(crate) fn write(
         },
     });
     write_toml(layout, "smartpos", &shared)?;
-    write_toml(layout, "cardd", &json!({ "device": module, "card_may_stay": true }))?;
+    let cardd = json!({ "device": module, "protected_line": protected_line, "card_may_stay": true });
+    write_toml(layout, "cardd", &cardd)?;
     write_toml(
         layout,
         "printerd",
@@ -87,17 +89,32 @@ pub(crate) fn write(
     write_toml(layout, "paymentd", &paymentd)?;
     write_file(&layout.config().join("emv/capks-test.toml"), sim_cards::capks_toml().as_bytes())?;
     let (host, gateway) = (layout.pki(), layout.gateway_pki());
-    for (folder, from, to) in [
+    let credentials = [
         (&host, "root-ca.pem", "host-root-ca.pem"),
         (&host, "terminal-cert.pem", "host-client-cert.pem"),
         (&host, "terminal-key.pem", "host-client-key.pem"),
         (&gateway, "server-cert.pem", "gateway-root-ca.pem"),
         (&gateway, "terminal-key.pem", "gateway-terminal-key.pem"),
         (&gateway, "gateway-public.pem", "gateway-public.pem"),
-    ] {
+    ];
+    hand_over(layout, Part::Paymentd, &credentials)?;
+    if protected_line {
+        let line = layout.pairing();
+        let credentials = [
+            (&line, "host-key.pem", "module-line-key.pem"),
+            (&line, "module-public.pem", "module-line-peer.pem"),
+        ];
+        hand_over(layout, Part::Cardd, &credentials)?;
+    }
+    Ok(())
+}
+
+/// Hands credentials to a daemon: each from a folder, with the name there and the one that the daemon knows.
+fn hand_over(layout: &Layout, daemon: Part, credentials: &[(&PathBuf, &str, &str)]) -> Result {
+    for (folder, from, to) in credentials {
         let from = folder.join(from);
         let text = fs::read(&from).map_err(Error::file(&from))?;
-        write_file(&layout.credentials(Part::Paymentd).join(to), &text)?;
+        write_file(&layout.credentials(daemon).join(to), &text)?;
     }
     Ok(())
 }

@@ -114,6 +114,12 @@ impl Layout {
         self.root.join("clock")
     }
 
+    /// The keys of the line between the module and cardd.
+    #[must_use]
+    pub fn pairing(&self) -> PathBuf {
+        self.root.join("pairing")
+    }
+
     /// The key that the module and the host share.
     #[must_use]
     pub fn tmk(&self) -> PathBuf {

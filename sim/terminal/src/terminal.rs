@@ -21,6 +21,7 @@ use crate::{buses, config, enrol};
 pub struct Terminal {
     layout: Layout,
     module_line: ModuleLine,
+    protected_line: bool,
     disk: Option<PathBuf>,
     movable_clock: bool,
     profile: String,
@@ -35,6 +36,7 @@ pub struct Builder {
     root: PathBuf,
     parts: Vec<Part>,
     module_line: ModuleLine,
+    protected_line: bool,
     disk: Option<PathBuf>,
     movable_clock: bool,
     profile: String,
@@ -104,6 +106,13 @@ impl Builder {
         self
     }
 
+    /// Leaves the line between the module and cardd open: what goes over it can be read, and is believed.
+    #[must_use]
+    pub fn open_line(mut self) -> Builder {
+        self.protected_line = false;
+        self
+    }
+
     /// Adds a disk for a machine in QEMU, whose medium is the file `image`: it is written to.
     #[must_use]
     pub fn disk(mut self, image: impl Into<PathBuf>) -> Builder {
@@ -121,10 +130,19 @@ impl Builder {
     pub async fn start(self) -> Result<Terminal> {
         let layout = Layout::create(&self.root)?;
         config::make_master_keys(&layout)?;
-        let Builder { module_line, disk, movable_clock, profile, client_key, parts, .. } = self;
-        let (running, stopped) = (BTreeMap::new(), BTreeMap::new());
-        let mut terminal =
-            Terminal { layout, module_line, disk, movable_clock, profile, client_key, running, stopped };
+        let Builder { module_line, protected_line, disk, movable_clock, profile, client_key, parts, .. } =
+            self;
+        let mut terminal = Terminal {
+            layout,
+            module_line,
+            protected_line,
+            disk,
+            movable_clock,
+            profile,
+            client_key,
+            running: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+        };
         if movable_clock {
             terminal.clock().set("+0")?;
         }
@@ -135,7 +153,8 @@ impl Builder {
             terminal.running.insert(part, program.start().await?);
         }
         let (host, gateway) = (terminal.address(Part::Acquirer)?, terminal.address(Part::Gateway)?);
-        config::write(&terminal.layout, module_line, host, &terminal.profile, client_key, gateway)?;
+        let profile = &terminal.profile;
+        config::write(&terminal.layout, module_line, protected_line, host, profile, client_key, gateway)?;
         terminal.keep_address(Part::Acquirer, host);
         terminal.keep_address(Part::Gateway, gateway);
         for part in daemons {
@@ -156,6 +175,7 @@ impl Terminal {
             root: root.into(),
             parts: Part::ALL.to_vec(),
             module_line: ModuleLine::default(),
+            protected_line: true,
             disk: None,
             movable_clock: false,
             profile: "unionpay-direct".to_owned(),
@@ -332,6 +352,9 @@ impl Terminal {
                 arguments.extend(["--tmk-sm4".into(), layout.tmk_sm4().into()]);
                 arguments.extend(["--bdk".into(), layout.bdk().into()]);
                 arguments.extend(["--dukpt-state".into(), layout.dukpt_state().into()]);
+                if self.protected_line {
+                    arguments.extend(["--pairing".into(), layout.pairing().into()]);
+                }
                 arguments
             }
             Part::Reader => device_arguments(layout, part),

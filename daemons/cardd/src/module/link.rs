@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keys::Pan;
-use link::{PinEntry, Request, Response};
+use link::{Host, Pairing, PinEntry, Protection, Request, Response};
 use secure_module::{
     CardSlot, Error, Event, JournalSeal, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule,
     Status,
@@ -43,19 +43,20 @@ pub(crate) struct LinkModule {
 }
 
 impl LinkModule {
-    /// Opens a session over `stream`, and starts the actor on the current runtime.
+    /// Opens a session over `stream`, and starts the actor on the current runtime. With a `pairing` the line is protected, or
+    /// there is no session.
     ///
     /// # Errors
     /// [`Error::Timeout`] if no module answers within 5 s, [`Error::Gone`] if the stream ends, and
-    /// [`Error::Protocol`] if the module speaks no version that we do.
-    pub(crate) async fn open<S>(stream: S) -> Result<LinkModule>
+    /// [`Error::Protocol`] if the module speaks no version that we do, or only one end protects the line.
+    pub(crate) async fn open<S>(stream: S, pairing: Option<&Pairing>) -> Result<LinkModule>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let session = getrandom::u32().map_err(|error| Error::Protocol(format!("no randomness: {error}")))?;
+        let host = host(pairing).map_err(|error| Error::Protocol(format!("no randomness: {error}")))?;
         let (calls, commands) = mpsc::channel(CALLS);
         let (reports, events) = mpsc::channel(actor::MAX_EVENTS);
-        let mut actor = Actor::new(stream, session, commands, reports);
+        let mut actor = Actor::new(stream, host, commands, reports);
         tokio::time::timeout(QUICK, actor.open()).await.map_err(|_| Error::Timeout)??;
         tokio::spawn(actor.run());
         Ok(LinkModule { calls, events: Mutex::new(events), entries: AtomicU16::new(0) })
@@ -243,6 +244,15 @@ impl SecureModule for LinkModule {
         let request = self.data(Request::TlsRequest { subject }, QUICK).await?;
         Ok(request.to_vec())
     }
+}
+
+/// Our end of the line.
+fn host(pairing: Option<&Pairing>) -> std::result::Result<Host, getrandom::Error> {
+    let session = getrandom::u32()?;
+    let Some(pairing) = pairing else { return Ok(Host::new(session, Duration::ZERO)) };
+    let mut entropy = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *entropy)?;
+    Ok(Host::protected(session, Protection::new(pairing.clone(), entropy), Duration::ZERO))
 }
 
 /// The number that a card slot has on the line.

@@ -4,16 +4,17 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use link::Pairing;
 use secure_module::SecureModule;
 use service::stream::Endpoint;
 
 use super::{CcidModule, LinkModule, SoftwareKeys};
-use crate::config::{Config, Kind};
+use crate::config::{Config, Kind, pairing};
 
 /// A place where a module can be attached, again and again.
 pub(crate) enum Source {
-    /// A module that speaks our line protocol.
-    Link(Endpoint),
+    /// A module that speaks our line protocol, and the pairing that protects the line to it.
+    Link(Endpoint, Option<Pairing>),
     /// A USB smart-card reader by its device node, and the keys beside it.
     Ccid(PathBuf, Arc<SoftwareKeys>),
 }
@@ -22,10 +23,13 @@ impl Source {
     /// The one that `config` names; none where it names none.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the credentials that software keys take.
+    /// A sentence that says what is wrong with the credentials that software keys or a protected line take.
     pub(crate) fn new(config: &Config, credentials: &Path) -> Result<Option<Source>, String> {
         match config.module.kind {
-            Kind::Link => Ok(config.device.clone().map(Source::Link)),
+            Kind::Link => {
+                let pairing = pairing(config, credentials)?;
+                Ok(config.device.clone().map(|device| Source::Link(device, pairing)))
+            }
             Kind::Ccid => {
                 let keys = SoftwareKeys::from_credentials(credentials)?;
                 log::warn!("software keys beside a smart-card reader: for development, and not certified");
@@ -40,9 +44,10 @@ impl Source {
     /// A sentence that says why it can't be.
     pub(crate) async fn open(&self) -> Result<Arc<dyn SecureModule>, String> {
         match self {
-            Source::Link(device) => {
+            Source::Link(device, pairing) => {
                 let stream = device.open().await.map_err(|error| error.to_string())?;
-                let module = LinkModule::open(stream).await.map_err(|error| format!("{device}: {error}"))?;
+                let module = LinkModule::open(stream, pairing.as_ref()).await;
+                let module = module.map_err(|error| format!("{device}: {error}"))?;
                 Ok(Arc::new(module))
             }
             Source::Ccid(node, keys) => {
@@ -56,7 +61,7 @@ impl Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Link(device) => write!(f, "{device}"),
+            Source::Link(device, _) => write!(f, "{device}"),
             Source::Ccid(node, _) => write!(f, "{}", node.display()),
         }
     }

@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use sim_module::pairing::{HOST_KEY, MODULE_PUBLIC};
+
+use super::Image;
 use crate::error::{Error, Result};
 use crate::{table, tool};
 
@@ -31,13 +34,17 @@ const GATEWAY_CREDENTIALS: [(&str, &str); 3] = [
     ("gateway-public.pem", "gateway-public.pem"),
 ];
 
+/// Likewise those of the pairing with the secure module.
+const MODULE_CREDENTIALS: [(&str, &str); 2] =
+    [(HOST_KEY, "module-line-key.pem"), (MODULE_PUBLIC, "module-line-peer.pem")];
+
 /// Configures the unpacked packages and our installed files below `root`.
-pub(crate) fn configure(root: &Path, workspace: &Path, pki: &Path, gateway_pki: &Path) -> Result {
+pub(crate) fn configure(root: &Path, workspace: &Path, image: &Image) -> Result {
     copy_tree(&workspace.join(BOARD), root)?;
     users(root)?;
     copy(&root.join("usr/share/libc-bin/nsswitch.conf"), &root.join("etc/nsswitch.conf"))?;
     write(&root.join("etc/machine-id"), MACHINE_ID, 0o444)?;
-    credentials(root, pki, gateway_pki)?;
+    credentials(root, image)?;
     units(root)?;
     mark_as_updated(root)
 }
@@ -58,13 +65,14 @@ fn users(root: &Path) -> Result {
 }
 
 /// What a terminal is given when it is put into service; here from the virtual acquirer, QR gateway and cards.
-fn credentials(root: &Path, pki: &Path, gateway_pki: &Path) -> Result {
+fn credentials(root: &Path, image: &Image) -> Result {
     let folder = root.join("etc/smartpos/credentials");
     make_folder(&folder)?;
     fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(Error::file(&folder))?;
-    let of_host = HOST_CREDENTIALS.map(|(from, to)| (pki.join(from), to));
-    let of_gateway = GATEWAY_CREDENTIALS.map(|(from, to)| (gateway_pki.join(from), to));
-    for (from, to) in of_host.into_iter().chain(of_gateway) {
+    let of_host = HOST_CREDENTIALS.map(|(from, to)| (image.pki().join(from), to));
+    let of_gateway = GATEWAY_CREDENTIALS.map(|(from, to)| (image.gateway_pki().join(from), to));
+    let of_module = MODULE_CREDENTIALS.map(|(from, to)| (image.pairing().join(from), to));
+    for (from, to) in of_host.into_iter().chain(of_gateway).chain(of_module) {
         let to = folder.join(to);
         copy(&from, &to)?;
         fs::set_permissions(&to, Permissions::from_mode(0o600)).map_err(Error::file(&to))?;

@@ -9,7 +9,9 @@ mod case;
 mod clock;
 mod crowd;
 mod dice;
+mod line;
 mod matrix;
+mod operations;
 mod power;
 mod service;
 mod tracer;
@@ -27,6 +29,7 @@ use crate::work::Done;
 const HELP: &str = "\
 smartpos-faults [OPTIONS]
 smartpos-faults crowd [--seed N] [--requests N]
+smartpos-faults link [--seed N] [--case NAME] [--sample N]
 
   --seed N        what chance decides: which cases of a sample, what a power cut spares (default: the process id)
   --case NAME     only cases whose name begins so, such as sale/power or sale/kill/fsync-3
@@ -34,6 +37,7 @@ smartpos-faults crowd [--seed N] [--requests N]
   --jobs N        terminals side by side (default 2)
 
   crowd           eight apps at one terminal at the same time, while its daemons die
+  link            the line to the secure module, hurt at each byte of a session of each operation
   --requests N    how many requests they make in all (default 10000)
 ";
 
@@ -49,6 +53,7 @@ struct Options {
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1).peekable();
     let crowd = words.next_if_eq("crowd").is_some();
+    let line = words.next_if_eq("link").is_some();
     let options = match options(words) {
         Ok(Some(options)) => options,
         Ok(None) => {
@@ -64,6 +69,9 @@ fn main() -> ExitCode {
     let begin = Instant::now();
     if crowd {
         return end_of_crowd(&options, crowd::run(options.seed, options.requests), begin);
+    }
+    if line {
+        return end_of_line(line::run(options.seed, &options.case, options.sample), begin);
     }
     match all(&options) {
         Ok(done) if done.is_empty() => {
@@ -105,6 +113,19 @@ fn end_of_crowd(options: &Options, result: Result<String, String>, begin: Instan
         Err(problem) => {
             println!("FAILED\n  {problem}\n  cargo xtask faults crowd --seed {seed} --requests {requests}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn end_of_line(result: Result<(String, usize), String>, begin: Instant) -> ExitCode {
+    match result {
+        Ok((told, failed)) => {
+            println!("{told}in {:.0} s", begin.elapsed().as_secs_f64());
+            if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(2)
         }
     }
 }

@@ -68,11 +68,10 @@ enum Wake {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
     pub(super) fn new(
         stream: S,
-        session: u32,
+        host: Host,
         commands: mpsc::Receiver<Command>,
         reports: mpsc::Sender<Event>,
     ) -> Self {
-        let host = Host::new(session, Duration::ZERO);
         Self {
             stream,
             host,
@@ -92,14 +91,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             self.flush().await?;
             self.turn(&mut *buffer).await?;
             while let Some(happening) = self.host.happening() {
-                match happening {
-                    Happening::Opened(_) => return Ok(()),
-                    Happening::WrongVersion => {
-                        return Err(Error::Protocol(
-                            "it speaks another version; update its firmware".to_owned(),
-                        ));
-                    }
-                    _ => {}
+                if let Some(problem) = unusable(&happening) {
+                    return Err(Error::Protocol(problem.to_owned()));
+                }
+                if matches!(happening, Happening::Opened(_)) {
+                    return Ok(());
                 }
             }
         }
@@ -110,6 +106,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
         let mut buffer = Zeroizing::new([0_u8; 512]);
         while self.flush().await.is_ok() && self.turn(&mut *buffer).await.is_ok() {
             while let Some(happening) = self.host.happening() {
+                if let Some(problem) = unusable(&happening) {
+                    log::error!("the secure module restarted, and can't be used: {problem}");
+                    return;
+                }
                 self.happened(happening);
             }
         }
@@ -210,9 +210,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
                 }
             }
             Happening::Event(event) => self.event(event),
-            Happening::WrongVersion => {
-                log::error!("the secure module restarted with another protocol version")
-            }
+            // The actor ends with them.
+            Happening::WrongVersion | Happening::NotProtected => {}
         }
     }
 
@@ -246,6 +245,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             self.end_entry(Err(Error::Timeout));
             self.ask(&Request::CancelPin, QUICK, Waiter::Nobody, now);
         }
+    }
+}
+
+/// Why no session can be had with this module, if that is what happened.
+fn unusable(happening: &Happening) -> Option<&'static str> {
+    match happening {
+        Happening::WrongVersion => Some("it speaks another version; update its firmware"),
+        Happening::NotProtected => Some(
+            "one end demands a protected line and the other has none, or they were not paired with each other; see \
+             `protected_line` in cardd.toml and the keys of both ends",
+        ),
+        _ => None,
     }
 }
 
