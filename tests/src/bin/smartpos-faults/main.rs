@@ -12,6 +12,7 @@ mod dice;
 mod matrix;
 mod power;
 mod service;
+mod supervisor;
 mod tracer;
 mod work;
 
