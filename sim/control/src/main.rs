@@ -82,8 +82,11 @@ simctl [--json] [--dir DIR] COMMAND
                         answer OPERATION (pay, prepare, query, cancel, refund, refund-query; pay if
                         none is named) truthfully, never, later, with no answer in it, forged, or
                         with the answer before
+  qr rule [OPERATION] twice
   qr rule [OPERATION] drop before|after
-                        close the connection before or after booking
+  qr rule [OPERATION] restart before|after
+                        do it twice; close the connection, or forget what was seen, before or after
+                        booking
   qr once …             any of these rules, for the next request only
   qr truthful           forget the rules; customers pay at once
   qr status             the rules in force

@@ -26,10 +26,16 @@ pub enum Rule {
     WrongSignature,
     /// Book, and answer with the answer to the request before, once more.
     Replay,
+    /// Do it twice, as where a line brings the request twice.
+    Twice,
     /// Close the connection before booking.
     DropBefore,
     /// Book, then close the connection without an answer.
     DropAfter,
+    /// Start anew before booking: what was seen is forgotten.
+    RestartBefore,
+    /// Book, then start anew without an answer.
+    RestartAfter,
 }
 
 impl Rule {
@@ -47,11 +53,14 @@ impl Rule {
             ["garbage"] => Rule::Garbage,
             ["wrong", "signature"] => Rule::WrongSignature,
             ["replay"] => Rule::Replay,
+            ["twice"] => Rule::Twice,
+            ["restart", "before"] => Rule::RestartBefore,
+            ["restart", "after"] => Rule::RestartAfter,
             ["drop", "before"] => Rule::DropBefore,
             ["drop", "after"] => Rule::DropAfter,
             _ => {
                 return Err("a rule is [OPERATION] truthful, silent, late 40s, garbage, wrong signature, \
-                            replay, or drop before|after"
+                            replay, twice, drop before|after, or restart before|after"
                     .to_owned());
             }
         };

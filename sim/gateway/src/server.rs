@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -40,6 +40,7 @@ pub struct Server {
     gateway: Mutex<Gateway>,
     door: Mutex<Door>,
     key: RsaSigner,
+    pki: PathBuf,
     log: Log,
     /// The answer before, for a replay.
     answered: Mutex<Option<Sealed>>,
@@ -71,11 +72,18 @@ impl Server {
     /// # Errors
     /// A file that is missing or wrong.
     pub fn new(gateway: Gateway, pki: &Path, log: Log) -> io::Result<Server> {
-        let terminal: Box<dyn Verify> = Box::new(pki::verifier(pki, "terminal")?);
-        let keys = BTreeMap::from([(pki::TERMINAL.to_owned(), terminal)]);
-        let door = Mutex::new(Door::new(keys, now().as_secs()));
-        let (gateway, answered) = (Mutex::new(gateway), Mutex::new(None));
-        Ok(Server { gateway, door, key: pki::signer(pki, "gateway")?, log, answered })
+        let (gateway, door, answered) = (Mutex::new(gateway), Mutex::new(door(pki)?), Mutex::new(None));
+        let (key, pki) = (pki::signer(pki, "gateway")?, pki.to_owned());
+        Ok(Server { gateway, door, key, pki, log, answered })
+    }
+
+    /// Forgets what a restart forgets: which requests it has seen, and what it answered. The ledger stays.
+    async fn restart(&self) {
+        match door(&self.pki) {
+            Ok(door) => *self.door.lock().await = door,
+            Err(error) => (self.log)(&format!("no restart: {error}")),
+        }
+        *self.answered.lock().await = None;
     }
 
     /// Answers terminals on `listener` for ever.
@@ -175,13 +183,22 @@ impl Server {
         let mut gateway = self.gateway.lock().await;
         let operation = OPERATIONS.into_iter().find(|name| path.strip_prefix("/v1/") == Some(name));
         let rule = operation.map_or(Rule::Truthful, |operation| gateway.rules.take(&[operation]));
-        if rule == Rule::DropBefore {
+        if rule == Rule::RestartBefore {
+            self.restart().await;
+        }
+        if matches!(rule, Rule::DropBefore | Rule::RestartBefore) {
             return Err(Dropped);
         }
-        let answer = gateway.answer(&admitted, now);
+        let mut answer = gateway.answer(&admitted, now);
+        if rule == Rule::Twice {
+            answer = gateway.answer(&admitted, now);
+        }
         let order = admitted.request.order();
         (self.log)(&format!("{path} order {order}: {}", String::from_utf8_lossy(&body_of(&answer))));
-        if rule == Rule::DropAfter { Err(Dropped) } else { Ok((answer, rule)) }
+        if rule == Rule::RestartAfter {
+            self.restart().await;
+        }
+        if matches!(rule, Rule::DropAfter | Rule::RestartAfter) { Err(Dropped) } else { Ok((answer, rule)) }
     }
 
     fn seal(&self, nonce: &str, path: &str, answer: &Answer, rule: &Rule) -> Sealed {
@@ -191,6 +208,12 @@ impl Server {
         let head = door::seal(pki::GATEWAY, &self.key, now().as_secs(), nonce, status, path, signed);
         Sealed { status, head: head.ok(), body }
     }
+}
+
+/// A door that opens now for the terminal's key in `pki`.
+fn door(pki: &Path) -> io::Result<Door> {
+    let terminal: Box<dyn Verify> = Box::new(pki::verifier(pki, "terminal")?);
+    Ok(Door::new(BTreeMap::from([(pki::TERMINAL.to_owned(), terminal)]), now().as_secs()))
 }
 
 fn response(sealed: Sealed) -> Response<Full<Bytes>> {

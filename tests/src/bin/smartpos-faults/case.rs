@@ -15,6 +15,7 @@ use tokio::time::{interval, timeout};
 use crate::clock::{self, Jump, Steps};
 use crate::power::Disk;
 use crate::service::Service;
+use crate::supervisor::Supervisor;
 use crate::tracer::{Injection, Point, Trace, Tracer};
 
 /// Nothing of a case takes longer, also on a busy machine.
@@ -114,7 +115,11 @@ pub(crate) async fn run(
     let service = case.service;
     let clock = bench.terminal.clock();
     clock.set("+0").map_err(|error| error.to_string())?;
+    if service.is_without_host() {
+        bench.terminal.kill(Part::Acquirer).await.map_err(|error| error.to_string())?;
+    }
     service.prepare(shop, key).await?;
+    let _supervisor = if service.is_supervised() { Some(Supervisor::of(bench).await?) } else { None };
     match &case.fault {
         Fault::Host(rules) => rule(bench, "host once", rules).await,
         Fault::Gateway(rules) => rule(bench, "qr", rules).await,
@@ -129,6 +134,9 @@ pub(crate) async fn run(
         lost = steps.follow() => return Err(lost),
     };
     let steps = steps.told()?;
+    if service.is_without_host() {
+        bench.terminal.restart(Part::Acquirer).await.map_err(|error| error.to_string())?;
+    }
     bench.sim("host approve").await;
     bench.sim("qr truthful").await;
     revive(bench, shop).await?;
@@ -147,7 +155,7 @@ pub(crate) async fn run(
     if let Some(jump) = jump {
         clock::check(&operator.payment, key, jump).await?;
     }
-    if matches!(&case.fault, Fault::Host(rules) if rules.contains("restart")) {
+    if service.is_without_host() || matches!(&case.fault, Fault::Host(rules) if rules.contains("restart")) {
         // Working keys may be gone, which an answer has to say first: better to a question that moves no money than to
         // what the next case builds on.
         Service::Balance.ask(shop, &format!("{key}-keys")).await?;
@@ -217,9 +225,10 @@ async fn revive(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     .await?
 }
 
-/// Whether no transaction runs and the host has acknowledged all reversals.
+/// Whether no transaction runs and the host has acknowledged all reversals and advices.
 async fn is_ready(shop: &Shop) -> bool {
     shop.payment.state().await.is_ok_and(|state| state == "ready")
+        && shop.payment.stored_sales().await == Ok(0)
 }
 
 /// Asks for the service, and again where the daemon ended over it: a fault may come to its notice late.

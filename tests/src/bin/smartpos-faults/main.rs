@@ -14,6 +14,7 @@ mod matrix;
 mod operations;
 mod power;
 mod service;
+mod supervisor;
 mod tracer;
 mod work;
 

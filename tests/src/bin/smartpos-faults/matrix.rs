@@ -31,8 +31,19 @@ const RULES: [&str; 18] = [
 ];
 
 /// What can become of a request to the QR gateway and its answer.
-const GATEWAY_RULES: [&str; 8] =
-    ["truthful", "silent", "late 900ms", "garbage", "wrong signature", "replay", "drop before", "drop after"];
+const GATEWAY_RULES: [&str; 11] = [
+    "truthful",
+    "silent",
+    "late 900ms",
+    "garbage",
+    "wrong signature",
+    "replay",
+    "twice",
+    "drop before",
+    "drop after",
+    "restart before",
+    "restart after",
+];
 
 /// What customers do, besides paying at once.
 const USERS: [&str; 3] = ["declines", "waits", "waits 100ms"];
@@ -86,6 +97,12 @@ pub(crate) fn cases(service: Service, faultless: &Report) -> Vec<Case> {
             }
             faults.push(Fault::Host(format!("{request} after reversal")));
         }
+        if service == Service::OfflineSale {
+            // The answer to the advice is lost, and then something happens to the next one.
+            for loss in ["silent", "drop after"] {
+                faults.extend(RULES.map(|rule| Fault::Host(format!("{request} {loss}; {request} {rule}"))));
+            }
+        }
         if service == Service::Settlement {
             for loss in ["approve", "silent", "drop before", "drop after", "wrong mac"] {
                 faults.push(Fault::Host(format!("0500 unbalanced; 0320 {loss}")));
@@ -94,6 +111,10 @@ pub(crate) fn cases(service: Service, faultless: &Report) -> Vec<Case> {
     }
     if let Some(operation) = service.operation() {
         faults.extend(at_gateway(service, operation));
+    }
+    if service == Service::UnansweredSale {
+        // Each takes as long as a supervisor is waited for.
+        faults.retain(|fault| matches!(fault, Fault::Kill(_)));
     }
     faults.into_iter().map(|fault| Case { service, fault }).collect()
 }

@@ -2,11 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use client::payment::TransactionProxy;
 use smartpos_tests::{Sale, Shop, option, text};
+use tokio::time::interval;
+
+use crate::supervisor;
 
 const CNY: &str = "CNY";
+/// Below the floor limit, in minor units.
+const OFFLINE: u64 = 300;
 /// What every customer shows: a code of Alipay's.
 const CODE: &str = "287654321098765432";
 
@@ -15,6 +21,11 @@ const CODE: &str = "287654321098765432";
 pub(crate) enum Service {
     Sale,
     InstalmentSale,
+    OfflineSale,
+    OfflineVoid,
+    SupervisedSale,
+    DeniedSale,
+    UnansweredSale,
     Void,
     Refund,
     UnlinkedRefund,
@@ -34,9 +45,14 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 18] = [
+    pub(crate) const ALL: [Service; 23] = [
         Service::Sale,
         Service::InstalmentSale,
+        Service::OfflineSale,
+        Service::OfflineVoid,
+        Service::SupervisedSale,
+        Service::DeniedSale,
+        Service::UnansweredSale,
         Service::Void,
         Service::Refund,
         Service::UnlinkedRefund,
@@ -59,6 +75,11 @@ impl Service {
         match self {
             Service::Sale => "sale",
             Service::InstalmentSale => "instalment-sale",
+            Service::OfflineSale => "offline-sale",
+            Service::OfflineVoid => "offline-void",
+            Service::SupervisedSale => "supervised-sale",
+            Service::DeniedSale => "denied-sale",
+            Service::UnansweredSale => "unanswered-sale",
             Service::Void => "void",
             Service::Refund => "refund",
             Service::UnlinkedRefund => "unlinked-refund",
@@ -78,15 +99,21 @@ impl Service {
         }
     }
 
-    /// The type of its request to the host; `None` where the host is not asked.
+    /// The type of its request to the host; `None` where the host is not asked, or what it does is another service's matter.
     pub(crate) fn request(self) -> Option<&'static str> {
         match self {
             Service::Cash
+            | Service::OfflineVoid
+            | Service::SupervisedSale
+            | Service::DeniedSale
+            | Service::UnansweredSale
             | Service::CodePayment
             | Service::MerchantCode
             | Service::CodeVoid
             | Service::CodeRefund => None,
-            Service::Refund | Service::UnlinkedRefund | Service::TipAdjustment => Some("0220"),
+            Service::OfflineSale | Service::Refund | Service::UnlinkedRefund | Service::TipAdjustment => {
+                Some("0220")
+            }
             Service::Preauthorisation | Service::Increment | Service::Cancellation => Some("0100"),
             Service::Settlement => Some("0500"),
             Service::Sale
@@ -113,8 +140,25 @@ impl Service {
     pub(crate) fn is_reversed(self) -> bool {
         match self.operation() {
             Some(operation) => matches!(operation, "pay" | "prepare"),
-            None => !matches!(self, Service::Balance | Service::Cash | Service::Settlement),
+            None => !matches!(
+                self,
+                Service::Balance
+                    | Service::Cash
+                    | Service::Settlement
+                    | Service::OfflineSale
+                    | Service::OfflineVoid
+            ),
         }
+    }
+
+    /// Whether it is about what happens while the host is away.
+    pub(crate) fn is_without_host(self) -> bool {
+        self == Service::OfflineVoid
+    }
+
+    /// Whether a supervisor is asked.
+    pub(crate) fn is_supervised(self) -> bool {
+        matches!(self, Service::SupervisedSale | Service::DeniedSale | Service::UnansweredSale)
     }
 
     /// Makes what the service is about, such as the sale that is to be voided.
@@ -123,6 +167,7 @@ impl Service {
             Service::Void | Service::Refund | Service::TipAdjustment | Service::Settlement => {
                 &[Service::Sale]
             }
+            Service::OfflineVoid => &[Service::OfflineSale],
             Service::Increment | Service::Cancellation | Service::Completion => &[Service::Preauthorisation],
             Service::CompletionVoid => &[Service::Preauthorisation, Service::Completion],
             Service::CodeVoid | Service::CodeRefund => &[Service::CodePayment],
@@ -144,6 +189,7 @@ impl Service {
     pub(crate) async fn ask(self, shop: &Shop, key: &str) -> Result<String, String> {
         let original = match self {
             Service::Void | Service::Refund | Service::TipAdjustment => format!("{key}-sale"),
+            Service::OfflineVoid => format!("{key}-offline-sale"),
             Service::Increment | Service::Cancellation | Service::Completion => {
                 format!("{key}-preauthorisation")
             }
@@ -151,7 +197,11 @@ impl Service {
             Service::CodeVoid | Service::CodeRefund => format!("{key}-code-payment"),
             _ => String::new(),
         };
-        end(self.start(shop, key, &original).await?).await
+        let outcome = end(self.start(shop, key, &original).await?).await?;
+        if self == Service::OfflineSale {
+            told(shop).await;
+        }
+        Ok(outcome)
     }
 
     async fn start(self, shop: &Shop, key: &str, original: &str) -> Result<Sale, String> {
@@ -161,7 +211,15 @@ impl Service {
             Service::InstalmentSale => {
                 shop.follow(key, pay.start_sale(1200, CNY, key, option("instalments", 12_u32))).await
             }
-            Service::Void | Service::CompletionVoid | Service::CodeVoid => {
+            Service::OfflineSale => shop.follow(key, pay.start_sale(OFFLINE, CNY, key, none)).await,
+            Service::SupervisedSale => {
+                shop.follow(key, pay.start_sale(supervisor::APPROVED, CNY, key, none)).await
+            }
+            Service::DeniedSale => shop.follow(key, pay.start_sale(supervisor::DENIED, CNY, key, none)).await,
+            Service::UnansweredSale => {
+                shop.follow(key, pay.start_sale(supervisor::UNANSWERED, CNY, key, none)).await
+            }
+            Service::Void | Service::OfflineVoid | Service::CompletionVoid | Service::CodeVoid => {
                 shop.follow(key, pay.start_void(original, key, none)).await
             }
             Service::Refund | Service::UnlinkedRefund | Service::CodeRefund => {
@@ -183,6 +241,14 @@ impl Service {
             Service::MerchantCode => shop.follow(key, pay.start_merchant_code(700, CNY, key, none)).await,
         };
         started.map_err(|error| error.to_string())
+    }
+}
+
+/// Waits until the host was told of what was approved offline, as long as there is a daemon to say so.
+async fn told(shop: &Shop) {
+    let mut ticks = interval(Duration::from_millis(10));
+    while shop.payment.stored_sales().await.is_ok_and(|count| count > 0) {
+        ticks.tick().await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use sim_terminal::{Builder, Part};
-use smartpos_tests::{Bench, Shop};
+use smartpos_tests::{Bench, Shop, allow_offline};
 
 use crate::case::{self, Case, Report};
 
@@ -13,7 +13,9 @@ const CASES_OF_A_TERMINAL: usize = 40;
 
 /// Hosts answer at once, or the sale is in doubt: this is how long a case waits to know.
 const CONFIG: &str = "[host]\nanswer_timeout_ms = 600\n\n[gateway]\nanswer_timeout_ms = 600\n\
-                      customer_limit_ms = 1000\nquery_interval_ms = 50\nretry_s = [0]\n";
+                      customer_limit_ms = 1000\nquery_interval_ms = 50\nretry_s = [0]\n\n\
+                      [limits.sale]\ntransaction = 4999\nover_limit = \"supervisor\"\n\n[approval]\ntimeout_s = 2\n\n\
+                      [offline]\ncount = 99\nsum = 1000000\n";
 
 /// The shipped dialect, which lets an unacknowledged reversal rest for seconds and minutes.
 const PROFILE: &str = include_str!("../../../../config/hosts/unionpay-direct.toml");
@@ -54,7 +56,7 @@ fn worker(queue: &Mutex<VecDeque<Case>>, done: &Mutex<Vec<Done>>, seed: u64, tot
     });
 }
 
-/// A terminal that repeats a reversal soon, with further drop-ins.
+/// A terminal that repeats a reversal soon and sells little things offline, with further drop-ins.
 pub(crate) async fn impatient_terminal(drop_ins: &[(&str, &str)]) -> Result<Bench, String> {
     let mut bench =
         Bench::start_as(&[&[("paymentd", CONFIG)], drop_ins].concat(), Builder::movable_clock).await;
@@ -67,6 +69,8 @@ pub(crate) async fn impatient_terminal(drop_ins: &[(&str, &str)]) -> Result<Benc
     std::fs::create_dir_all(&hosts).map_err(|error| error.to_string())?;
     std::fs::write(hosts.join("unionpay-direct.toml"), profile).map_err(|error| error.to_string())?;
     bench.terminal.restart(Part::Paymentd).await.map_err(|error| error.to_string())?;
+    // What the card approves by itself is less than any other amount here.
+    allow_offline(&mut bench, &[("floor_limit = 0", "floor_limit = 301")]).await;
     Ok(bench)
 }
 
@@ -78,7 +82,7 @@ async fn serve(
     seed: u64,
     total: usize,
 ) -> bool {
-    bench.sim("card insert unionpay-credit").await;
+    bench.sim("card insert approves-offline").await;
     let shop: Shop = bench.shop().await;
     for number in 0..CASES_OF_A_TERMINAL {
         let Some(case) = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else {
