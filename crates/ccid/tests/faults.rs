@@ -221,7 +221,7 @@ impl Driver {
         messages.push(answer);
         for message in messages {
             if let Progress::Answered(answer) = self.dialogue.take(&message)? {
-                return Dialogue::outcome(answer);
+                return answer.outcome();
             }
         }
         Err(Error::Mute)
