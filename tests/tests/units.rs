@@ -171,7 +171,7 @@ fn systemd_finds_no_fault_in_the_units() {
 
 /// It widens what a daemon may do, so it is the owner's to install, and this is all that it may widen.
 #[test]
-fn the_drop_in_for_a_reader_is_not_in_force_and_opens_usbfs_and_credentials_alone() {
+fn the_drop_in_for_a_reader_is_not_in_force_and_opens_usbfs_timers_and_credentials_alone() {
     let source = "systemd/drop-ins/smartpos-cardd-reader.conf";
     let entry = manifest().into_iter().find(|entry| entry.source == source).unwrap();
     assert!(!entry.destination.contains("/systemd/"), "{}", entry.destination);
@@ -182,7 +182,8 @@ fn the_drop_in_for_a_reader_is_not_in_force_and_opens_usbfs_and_credentials_alon
     for setting in settings {
         let (key, value) = setting.split_once('=').unwrap();
         let credential = key == "LoadCredentialEncrypted" && value.starts_with("software-");
-        assert!(credential || *setting == "DeviceAllow=char-usb_device rw", "{setting}");
+        let timer = key == "SystemCallFilter" && value.split(' ').all(|call| call.starts_with("timerfd_"));
+        assert!(credential || timer || *setting == "DeviceAllow=char-usb_device rw", "{setting}");
     }
 }
 

@@ -113,15 +113,14 @@ impl Descriptor {
     /// The voltages to try, one after the other: the reader's choice, or the lowest first (ISO/IEC 7816-3, 6.2.4).
     pub fn voltages(&self) -> impl Iterator<Item = Voltage> {
         let automatic = self.features & feature::VOLTAGE != 0;
-        let (bits, known) = if automatic { (1, 0) } else { (0, self.voltages) };
-        [
-            (1, Voltage::Automatic, bits),
-            (4, Voltage::V1_8, known),
-            (2, Voltage::V3, known),
-            (1, Voltage::V5, known),
-        ]
-        .into_iter()
-        .filter_map(|(bit, voltage, bits)| (bits & bit != 0).then_some(voltage))
+        let can = |bit| !automatic && self.voltages & bit != 0;
+        let all = [
+            (Voltage::Automatic, automatic),
+            (Voltage::V1_8, can(4)),
+            (Voltage::V3, can(2)),
+            (Voltage::V5, can(1)),
+        ];
+        all.into_iter().filter_map(|(voltage, able)| able.then_some(voltage))
     }
 
     /// Whether the reader chooses protocol and speed by itself, so that the host is not to.

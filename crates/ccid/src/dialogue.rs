@@ -2,7 +2,7 @@
 //! (CCID 4.2.2 and 6.2).
 
 use crate::Secret;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::message::{Answer, Body, Command};
 
 /// The commands to one slot.
@@ -60,18 +60,6 @@ impl Dialogue {
             _ => Progress::Answered(answer),
         })
     }
-
-    /// What a failed answer means.
-    ///
-    /// # Errors
-    /// Always but for data and done: those it hands back.
-    pub fn outcome(answer: Answer) -> Result<Body> {
-        match answer.body {
-            Body::Failed(_) if answer.icc == crate::Icc::Absent => Err(Error::NoCard),
-            Body::Failed(error) => Err(Error::Refused(error)),
-            body => Ok(body),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -92,12 +80,5 @@ mod tests {
         assert_eq!(dialogue.take(&status(2, 1, 0x80, 0)), Ok(Progress::Extended(1)));
         assert_eq!(dialogue.take(&status(2, 1, 0x80, 9)), Ok(Progress::Extended(9)));
         assert!(matches!(dialogue.take(&status(2, 1, 0, 0)), Ok(Progress::Answered(_))));
-    }
-
-    #[test]
-    fn a_command_that_fails_because_the_card_is_gone_says_so() {
-        let failed = |icc: u8| Dialogue::outcome(Answer::parse(&status(0, 0, 0x40 | icc, 0xFE)).unwrap());
-        assert_eq!(failed(2), Err(Error::NoCard));
-        assert_eq!(failed(0), Err(Error::Refused(crate::SlotError::ICC_MUTE)));
     }
 }

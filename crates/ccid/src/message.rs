@@ -130,6 +130,18 @@ impl Answer {
         };
         Ok(Self { slot, sequence, icc, body })
     }
+
+    /// What came of the command.
+    ///
+    /// # Errors
+    /// [`Error::NoCard`] when it failed and the slot is empty, [`Error::Refused`] when it failed.
+    pub fn outcome(self) -> Result<Body> {
+        match self.body {
+            Body::Failed(_) if self.icc == Icc::Absent => Err(Error::NoCard),
+            Body::Failed(error) => Err(Error::Refused(error)),
+            body => Ok(body),
+        }
+    }
 }
 
 /// Puts a message together from the packets of the bulk-in pipe. Not every reader ends a message that fills its last packet
@@ -218,9 +230,13 @@ mod tests {
             wrong[at] = value;
             assert_eq!(Answer::parse(&wrong), Err(Error::Value(error)));
         }
-        let failed = [0x81, 0, 0, 0, 0, 0, 9, 0x42, 0xFE, 0];
-        assert_eq!(Answer::parse(&failed).unwrap().body, Body::Failed(SlotError::ICC_MUTE));
-        assert_eq!(Answer::parse(&failed).unwrap().icc, Icc::Absent);
+    }
+
+    #[test]
+    fn a_command_that_fails_because_the_card_is_gone_says_so() {
+        let failed = |status| Answer::parse(&[0x81, 0, 0, 0, 0, 0, 9, status, 0xFE, 0]).unwrap().outcome();
+        assert_eq!(failed(0x42), Err(Error::NoCard));
+        assert_eq!(failed(0x40), Err(Error::Refused(SlotError::ICC_MUTE)));
     }
 
     #[test]

@@ -105,6 +105,7 @@ impl Reader {
                 self.waiting = true;
                 vec![0x6C, 68]
             }
+            [0, 0xC0, 0, 0, _] => vec![0x69, 0x85],
             _ => {
                 assert_eq!(tpdu, &COMMAND[..11], "case 4 has no Le at T=0");
                 self.waiting = true;
@@ -114,8 +115,11 @@ impl Reader {
     }
 
     fn t1(&mut self, block: &[u8]) -> Vec<u8> {
+        // Its answer to reset was misread as one of T=0: it does not understand what it is told.
+        if block.iter().fold(0, |sum, byte| sum ^ byte) != 0 {
+            return Vec::new();
+        }
         let (pcb, field) = (block[1], &block[3..block.len() - 1]);
-        assert_eq!(block.iter().fold(0, |sum, byte| sum ^ byte), 0);
         match pcb {
             0xC0 => {
                 *self = Self { powered: true, ..Self::new(self.kind) };
@@ -221,7 +225,7 @@ impl Driver {
         messages.push(answer);
         for message in messages {
             if let Progress::Answered(answer) = self.dialogue.take(&message)? {
-                return Dialogue::outcome(answer);
+                return answer.outcome();
             }
         }
         Err(Error::Mute)

@@ -3,6 +3,7 @@
 mod faults;
 mod idle;
 mod keypad;
+mod kit;
 mod network;
 mod power;
 mod reader;
@@ -102,6 +103,7 @@ async fn system(image: &Image, folder: &Path) -> Result<usize> {
     checks.keypad().await?;
     checks.errors().await?;
     checks.reader().await?;
+    checks.kit().await?;
     checks.killed().await?;
     checks.hung().await?;
     checks.network_cut().await?;

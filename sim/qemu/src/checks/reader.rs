@@ -1,5 +1,5 @@
-//! The USB smart-card reader: whose it is, and that a card is behind it. What PC/SC says is the independent witness;
-//! cardd has no driver for readers yet.
+//! The USB smart-card reader: whose it is, and that a card is behind it. What PC/SC says is the independent witness of what
+//! cardd's own driver is shown to do in `kit.rs`.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const SELECT_PSE: &[u8] = b"\x00\xA4\x04\x00\x0E1PAY.SYS.DDF01\x00";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Prints the device node of the reader, or nothing.
-const NODE: &str = "for path in $(udevadm trigger --dry-run --verbose --property-match=SMARTPOS_ROLE=reader); do \
+pub(super) const NODE: &str = "for path in $(udevadm trigger --dry-run --verbose --property-match=SMARTPOS_ROLE=reader); do \
     echo /dev/$(udevadm info --query=name --path=$path); done";
 
 const READERS: &str = "opensc-tool --list-readers";
@@ -110,7 +110,12 @@ impl Checks {
     }
 
     /// Checks that the output of a command becomes what it should be.
-    async fn comes_true(&mut self, what: &str, command: &str, holds: impl Fn(&str) -> bool) -> Result {
+    pub(super) async fn comes_true(
+        &mut self,
+        what: &str,
+        command: &str,
+        holds: impl Fn(&str) -> bool,
+    ) -> Result {
         let begin = Instant::now();
         let mut found = self.machine.agent.run(command).await?.output;
         while !holds(found.trim()) && begin.elapsed() < LIMIT {

@@ -112,31 +112,12 @@ impl<P: Pipes> Slot<P> {
 
     /// Fails only when the reader can't be worked with any more.
     async fn carry_out(&mut self, call: Call) -> Result<()> {
-        // Nobody may wait for the answer any more: a call can be dropped.
         let fault = match call {
-            Call::CardPresent(reply) => {
-                let present = self.look().await;
-                let fault = present.clone().err();
-                let _ = reply.send(present);
-                fault
-            }
-            Call::PowerOn(reply) => {
-                let atr = self.power_on().await.map_err(Error::from);
-                let fault = atr.clone().err();
-                let _ = reply.send(atr);
-                fault
-            }
-            Call::PowerOff(reply) => {
-                let done = self.power_off().await.map_err(Error::from);
-                let fault = done.clone().err();
-                let _ = reply.send(done);
-                fault
-            }
+            Call::CardPresent(reply) => answer(reply, self.look().await),
+            Call::PowerOn(reply) => answer(reply, self.power_on().await.map_err(Error::from)),
+            Call::PowerOff(reply) => answer(reply, self.power_off().await.map_err(Error::from)),
             Call::Transmit(command, reply) => {
-                let response = self.transmit(&command).await.map_err(Error::from);
-                let fault = response.as_ref().err().cloned();
-                let _ = reply.send(response);
-                fault
+                answer(reply, self.transmit(&command).await.map_err(Error::from))
             }
         };
         match fault {
@@ -172,14 +153,14 @@ impl<P: Pipes> Slot<P> {
         let mut last = Failure::Ccid(ccid::Error::Mute);
         for voltage in voltages {
             for _ in 0..2 {
-                last = match self.reset(&Command::PowerOn(voltage), until).await {
-                    Err(failure @ Failure::Ccid(ccid::Error::Card(_) | ccid::Error::Mute)) => failure,
+                match self.reset(&Command::PowerOn(voltage), until).await {
+                    Err(failure @ Failure::Ccid(ccid::Error::Card(_) | ccid::Error::Mute)) => last = failure,
                     Err(failure @ Failure::Ccid(ccid::Error::Refused(_))) => {
                         last = failure;
                         break;
                     }
                     done => return done,
-                };
+                }
             }
             self.power_off().await?;
         }
@@ -265,7 +246,7 @@ impl<P: Pipes> Slot<P> {
                 }
                 Progress::Answered(answer) => {
                     self.see(answer.icc)?;
-                    return Ok(Dialogue::outcome(answer)?);
+                    return Ok(answer.outcome()?);
                 }
             }
         }
@@ -302,4 +283,11 @@ impl<P: Pipes> Slot<P> {
         // Nobody takes events: the daemon has given this reader up.
         self.reports.try_send(event(CardSlot::Contact)).map_err(|_| Error::Gone)
     }
+}
+
+/// Tells who asked, if somebody still waits, and returns what went wrong.
+fn answer<T>(reply: oneshot::Sender<Result<T>>, outcome: Result<T>) -> Option<Error> {
+    let fault = outcome.as_ref().err().cloned();
+    let _ = reply.send(outcome);
+    fault
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Mutex as Lock, MutexGuard};
+use std::time::Duration;
 
 use sim_cards::Card;
 use tokio::sync::Notify;
@@ -197,6 +198,12 @@ async fn read(module: &CcidModule) -> Result<Vec<u8>> {
     Ok(response.to_vec())
 }
 
+async fn event(module: &CcidModule) -> Result<Event> {
+    tokio::time::timeout(Duration::from_secs(10), module.next_event())
+        .await
+        .expect("an event within its time")
+}
+
 fn assert_is_pse(response: &[u8]) {
     assert!(response.starts_with(&[0x6F]) && response.ends_with(&[0x90, 0x00]), "{response:02X?}");
 }
@@ -217,7 +224,7 @@ async fn a_card_comes_and_goes_and_one_that_was_exchanged_is_another_one() {
     assert!(!module.status().await.unwrap().card_present);
     assert_eq!(module.card_power_on(CardSlot::Contact).await, Err(Error::NoCard));
     shared.change(|reader| reader.set_card(Some("visa")));
-    assert_eq!(module.next_event().await, Ok(Event::CardInserted(CardSlot::Contact)));
+    assert_eq!(event(&module).await, Ok(Event::CardInserted(CardSlot::Contact)));
     assert_eq!(module.card_transmit(CardSlot::Contact, SELECT_PSE).await, Err(Error::CardMute), "no power");
     module.card_power_on(CardSlot::Contact).await.unwrap();
     shared.change(|reader| {
@@ -225,8 +232,8 @@ async fn a_card_comes_and_goes_and_one_that_was_exchanged_is_another_one() {
         reader.set_card(Some("mastercard"));
         reader.notifications.pop_front();
     });
-    assert_eq!(module.next_event().await, Ok(Event::CardRemoved(CardSlot::Contact)));
-    assert_eq!(module.next_event().await, Ok(Event::CardInserted(CardSlot::Contact)));
+    assert_eq!(event(&module).await, Ok(Event::CardRemoved(CardSlot::Contact)));
+    assert_eq!(event(&module).await, Ok(Event::CardInserted(CardSlot::Contact)));
     assert_eq!(module.card_transmit(CardSlot::Contact, SELECT_PSE).await, Err(Error::CardMute), "no power");
     assert_is_pse(&read(&module).await.unwrap());
 }

@@ -1,0 +1,100 @@
+//! The development kit: cardd with the USB reader and software keys in the place of the secure module, as
+//! `docs/porting.md` tells its owner to set it up, and a sale with the card in that reader.
+
+use std::fs;
+
+use super::{Checks, reader::NODE};
+use crate::error::{Error, Result};
+use crate::reader;
+
+/// A card that asks for no PIN: the kit has no PIN pad.
+const CARD: &str = "visa";
+
+const DROP_INS: &str = "/run/systemd/system/smartpos-cardd.service.d";
+const CREDENTIALS: &str = "/etc/smartpos/credentials";
+const CONFIG: &str = "/run/smartpos/cardd.toml";
+
+/// What cardd says of the module: its state, and what it is.
+const STATUS: &str =
+    "busctl get-property org.smartpos.Card /org/smartpos/Card org.smartpos.Card1 ModuleState Module";
+const READY: &str = "USB smart-card reader";
+
+impl Checks {
+    pub(super) async fn kit(&mut self) -> Result {
+        self.set_up().await?;
+        self.comes_true("cardd has opened the reader, from its sandbox", STATUS, |said| {
+            said.contains(READY) && said.contains("\"ready\"")
+        })
+        .await?;
+        self.machine.hardware.simctl(&["reader", "insert", CARD]).await?;
+        self.succeeds("a sale with the card in the reader is approved", "posctl sale 5.67 --key kit-1")
+            .await?;
+        self.machine.hardware.simctl(&["reader", "remove"]).await?;
+        self.reader_goes_and_comes().await?;
+        self.card_is_pulled_out().await?;
+        let found = self.disagreements().await?;
+        self.check("terminal and host agree on what the reader sold", found.is_empty(), &found);
+        self.take_down().await
+    }
+
+    /// The drop-in, its credentials, sealed to this terminal, and the configuration.
+    async fn set_up(&mut self) -> Result {
+        let file = self.machine.hardware.layout().tmk();
+        let tmk = fs::read_to_string(&file).map_err(Error::file(&file))?;
+        let agent = &mut self.machine.agent;
+        for (name, key) in
+            [("software-tmk", tmk.trim()), ("software-secret", "00112233445566778899aabbccddeeff")]
+        {
+            let seal =
+                format!("systemd-creds encrypt --with-key=host --name={name} - {CREDENTIALS}/{name}.cred");
+            agent.output(&format!("printf %s {key} | {seal}")).await?;
+        }
+        let link = format!("ln -s /usr/share/smartpos/smartpos-cardd-reader.conf {DROP_INS}/");
+        agent.output(&format!("mkdir -p {DROP_INS} && {link}")).await?;
+        agent.output(&format!("printf '[module]\\nkind = \"ccid\"\\n' > {CONFIG}")).await?;
+        agent.output("systemctl daemon-reload && systemctl restart smartpos-cardd").await?;
+        Ok(())
+    }
+
+    async fn take_down(&mut self) -> Result {
+        let remove = format!("rm -r {DROP_INS} {CONFIG} {CREDENTIALS}/software-*.cred");
+        let agent = &mut self.machine.agent;
+        agent
+            .output(&format!("{remove} && systemctl daemon-reload && systemctl restart smartpos-cardd"))
+            .await?;
+        self.comes_true("cardd has its own module again", STATUS, |said| {
+            said.contains("\"ready\"") && !said.contains(READY)
+        })
+        .await
+    }
+
+    /// The reader is unplugged, and is found again by the name that udev gives it, whatever its node is.
+    async fn reader_goes_and_comes(&mut self) -> Result {
+        reader::unplug(&mut self.machine.monitor).await?;
+        self.comes_true("cardd notices that the reader is gone", STATUS, |said| said.contains("\"absent\""))
+            .await?;
+        self.is_refused("without it there is no sale", "posctl sale 1.00 --key kit-2", "attach it").await?;
+        reader::plug(&mut self.machine.monitor).await?;
+        self.comes_true("udev names the reader that was plugged in", NODE, |nodes| {
+            nodes.starts_with("/dev/")
+        })
+        .await?;
+        self.comes_true("cardd has it again", STATUS, |said| said.contains("\"ready\"")).await?;
+        self.machine.hardware.simctl(&["reader", "insert", CARD]).await?;
+        self.succeeds("and sells with it", "posctl sale 2.34 --key kit-3").await?;
+        self.machine.hardware.simctl(&["reader", "remove"]).await?;
+        Ok(())
+    }
+
+    /// A card that pulls itself out at its fifth command.
+    async fn card_is_pulled_out(&mut self) -> Result {
+        self.machine.hardware.simctl(&["reader", "insert", "removed-early:5"]).await?;
+        let sale = self.machine.agent.run("posctl sale 3.45 --key kit-4").await?;
+        let told = sale.status != 0 && sale.output.contains("removed");
+        self.check("a card that is pulled out while it is read ends the sale", told, &sale.output);
+        self.machine.hardware.simctl(&["reader", "insert", CARD]).await?;
+        self.succeeds("and the next card is taken", "posctl sale 4.56 --key kit-5").await?;
+        self.machine.hardware.simctl(&["reader", "remove"]).await?;
+        Ok(())
+    }
+}
