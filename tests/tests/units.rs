@@ -171,7 +171,7 @@ fn systemd_finds_no_fault_in_the_units() {
 
 /// It widens what a daemon may do, so it is the owner's to install, and this is all that it may widen.
 #[test]
-fn the_drop_in_for_a_reader_is_not_in_force_and_opens_usbfs_timers_and_credentials_alone() {
+fn the_drop_in_for_a_reader_is_not_in_force_and_opens_usbfs_and_what_libusb_and_credentials_need() {
     let source = "systemd/drop-ins/smartpos-cardd-reader.conf";
     let entry = manifest().into_iter().find(|entry| entry.source == source).unwrap();
     assert!(!entry.destination.contains("/systemd/"), "{}", entry.destination);
@@ -182,8 +182,17 @@ fn the_drop_in_for_a_reader_is_not_in_force_and_opens_usbfs_timers_and_credentia
     for setting in settings {
         let (key, value) = setting.split_once('=').unwrap();
         let credential = key == "LoadCredentialEncrypted" && value.starts_with("software-");
-        let timer = key == "SystemCallFilter" && value.split(' ').all(|call| call.starts_with("timerfd_"));
-        assert!(credential || timer || *setting == "DeviceAllow=char-usb_device rw", "{setting}");
+        let calls = [
+            "timerfd_create",
+            "timerfd_settime",
+            "timerfd_settime64",
+            "uname",
+            "statfs",
+            "statfs64",
+            "getdents64",
+        ];
+        let libusb = key == "SystemCallFilter" && value.split(' ').all(|call| calls.contains(&call));
+        assert!(credential || libusb || *setting == "DeviceAllow=char-usb_device rw", "{setting}");
     }
 }
 

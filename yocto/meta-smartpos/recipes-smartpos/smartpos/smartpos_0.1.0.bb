@@ -10,7 +10,7 @@ LIC_FILES_CHKSUM = " \
     file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57 \
     file://config/fonts/OFL.txt;md5=4eb16bca18979480715d5f33c8af8c8e \
 "
-DEPENDS = "sqlite3"
+DEPENDS = "libusb1 sqlite3"
 
 # A development build takes the local tree instead: kas/dev.yml.
 SRC_URI = "git://github.com/smartpos/smartpos.git;protocol=https;branch=main"
