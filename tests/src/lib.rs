@@ -10,6 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use audit::chain::{Chain, Record};
+use client::card::CardProxy;
 use client::payment::{PaymentProxy, TransactionProxy};
 use client::{Dictionary, get};
 use futures_util::StreamExt as _;
@@ -93,6 +94,16 @@ impl Bench {
     pub fn logs(&self) -> String {
         let log = |part: Part| fs::read_to_string(self.terminal.layout().log(part)).unwrap_or_default();
         Part::DAEMONS.map(|part| format!("--- {part}\n{}", log(part))).join("\n")
+    }
+
+    /// Waits until cardd says that the module is `ready`, `absent` or `tampered`.
+    pub async fn module_is(&self, state: &str) {
+        let bus = self.terminal.system_bus().await.expect("the system bus");
+        let card = client::proxy::<CardProxy>(&bus).await.expect("a proxy");
+        until(&format!("the module to be {state}"), async || {
+            card.module_state().await.is_ok_and(|now| now == state)
+        })
+        .await;
     }
 
     /// Kills a daemon and starts it again.
@@ -294,4 +305,6 @@ pub async fn allow_offline(bench: &mut Bench, changes: &[(&str, &str)]) {
     fs::write(emv.join("terminal.toml"), terminal).expect("the terminal's parameters");
     fs::write(emv.join("aids.toml"), applications).expect("the applications");
     within("cardd to take them", bench.terminal.restart(Part::Cardd)).await.expect("cardd starts again");
+    // A sale before that goes to the host: whether the module keeps cards for advices can't be asked.
+    bench.module_is("ready").await;
 }

@@ -153,12 +153,7 @@ async fn a_terminal_without_its_secure_module_refuses_and_stays_up() {
     bench.sim("card insert unionpay-credit").await;
     let again =
         async || shop.sell(1234, &format!("again-{}", bench.folder().display()).replace('/', "")).await;
-    let card =
-        client::proxy::<client::card::CardProxy>(&bench.terminal.system_bus().await.unwrap()).await.unwrap();
-    smartpos_tests::until("the module to be back", async || {
-        card.module_state().await.is_ok_and(|state| state == "ready")
-    })
-    .await;
+    bench.module_is("ready").await;
     assert_eq!(again().await.0, "approved", "{}", bench.logs());
 }
 

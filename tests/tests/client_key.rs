@@ -10,7 +10,7 @@
 use std::fs;
 use std::process::Output;
 
-use client::card::{CardKeysProxy, CardPaymentProxy, CardProxy};
+use client::card::{CardKeysProxy, CardPaymentProxy};
 use client::payment::PaymentProxy;
 use sim_terminal::{ClientKey, Part, programs};
 use smartpos_tests::{Bench, error_name, text, until};
@@ -39,15 +39,6 @@ async fn connections(bench: &Bench) -> u64 {
     bench.sim("host status").await.data.get("connections").and_then(|count| count.as_u64()).unwrap()
 }
 
-async fn module_is(bench: &Bench, state: &str) {
-    let bus = bench.terminal.system_bus().await.unwrap();
-    let card = client::proxy::<CardProxy>(&bus).await.unwrap();
-    until(&format!("the module to be {state}"), async || {
-        card.module_state().await.is_ok_and(|now| now == state)
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn a_terminal_sells_with_a_key_that_only_its_module_has() {
     let bench = in_module().await;
@@ -70,7 +61,7 @@ async fn a_module_that_was_tampered_with_reaches_no_host_until_it_is_serviced() 
     let shop = bench.shop().await;
     assert_eq!(shop.sell(1234, "before").await.0, "approved", "{}", bench.logs());
     bench.sim("module tamper").await;
-    module_is(&bench, "tampered").await;
+    bench.module_is("tampered").await;
     bench.sim("host restart").await;
     until("paymentd to say why it can't connect", async || {
         let log = fs::read_to_string(bench.terminal.layout().log(Part::Paymentd)).unwrap();
@@ -83,7 +74,7 @@ async fn a_module_that_was_tampered_with_reaches_no_host_until_it_is_serviced() 
     assert!(text(&result, "reason").contains("tamper"), "{result:?}");
 
     bench.sim("module reset").await;
-    module_is(&bench, "ready").await;
+    bench.module_is("ready").await;
     assert_eq!(shop.sell(1234, "serviced").await.0, "approved", "{}", bench.logs());
     bench.settle_and_compare().await;
 }
@@ -102,7 +93,7 @@ async fn a_certificate_for_another_key_is_told_with_what_to_do() {
 #[tokio::test]
 async fn the_operator_has_a_certificate_requested_and_nobody_but_paymentd_has_anything_signed() {
     let bench = Bench::start().await;
-    module_is(&bench, "ready").await;
+    bench.module_is("ready").await;
     let posctl = async |words: &[&str]| -> Output {
         let program = programs().unwrap().join("posctl");
         let mut command = tokio::process::Command::new(program);

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::process::Command;
 
-use client::card::{CardPaymentProxy, CardProxy};
+use client::card::CardPaymentProxy;
 use client::printer::PrinterProxy;
 use futures_util::future::join_all;
 use sim_terminal::Part;
@@ -100,17 +100,14 @@ async fn a_module_without_keys_or_silent_or_absent_is_told_apart() {
     bench.terminal.kill(Part::Paymentd).await.unwrap();
     let bus = bench.terminal.system_bus().await.unwrap();
     bus.request_name("org.smartpos.Payment").await.unwrap();
-    let (card, module) = (
-        client::proxy::<CardPaymentProxy>(&bus).await.unwrap(),
-        client::proxy::<CardProxy>(&bus).await.unwrap(),
-    );
-    until("the module", async || module.module_state().await.is_ok_and(|state| state == "ready")).await;
+    let card = client::proxy::<CardPaymentProxy>(&bus).await.unwrap();
+    bench.module_is("ready").await;
     assert_eq!(error_name(card.mac("mak", b"unsigned").await), "WrongState");
     signal(&bench, Part::Module, "STOP");
     assert_eq!(error_name(within("the time limit", card.mac("mak", b"unheard")).await), "Timeout");
     signal(&bench, Part::Module, "CONT");
     bench.terminal.kill(Part::Module).await.unwrap();
-    until("the loss", async || module.module_state().await.is_ok_and(|state| state == "absent")).await;
+    bench.module_is("absent").await;
     assert_eq!(error_name(card.mac("mak", b"unheard").await), "DeviceGone");
 }
 

@@ -9,21 +9,10 @@
 
 use std::fs;
 
-use client::card::CardProxy;
 use sim_terminal::{ModuleLine, Part};
 use smartpos_tests::{Bench, text, until};
 
 const CARD: &str = "unionpay-debit-pin";
-
-/// Waits until cardd says that the module is in `state`.
-async fn module_is(bench: &Bench, state: &str) {
-    let bus = bench.terminal.system_bus().await.unwrap();
-    let card = client::proxy::<CardProxy>(&bus).await.unwrap();
-    until(&format!("the module to be {state}"), async || {
-        card.module_state().await.is_ok_and(|now| now == state)
-    })
-    .await;
-}
 
 /// The names of the keys that the module holds.
 async fn keys(bench: &Bench) -> Vec<String> {
@@ -40,7 +29,7 @@ async fn a_module_on_a_serial_line_sells_also_after_either_end_was_killed() {
         if let Some(part) = killed {
             bench.kill_and_restart(part).await;
         }
-        module_is(&bench, "ready").await;
+        bench.module_is("ready").await;
         let _ = bench.terminal.simctl(&["card", "remove"]).await;
         bench.insert(CARD).await;
         let (outcome, result) = shop.sell(1234, key).await;
@@ -63,7 +52,7 @@ async fn a_line_that_is_open_at_both_ends_sells_and_one_that_is_at_one_end_is_to
         log.contains("`protected_line` in cardd.toml")
     })
     .await;
-    module_is(&bench, "absent").await;
+    bench.module_is("absent").await;
 }
 
 #[tokio::test]
@@ -78,14 +67,14 @@ async fn a_module_tampered_with_during_a_sale_loses_its_keys_and_sells_again_onc
     let (outcome, result) = sale.completed().await;
     assert_eq!(outcome, "failed", "{result:?}");
     assert!(text(&result, "reason").contains("tamper"), "{result:?}");
-    module_is(&bench, "tampered").await;
+    bench.module_is("tampered").await;
     assert!(keys(&bench).await.is_empty());
     let (outcome, result) = shop.sell(1234, "without-keys").await;
     assert_eq!(outcome, "failed", "{result:?}");
     assert!(bench.sim("ledger").await.data.as_array().unwrap().is_empty());
 
     bench.sim("module reset").await;
-    module_is(&bench, "ready").await;
+    bench.module_is("ready").await;
     assert_eq!(keys(&bench).await, ["tmk", "tmk-sm4", "token", "store", "dukpt"]);
     bench.sim("pin 123456").await;
     let (outcome, result) = shop.sell(1234, "serviced").await;
@@ -98,7 +87,7 @@ async fn a_module_killed_during_a_sale_leaves_ledgers_that_agree() {
     let mut bench = Bench::start().await;
     let shop = bench.shop().await;
     for (step, expected) in [("pin", "failed"), ("host", "reversed")] {
-        module_is(&bench, "ready").await;
+        bench.module_is("ready").await;
         bench.sim(&format!("card insert {CARD}")).await;
         if step == "host" {
             bench.sim("pin 123456").await;
@@ -109,7 +98,7 @@ async fn a_module_killed_during_a_sale_leaves_ledgers_that_agree() {
         bench.kill_and_restart(Part::Module).await;
         let (outcome, result) = sale.completed().await;
         assert_eq!(outcome, expected, "{step}: {result:?}\n{}", bench.logs());
-        module_is(&bench, "ready").await;
+        bench.module_is("ready").await;
         bench.settle_and_compare().await;
     }
 }

@@ -9,10 +9,9 @@
 
 use std::collections::HashMap;
 
-use client::card::CardProxy;
 use client::get;
 use sim_terminal::Part;
-use smartpos_tests::{Bench, text, until};
+use smartpos_tests::{Bench, text};
 
 /// A sale with a PIN, one without, a void, a refund, a reversal of an answer with a wrong MAC, and the settlement.
 async fn a_day_of_business(profile: &str) {
@@ -107,13 +106,6 @@ async fn a_reservation_and_an_upload_with_a_key_for_each_message() {
     a_reservation_and_an_upload("p2pe-dukpt").await;
 }
 
-/// Waits until cardd has found the module again.
-async fn module_is_ready(bench: &Bench) {
-    let bus = bench.terminal.system_bus().await.unwrap();
-    let card = client::proxy::<CardProxy>(&bus).await.unwrap();
-    until("the module to be ready", async || card.module_state().await.is_ok_and(|now| now == "ready")).await;
-}
-
 /// The module restarts from its file alone, as after a power cut: the host has seen what it gave before.
 #[tokio::test]
 async fn no_restart_of_the_module_repeats_a_key_and_a_host_that_saw_one_says_so() {
@@ -123,7 +115,7 @@ async fn no_restart_of_the_module_repeats_a_key_and_a_host_that_saw_one_says_so(
     assert_eq!(shop.sell(100, "before").await.0, "approved");
     let forgotten = std::fs::read(bench.terminal.layout().dukpt_state()).unwrap();
     bench.kill_and_restart(Part::Module).await;
-    module_is_ready(&bench).await;
+    bench.module_is("ready").await;
     bench.insert("unionpay-credit").await;
     assert_eq!(shop.sell(200, "after").await.0, "approved", "{}", bench.logs());
 
@@ -131,7 +123,7 @@ async fn no_restart_of_the_module_repeats_a_key_and_a_host_that_saw_one_says_so(
     bench.terminal.kill(Part::Module).await.unwrap();
     std::fs::write(bench.terminal.layout().dukpt_state(), forgotten).unwrap();
     bench.terminal.restart(Part::Module).await.unwrap();
-    module_is_ready(&bench).await;
+    bench.module_is("ready").await;
     bench.insert("unionpay-credit").await;
     let (outcome, refused) = shop.sell(300, "again").await;
     assert_eq!(outcome, "reversed", "{refused:?}\n{}", bench.logs());

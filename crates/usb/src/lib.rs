@@ -36,9 +36,9 @@ impl Device {
     /// # Errors
     /// What stood in the way.
     pub fn open(node: &Path) -> Result<Self, Error> {
+        let node = OpenOptions::new().read(true).write(true).open(node)?;
         rusb::disable_device_discovery()?;
         let context = Context::new()?;
-        let node = OpenOptions::new().read(true).write(true).open(node)?;
         // SAFETY: libusb wants the descriptor open for as long as it has the handle. Both are in one `Device`, which lends
         // the handle only, and drops it first.
         #[allow(unsafe_code)]
