@@ -35,7 +35,7 @@ smartpos-faults link [--seed N] [--case NAME] [--sample N]
   --seed N        what chance decides: which cases of a sample, what a power cut spares (default: the process id)
   --case NAME     only cases whose name begins so, such as sale/power or sale/kill/fsync-3
   --sample N      only N cases, chosen by the seed
-  --jobs N        terminals side by side (default 2)
+  --jobs N        terminals side by side (default: two for each processor, since most of a case is waiting)
 
   crowd           eight apps at one terminal at the same time, while its daemons die
   link            the line to the secure module, hurt at each byte of a session of each operation
@@ -133,7 +133,8 @@ fn end_of_line(result: Result<(String, usize), String>, begin: Instant) -> ExitC
 
 fn options(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let (seed, case) = (std::process::id().into(), String::new());
-    let mut options = Options { seed, case, sample: None, jobs: 2, requests: 10_000 };
+    let jobs = 2 * std::thread::available_parallelism().map_or(1, |processors| processors.get());
+    let mut options = Options { seed, case, sample: None, jobs, requests: 10_000 };
     while let Some(word) = words.next() {
         if word == "--help" {
             return Ok(None);
