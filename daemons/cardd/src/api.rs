@@ -365,8 +365,8 @@ impl TransactionObject {
     /// DUKPT),
     /// `pin_block` ay (DE 52, if a PIN was entered), `token` s (if the module makes any), `aid` s, `label` s,
     /// `cvm` s (`online-pin`, `signature`, `none`); and where the card decides, too: `chip_data` ay (DE 55),
-    /// `tvr` s, `tsi` s, `cryptogram` s. A card that was keyed has `masked_pan`, `entry_mode`, `cvm`, `token` and `sealed_card` ay:
-    /// its number, expiry date and security code, sealed as track 2 is. `token`, `aid`, `tvr`, `tsi` and `cryptogram` are in hexadecimal. The token
+    /// `tvr` s, `tsi` s, `cryptogram` s. A card that was keyed has `masked_pan`, `entry_mode`, `cvm`, `token` and
+    /// `sealed_track2`: the equivalent of a track with its number, expiry date and security code. `token`, `aid`, `tvr`, `tsi` and `cryptogram` are in hexadecimal. The token
     /// is the same for each transaction of a card at this terminal, and tells nothing of its number.
     ///
     /// A card that is only read may be taken out from here on.

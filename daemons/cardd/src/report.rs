@@ -82,7 +82,7 @@ pub(crate) fn for_screen(kernel: &Kernel) -> Dictionary {
 /// The dictionary of `OnlineRequested` for a card that was keyed.
 pub(crate) fn keyed_for_host(masked_pan: &str, sealed: Vec<u8>, token: &[u8]) -> Dictionary {
     let mut values = keyed(masked_pan);
-    put(&mut values, "sealed_card", sealed);
+    put(&mut values, "sealed_track2", sealed);
     put(&mut values, "token", hexadecimal(token));
     values
 }
