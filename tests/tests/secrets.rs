@@ -142,3 +142,40 @@ async fn no_daemon_leaves_a_core_dump_and_cardds_memory_is_not_its_users_to_read
     let owner = fs::metadata(process(Part::Cardd).join("mem")).expect("its memory").uid();
     assert_eq!(owner, 0, "who runs cardd may read its memory");
 }
+
+#[tokio::test]
+async fn a_number_that_is_keyed_stays_in_the_module() {
+    let bench = Bench::start_with(&[("paymentd", "[moto]\nenabled = true\n")]).await;
+    let secrets = secrets();
+    let buses = [bench.terminal.system_bus().await.unwrap(), bench.terminal.app_bus().await.unwrap()];
+    let seen = [monitor(&buses[0]).await, monitor(&buses[1]).await];
+    bench.sim(&format!("key {CARD}")).await;
+    for _ in 0..2 {
+        bench.sim("host once late 1s").await;
+    }
+    let shop = bench.shop().await;
+    let asked = shop.payment.start_sale(1234, "CNY", "order-1", smartpos_tests::option("moto", true));
+    let mut sale = shop.follow("order-1", asked).await.unwrap();
+    sale.reached("host").await;
+    let dumps = [Part::Paymentd, Part::Cardd].map(|part| (part, core_dump(&bench, part)));
+    let (_, result) = sale.completed().await;
+    let masked = smartpos_tests::text(&result, "masked_pan").as_bytes().to_vec();
+    for (part, core) in dumps {
+        assert_eq!(found_in(&core, &secrets), None, "in the memory of {part}");
+        assert!(contains(&core, &masked), "the dump of {part} is not of the process that sold");
+    }
+    assert!(
+        found_in(&core_dump(&bench, Part::Module), &secrets).is_some(),
+        "the search finds nothing anywhere"
+    );
+    for seen in seen {
+        let seen = seen.lock().unwrap().clone();
+        assert_eq!(found_in(&seen, &secrets), None, "on a bus");
+        assert!(contains(&seen, &masked), "the monitor saw nothing of the sale");
+    }
+    for file in files_below(bench.terminal.layout().root()).iter().filter(|file| file.is_file()) {
+        let content = fs::read(file).unwrap_or_default();
+        let simulated = file.components().any(|part| part.as_os_str() == "sim");
+        assert!(simulated || found_in(&content, &secrets).is_none(), "in {}", file.display());
+    }
+}

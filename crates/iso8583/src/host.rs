@@ -31,6 +31,8 @@ pub struct Host {
     pub services: BTreeMap<String, Service>,
     /// How the host is told of sales that were approved offline; `None` where it takes none.
     pub offline: Option<Offline>,
+    /// How mail and telephone orders are said; `None` where the host takes none.
+    pub moto: Option<Moto>,
     /// How a batch is closed; `None` where the host closes it by itself.
     pub settlement: Option<Settlement>,
     /// The elements whose content is the host's own.
@@ -105,6 +107,20 @@ pub struct Offline {
     pub unreachable: bool,
     /// The codes (DE 39) after which an advice is sent again. `00` acknowledges one, and any other refuses it for good.
     pub again: Vec<String>,
+}
+
+/// Mail and telephone orders: the card is not there, and its number was keyed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Moto {
+    /// The services that a keyed card can have, as in [`Host::services`].
+    pub services: Vec<String>,
+    /// DE 25 of their requests and reversals, in place of the service's own.
+    pub condition_code: String,
+    /// The binary element that has the card in place of DE 35: the equivalent of track 2, enciphered as that is.
+    pub field: u8,
+    /// Whether its security code is asked for, and goes along in there.
+    pub security_code: bool,
 }
 
 /// How far a service goes with the card.

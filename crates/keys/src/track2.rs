@@ -27,6 +27,7 @@ pub struct Track2 {
     pan: Pan,
     expiry: String,
     service_code: String,
+    discretionary: String,
 }
 
 impl Track2 {
@@ -52,6 +53,7 @@ impl Track2 {
             pan: Pan::new(pan).map_err(|_| Error::BadTrack2)?,
             expiry: expiry.to_owned(),
             service_code: service_code.to_owned(),
+            discretionary: discretionary.to_owned(),
         })
     }
 
@@ -71,6 +73,12 @@ impl Track2 {
     #[must_use]
     pub fn service_code(&self) -> &str {
         &self.service_code
+    }
+
+    /// The discretionary data: what the issuer has put after the service code.
+    #[must_use]
+    pub fn discretionary(&self) -> &str {
+        &self.discretionary
     }
 
     /// The clear bytes, as handed over.

@@ -19,6 +19,28 @@ pub enum PinResult {
     TimedOut,
 }
 
+/// What of a card is being keyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CardPart {
+    /// Its number.
+    Number,
+    /// Its expiry date, MMYY.
+    Expiry,
+    /// Its security code.
+    SecurityCode,
+}
+
+/// How the entry of a card ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CardResult {
+    /// It was keyed; the module holds it.
+    Entered,
+    /// The cancel key, or a cancel request.
+    Cancelled,
+    /// No key for too long.
+    TimedOut,
+}
+
 /// What the module reports on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are those of the specification, and named as there")]
@@ -33,6 +55,10 @@ pub enum Event {
     PinEnded { entry: u16, result: PinResult },
     /// The module has been tampered with, and has wiped its keys.
     Tampered,
+    /// So many digits of this part of a card are typed now.
+    CardDigits { entry: u16, part: CardPart, count: u8 },
+    /// The entry of a card has ended.
+    CardEnded { entry: u16, result: CardResult },
 }
 
 impl Event {
@@ -68,6 +94,25 @@ impl Event {
                 }
             }
             Self::Tampered => to.u8(5),
+            Self::CardDigits { entry, part, count } => {
+                to.u8(6);
+                to.u16(*entry);
+                to.u8(match part {
+                    CardPart::Number => 0,
+                    CardPart::Expiry => 1,
+                    CardPart::SecurityCode => 2,
+                });
+                to.u8(*count);
+            }
+            Self::CardEnded { entry, result } => {
+                to.u8(7);
+                to.u16(*entry);
+                to.u8(match result {
+                    CardResult::Entered => 0,
+                    CardResult::Cancelled => 2,
+                    CardResult::TimedOut => 3,
+                });
+            }
         }
         to.finish()
     }
@@ -94,6 +139,25 @@ impl Event {
                 },
             },
             5 => Self::Tampered,
+            6 => Self::CardDigits {
+                entry: from.u16()?,
+                part: match from.u8()? {
+                    0 => CardPart::Number,
+                    1 => CardPart::Expiry,
+                    2 => CardPart::SecurityCode,
+                    _ => return Err(Error::Value("part of a card")),
+                },
+                count: from.u8()?,
+            },
+            7 => Self::CardEnded {
+                entry: from.u16()?,
+                result: match from.u8()? {
+                    0 => CardResult::Entered,
+                    2 => CardResult::Cancelled,
+                    3 => CardResult::TimedOut,
+                    _ => return Err(Error::Value("result of a card's entry")),
+                },
+            },
             _ => return Err(Error::Value("event")),
         };
         from.end()?;

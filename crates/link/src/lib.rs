@@ -8,6 +8,7 @@
 
 mod cobs;
 mod crc;
+mod entry;
 mod error;
 mod event;
 pub mod frame;
@@ -18,12 +19,13 @@ mod noise;
 mod protection;
 mod wire;
 
+pub use entry::{CardEntry, PinEntry};
 pub use error::{Error, Result};
-pub use event::{Event, PinResult};
+pub use event::{CardPart, CardResult, Event, PinResult};
 pub use frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
 pub use host::{Fault, Happening, Host};
 pub use message::{
-    DUKPT, Hello, MAK_X919, PinEntry, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
+    DUKPT, Hello, MAK_X919, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
 };
 pub use module::{Incoming, Module};
 pub use protection::{Pairing, Protection};

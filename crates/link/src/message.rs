@@ -4,6 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::entry::{CardEntry, PinEntry};
 use crate::error::{Error, Result};
 use crate::wire::{Reader, Writer};
 
@@ -21,12 +22,15 @@ pub mod capability {
     pub const STORED_CARD: u32 = 1 << 5;
     /// AES DUKPT: [`Request::NextDukptKey`](super::Request::NextDukptKey), and the key slot [`DUKPT`](super::DUKPT).
     pub const DUKPT: u32 = 1 << 6;
+    /// Cards whose number is keyed at the pad: [`Request::EnterCard`](super::Request::EnterCard) and those after it.
+    pub const KEYED_CARD: u32 = 1 << 7;
     /// Seals over a journal: [`Request::SealJournal`](super::Request::SealJournal).
     pub const JOURNAL_SEAL: u32 = 1 << 8;
     /// A key for TLS: [`Request::TlsPublicKey`](super::Request::TlsPublicKey) and those after it.
     pub const TLS_KEY: u32 = 1 << 9;
     /// All that this crate knows, on a line that is protected or not.
-    pub(crate) const ALL: u32 = CARD_TOKEN | SM4 | X919 | STORED_CARD | DUKPT | JOURNAL_SEAL | TLS_KEY;
+    pub(crate) const ALL: u32 =
+        CARD_TOKEN | SM4 | X919 | STORED_CARD | DUKPT | KEYED_CARD | JOURNAL_SEAL | TLS_KEY;
 }
 
 /// The slot of the master key of SM4.
@@ -99,29 +103,6 @@ impl Welcome {
     }
 }
 
-/// A PIN entry that the module is to begin.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PinEntry {
-    /// The number of this entry, by which its events name it.
-    pub entry: u16,
-    /// The slot of the PIN key.
-    pub key: String,
-    /// The PAN for the format 0 block, in digits.
-    pub pan: Zeroizing<String>,
-    /// The fewest digits.
-    pub shortest: u8,
-    /// The most digits.
-    pub longest: u8,
-    /// How long to wait for the first key, in milliseconds.
-    pub first_key: u32,
-    /// How long to wait for each further key, in milliseconds.
-    pub next_key: u32,
-    /// Whether Enter without a digit is a bypass.
-    pub bypass: bool,
-    /// The amount for the display in minor units, its ISO 4217 code, and how many digits the minor unit has.
-    pub amount: Option<(u64, u16, u8)>,
-}
-
 /// What the host asks of the module.
 #[derive(Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are those of the specification, and named as there")]
@@ -142,6 +123,16 @@ pub enum Request {
     CancelPin,
     /// Seal track 2 anew, which is sealed under the key `from`.
     ResealTrack2 { from: String, key: String, sealed: Secret },
+    /// Begin the entry of a card; its end is an event.
+    EnterCard(CardEntry),
+    /// The masked PAN of the card that was keyed.
+    KeyedCard,
+    /// Seal the card that was keyed.
+    SealKeyedCard { key: String },
+    /// The token of the card that was keyed.
+    KeyedCardToken { key: String },
+    /// Wipe what was keyed.
+    ForgetKeyedCard,
     /// Load a key enciphered under another.
     LoadKey { key: String, under: String, wrapped: [u8; 16], check: [u8; 4] },
     /// The check value of a key.
@@ -179,6 +170,11 @@ impl Request {
             Self::EnterPin(_) => 0x20,
             Self::CancelPin => 0x21,
             Self::ResealTrack2 { .. } => 0x22,
+            Self::EnterCard(_) => 0x23,
+            Self::KeyedCard => 0x24,
+            Self::SealKeyedCard { .. } => 0x25,
+            Self::KeyedCardToken { .. } => 0x26,
+            Self::ForgetKeyedCard => 0x27,
             Self::LoadKey { .. } => 0x30,
             Self::KeyCheckValue { .. } => 0x31,
             Self::Mac { .. } => 0x32,
@@ -201,6 +197,11 @@ impl Request {
             Self::ResealTrack2 { .. } => capability::STORED_CARD,
             Self::SealTrack2 { key, .. } if key == STORE => capability::STORED_CARD,
             Self::NextDukptKey { .. } => capability::DUKPT,
+            Self::EnterCard(_)
+            | Self::KeyedCard
+            | Self::SealKeyedCard { .. }
+            | Self::KeyedCardToken { .. }
+            | Self::ForgetKeyedCard => capability::KEYED_CARD,
             Self::SealJournal { .. } => capability::JOURNAL_SEAL,
             Self::LoadKey { key, .. } if key == MAK_X919 => capability::X919,
             Self::TlsPublicKey | Self::SignTls { .. } | Self::TlsRequest { .. } => capability::TLS_KEY,
@@ -217,7 +218,8 @@ impl Request {
         let mut to = Writer::new();
         to.u8(self.operation());
         match self {
-            Self::Status | Self::CancelPin | Self::TlsPublicKey => {}
+            Self::Status | Self::CancelPin | Self::KeyedCard | Self::ForgetKeyedCard | Self::TlsPublicKey => {
+            }
             Self::Random { length } => to.u16(*length),
             Self::CardPowerOn { slot } | Self::CardPowerOff { slot } => to.u8(*slot),
             Self::CardTransmit { slot, command } => {
@@ -225,6 +227,7 @@ impl Request {
                 to.data(command);
             }
             Self::EnterPin(entry) => entry.encode(&mut to),
+            Self::EnterCard(entry) => entry.encode(&mut to),
             Self::ResealTrack2 { from, key, sealed } => {
                 to.text(from);
                 to.text(key);
@@ -236,7 +239,10 @@ impl Request {
                 to.raw(wrapped);
                 to.raw(check);
             }
-            Self::KeyCheckValue { key } | Self::NextDukptKey { key } => to.text(key),
+            Self::KeyCheckValue { key }
+            | Self::NextDukptKey { key }
+            | Self::SealKeyedCard { key }
+            | Self::KeyedCardToken { key } => to.text(key),
             Self::Mac { key, message } => {
                 to.text(key);
                 to.data(message);
@@ -284,6 +290,11 @@ impl Request {
                 key: key_name(&mut from)?,
                 sealed: from.data()?,
             },
+            0x23 => Self::EnterCard(CardEntry::decode(&mut from)?),
+            0x24 => Self::KeyedCard,
+            0x25 => Self::SealKeyedCard { key: key_name(&mut from)? },
+            0x26 => Self::KeyedCardToken { key: key_name(&mut from)? },
+            0x27 => Self::ForgetKeyedCard,
             0x30 => Self::LoadKey {
                 key: key_name(&mut from)?,
                 under: key_name(&mut from)?,
@@ -318,46 +329,7 @@ impl fmt::Debug for Request {
     }
 }
 
-impl PinEntry {
-    fn encode(&self, to: &mut Writer) {
-        to.u16(self.entry);
-        to.text(&self.key);
-        to.text(&self.pan);
-        to.u8(self.shortest);
-        to.u8(self.longest);
-        to.u32(self.first_key);
-        to.u32(self.next_key);
-        to.u8(self.bypass.into());
-        to.u8(self.amount.is_some().into());
-        if let Some((minor_units, currency, exponent)) = self.amount {
-            to.raw(&minor_units.to_be_bytes());
-            to.u16(currency);
-            to.u8(exponent);
-        }
-    }
-
-    fn decode(from: &mut Reader<'_>) -> Result<Self> {
-        Ok(Self {
-            entry: from.u16()?,
-            key: key_name(from)?,
-            pan: from.text("PAN")?,
-            shortest: from.u8()?,
-            longest: from.u8()?,
-            first_key: from.u32()?,
-            next_key: from.u32()?,
-            bypass: from.flag("bypass")?,
-            amount: if from.flag("amount")? { Some((from.u64()?, from.u16()?, from.u8()?)) } else { None },
-        })
-    }
-}
-
-impl fmt::Debug for PinEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PinEntry({})", self.entry)
-    }
-}
-
-fn key_name(from: &mut Reader<'_>) -> Result<String> {
+pub(crate) fn key_name(from: &mut Reader<'_>) -> Result<String> {
     from.text("key slot").map(|mut name| std::mem::take(&mut *name))
 }
 
@@ -433,7 +405,7 @@ pub enum Response {
     Done,
     /// To [`Request::Status`].
     Status(Status),
-    /// Random bytes, an ATR, a response APDU, sealed data, a token, a key serial number, a public key, a signature, a request for a
+    /// Random bytes, an ATR, a response APDU, sealed data, a masked PAN, a token, a key serial number, a public key, a signature, a request for a
     /// certificate.
     Data(Secret),
     /// To [`Request::KeyCheckValue`].
@@ -497,8 +469,8 @@ impl Response {
                 firmware: from.text("firmware")?.to_string(),
                 serial: from.text("serial number")?.to_string(),
             }),
-            0x02 | 0x10 | 0x12 | 0x22 | 0x34..=0x36 | 0x40..=0x43 => Self::Data(from.data()?),
-            0x11 | 0x20 | 0x21 | 0x30 => Self::Done,
+            0x02 | 0x10 | 0x12 | 0x22 | 0x24..=0x26 | 0x34..=0x36 | 0x40..=0x43 => Self::Data(from.data()?),
+            0x11 | 0x20 | 0x21 | 0x23 | 0x27 | 0x30 => Self::Done,
             0x31 => Self::CheckValue(from.array()?),
             0x32 => Self::Mac(from.array()?),
             0x33 => Self::Verified(from.flag("equal")?),

@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use link::{Decoder, Event, Frame, Host, Kind, Module, Refusal, Request, Response};
+use link::{
+    CardEntry, CardPart, CardResult, Decoder, Event, Frame, Host, Kind, Module, Refusal, Request, Response,
+};
 
 const SPECIFICATION: &str = include_str!("../../../docs/secure-module-link.md");
 
@@ -33,7 +35,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 20);
+    assert_eq!(vectors().len(), 28);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -84,6 +86,18 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
             },
             Response::Data(vec![0xB1, 0xB2].into()),
         ),
+        (
+            Request::EnterCard(CardEntry {
+                entry: 5,
+                security_code: true,
+                first_key: 60_000,
+                next_key: 20_000,
+                amount: Some((1234, 156, 2)),
+            }),
+            Response::Done,
+        ),
+        (Request::KeyedCard, Response::Data(b"411111******0039".to_vec().into())),
+        (Request::SealKeyedCard { key: "tdk".to_owned() }, Response::Data(vec![0xC1, 0xC2].into())),
     ] {
         host.request(&request, Duration::from_secs(1), now).unwrap();
         let asked = host.output().unwrap();
@@ -99,7 +113,22 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
     let reported = module.output().unwrap();
     assert!(said(&reported));
     host.receive(&reported, now);
-    assert!(said(&host.output().unwrap()));
+    let acknowledged = host.output().unwrap();
+    assert!(said(&acknowledged));
+    module.receive(&acknowledged, now);
+    for event in [
+        Event::CardDigits { entry: 5, part: CardPart::Number, count: 16 },
+        Event::CardEnded { entry: 5, result: CardResult::Entered },
+    ] {
+        assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));
+        module.report(event, now);
+        let reported = module.output().unwrap();
+        assert!(said(&reported), "{event:?}");
+        host.receive(&reported, now);
+        while let Some(acknowledged) = host.output() {
+            module.receive(&acknowledged, now);
+        }
+    }
     let working = Frame { kind: Kind::Working, session: 0x0A0B, number: 2, payload: Vec::new().into() };
     assert!(said(&working.encode().unwrap()));
 }

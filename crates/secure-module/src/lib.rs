@@ -5,6 +5,7 @@
 //! the default, [`Error::NotSupported`]. A driver is a handle to an actor: all methods take `&self`, may be
 //! called at the same time, and [`SecureModule::cancel_pin`] overtakes a PIN entry that waits.
 
+mod card_entry;
 mod error;
 mod pin;
 mod slot;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use keys::Pan;
 use zeroize::Zeroizing;
 
+pub use card_entry::{CardEntryOutcome, CardEntryRequest, CardPart};
 pub use error::{Error, Result};
 pub use pin::{Amount, PinOutcome, PinRequest};
 pub use slot::{CardSlot, KeySlot};
@@ -46,6 +48,8 @@ pub enum Event {
     CardRemoved(CardSlot),
     /// So many digits of the PIN are typed now: what the screen shows as asterisks.
     PinDigits(u8),
+    /// So many digits of this part of a card are typed now: what the screen shows as asterisks.
+    CardDigits(CardPart, u8),
     /// The module has been tampered with.
     Tampered,
     /// The module, or the line to it, started anew: a PIN entry has ended, the card has lost power, working
@@ -108,8 +112,36 @@ pub trait SecureModule: Send + Sync {
         Err(Error::NotSupported)
     }
 
-    /// Ends the PIN entry that is going on with [`PinOutcome::Cancelled`]. It is no error if there is none:
-    /// the entry may just have ended.
+    /// Has the number of a card that is not there keyed at the pad, with its expiry date, and holds it in the module until
+    /// [`forget_keyed_card`](Self::forget_keyed_card), or until another one is keyed. The pad takes no number whose check digit
+    /// (ISO/IEC 7812-1, Annex B) is wrong. One entry at a time, a PIN's or a card's; dropping the future leaves it running.
+    async fn enter_card(&self, request: CardEntryRequest) -> Result<CardEntryOutcome> {
+        let _ = request;
+        Err(Error::NotSupported)
+    }
+
+    /// Seals the card that was keyed under a data key, as [`seal_track2`](Self::seal_track2) would: equivalent track 2 data of its
+    /// number and expiry date, the service code 000, and its security code where one was keyed.
+    ///
+    /// [`Error::NoCard`] if none was.
+    async fn seal_keyed_card(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        let _ = slot;
+        Err(Error::NotSupported)
+    }
+
+    /// The token of the card that was keyed: the one that it has when it is [read](Self::card_token).
+    async fn keyed_card_token(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        let _ = slot;
+        Err(Error::NotSupported)
+    }
+
+    /// Wipes what was keyed. It is no error if there is nothing.
+    async fn forget_keyed_card(&self) -> Result<()> {
+        Err(Error::NotSupported)
+    }
+
+    /// Ends the PIN entry that is going on with [`PinOutcome::Cancelled`], or that of a card with
+    /// [`CardEntryOutcome::Cancelled`]. It is no error if there is none: the entry may just have ended.
     async fn cancel_pin(&self) -> Result<()> {
         Err(Error::NotSupported)
     }

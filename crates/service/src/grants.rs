@@ -24,6 +24,9 @@ pub enum Permission {
     /// Add a tip to one's own sales afterwards, without the card.
     #[serde(rename = "payment.tip")]
     PaymentTip,
+    /// Take mail and telephone orders: the card is not there, and its number is keyed at the PIN pad.
+    #[serde(rename = "payment.moto")]
+    PaymentMoto,
     /// Pre-authorise, increment, complete and cancel.
     #[serde(rename = "payment.preauthorise")]
     PaymentPreauthorise,
@@ -51,6 +54,7 @@ impl fmt::Display for Permission {
             Permission::PaymentVoid => "payment.void",
             Permission::PaymentRefund => "payment.refund",
             Permission::PaymentTip => "payment.tip",
+            Permission::PaymentMoto => "payment.moto",
             Permission::PaymentPreauthorise => "payment.preauthorise",
             Permission::PaymentSettle => "payment.settle",
             Permission::PaymentRead => "payment.read",

@@ -89,6 +89,8 @@ impl CardPaymentService {
     /// keys of the next DUKPT transaction, whose serial number `OnlineRequested` has. `pin` b: whether an online PIN is asked for
     /// where the card is only read; a card that decides says so itself. `offline` b, of a sale: whether card and terminal may
     /// approve it without the host, where the terminal's type and action codes let them; else the host is always asked.
+    /// `keyed` b, of a sale, a void or a refund: the card is not there, and its number and expiry date are keyed at the
+    /// module's pad; `security_code` b: so is its security code, or Enter alone.
     ///
     /// Errors: InvalidArgument, NotPermitted, Busy, DeviceGone, Timeout.
     async fn start(
@@ -345,7 +347,8 @@ impl TransactionObject {
         self.line.tell(Command::UnableToGoOnline).await
     }
 
-    /// `insert-card`, `reading`, `card-read` (`masked_pan` s, `label` s), `pin`, `pin-digits` (`count` u),
+    /// `insert-card`, `reading`, `card-read` (`masked_pan` s, `label` s), `pin`, `pin-digits` (`count` u), `key-card`,
+    /// `number-digits`, `expiry-digits` and `code-digits` (`count` u) of a card that is keyed,
     /// `authorizing`, and after the end, if the card is still in the slot, `remove-card`. A card that stays there
     /// gets `remove-card` from the next transaction, too, before `insert-card`.
     #[zbus(signal)]
@@ -362,7 +365,8 @@ impl TransactionObject {
     /// DUKPT),
     /// `pin_block` ay (DE 52, if a PIN was entered), `token` s (if the module makes any), `aid` s, `label` s,
     /// `cvm` s (`online-pin`, `signature`, `none`); and where the card decides, too: `chip_data` ay (DE 55),
-    /// `tvr` s, `tsi` s, `cryptogram` s. `token`, `aid`, `tvr`, `tsi` and `cryptogram` are in hexadecimal. The token
+    /// `tvr` s, `tsi` s, `cryptogram` s. A card that was keyed has `masked_pan`, `entry_mode`, `cvm`, `token` and
+    /// `sealed_track2`: the equivalent of a track with its number, expiry date and security code. `token`, `aid`, `tvr`, `tsi` and `cryptogram` are in hexadecimal. The token
     /// is the same for each transaction of a card at this terminal, and tells nothing of its number.
     ///
     /// A card that is only read may be taken out from here on.

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use secure_module::Error as ModuleError;
+use secure_module::{CardPart, Error as ModuleError};
 use service::options::Dictionary;
 use service::{Error, Result};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -260,14 +260,20 @@ impl Watch {
     }
 
     async fn show_keystrokes(&mut self) {
-        let (keystrokes, digits) = {
+        let (keystrokes, digits, part) = {
             let view = self.view.borrow();
-            (view.keystrokes, u32::from(view.digits))
+            (view.keystrokes, u32::from(view.digits), view.part)
         };
         if keystrokes != self.keystrokes {
             self.keystrokes = keystrokes;
+            let step = match part {
+                None => "pin-digits",
+                Some(CardPart::Number) => "number-digits",
+                Some(CardPart::Expiry) => "expiry-digits",
+                Some(CardPart::SecurityCode) => "code-digits",
+            };
             let details = Dictionary::from([("count".to_string(), digits.into())]);
-            self.signal(Signal::Progress("pin-digits", details)).await;
+            self.signal(Signal::Progress(step, details)).await;
         }
     }
 

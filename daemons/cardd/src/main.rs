@@ -3,6 +3,7 @@
 mod api;
 mod config;
 mod interruption;
+mod keyed;
 mod keys_api;
 mod module;
 mod reader;

@@ -1,6 +1,6 @@
 //! The card reader: one transaction at a time, each an object on the system bus.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,8 +16,9 @@ use zbus::object_server::SignalEmitter;
 use crate::api::TransactionObject;
 use crate::config::Config;
 use crate::interruption::{Command, Line, Signal, watch};
+use crate::keyed::Keyed;
 use crate::supervisor::{ModuleHandle, refusal};
-use crate::terms::{ENTROPY, Terms};
+use crate::terms::{ENTROPY, Entry, Terms};
 use crate::transaction::{Place, Transaction};
 
 /// Where transactions are served.
@@ -69,19 +70,27 @@ impl Reader {
             |_| Error::Busy("a card transaction is running; start this one when it has ended".to_string());
         let place = Arc::clone(&self.shared.place).try_lock_owned().map_err(busy)?;
         let (module, session) = handle.ready()?;
-        let entropy = module.random(ENTROPY).await.map_err(refusal)?;
-        let entropy = <[u8; 8]>::try_from(entropy.as_slice())
-            .map_err(|error| Error::internal("the module's random number", error))?;
-        let kernel = Kernel::new(Arc::clone(emv), terms.transaction(entropy));
         let (watch, line, signals) = watch(handle.watch(), session);
-        let transaction = Transaction {
-            config: config.clone(),
-            module,
-            kernel,
-            amount: terms.amount(),
-            protection: terms.protection(),
-            key_serial: None,
-            watch,
+        let run: Pin<Box<dyn Future<Output = ()> + Send>> = match terms.entry() {
+            Entry::Keyed { security_code } => {
+                let (config, amount) = (config.clone(), terms.amount());
+                Box::pin(Keyed { config, module, amount, security_code, watch }.run(place))
+            }
+            Entry::Card => {
+                let entropy = module.random(ENTROPY).await.map_err(refusal)?;
+                let entropy = <[u8; 8]>::try_from(entropy.as_slice())
+                    .map_err(|error| Error::internal("the module's random number", error))?;
+                let transaction = Transaction {
+                    config: config.clone(),
+                    module,
+                    kernel: Kernel::new(Arc::clone(emv), terms.transaction(entropy)),
+                    amount: terms.amount(),
+                    protection: terms.protection(),
+                    key_serial: None,
+                    watch,
+                };
+                Box::pin(transaction.run(place))
+            }
         };
 
         let path = self.next_path()?;
@@ -95,7 +104,7 @@ impl Reader {
         }
         server.at(path.clone(), object).await?;
         let emitter = caller.emitter(buses, &path)?;
-        tokio::spawn(transaction.run(place));
+        tokio::spawn(run);
         let told = tokio::spawn(attend(buses.clone(), caller.clone(), line.clone(), emitter, signals));
         *self.lock() = Some(Last { path: path.clone(), line, told });
         Ok(path)

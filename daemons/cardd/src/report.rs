@@ -12,6 +12,9 @@ const CHIP_WITH_PIN: &str = "051";
 /// POS entry mode (DE 22): chip, without a PIN.
 const CHIP_WITHOUT_PIN: &str = "052";
 
+/// POS entry mode (DE 22): keyed, at a terminal that takes no PIN for it.
+const KEYED: &str = "012";
+
 /// What the host needs beyond [`card`], enciphered by the secure module.
 #[derive(Debug)]
 pub(crate) struct Sealed {
@@ -73,6 +76,36 @@ pub(crate) fn for_screen(kernel: &Kernel) -> Dictionary {
     let mut values = Dictionary::new();
     put(&mut values, "masked_pan", kernel.masked_pan().unwrap_or_default());
     put(&mut values, "label", kernel.label());
+    values
+}
+
+/// The dictionary of `OnlineRequested` for a card that was keyed.
+pub(crate) fn keyed_for_host(masked_pan: &str, sealed: Vec<u8>, token: &[u8]) -> Dictionary {
+    let mut values = keyed(masked_pan);
+    put(&mut values, "sealed_track2", sealed);
+    put(&mut values, "token", hexadecimal(token));
+    values
+}
+
+/// The dictionary of `Completed` for a card that was to be keyed.
+pub(crate) fn keyed_for_end(masked_pan: Option<&str>, reason: &str) -> Dictionary {
+    let mut values = masked_pan.map(keyed).unwrap_or_default();
+    put(&mut values, "reason", reason);
+    values
+}
+
+/// What is shown once a card has been keyed.
+pub(crate) fn keyed_for_screen(masked_pan: &str) -> Dictionary {
+    let mut values = Dictionary::new();
+    put(&mut values, "masked_pan", masked_pan);
+    values
+}
+
+/// Nobody is verified whose card is not there.
+fn keyed(masked_pan: &str) -> Dictionary {
+    let mut values = keyed_for_screen(masked_pan);
+    put(&mut values, "entry_mode", KEYED);
+    put(&mut values, "cvm", "none");
     values
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secure_module::{Error as ModuleError, Event, SecureModule, Status};
+use secure_module::{CardPart, Error as ModuleError, Event, SecureModule, Status};
 use service::{Error, Result};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -33,10 +33,12 @@ pub(crate) struct View {
     /// Counts how often the slot was found empty. A card that stays while the module restarts is another one by
     /// its number, but the slot was not empty.
     pub(crate) emptied: u64,
-    /// Counts changes of the PIN that is being entered.
+    /// Counts changes of what is being entered at the pad.
     pub(crate) keystrokes: u64,
     /// How many digits it has after the last of them.
     pub(crate) digits: u8,
+    /// Which part of a card that is; none for a PIN.
+    pub(crate) part: Option<CardPart>,
     insertions: u64,
 }
 
@@ -216,7 +218,11 @@ fn take(view: &mut View, event: Event) {
         Event::CardRemoved(_) => view.remove_card(),
         Event::PinDigits(digits) => {
             view.keystrokes = view.keystrokes.wrapping_add(1);
-            view.digits = digits;
+            (view.digits, view.part) = (digits, None);
+        }
+        Event::CardDigits(part, digits) => {
+            view.keystrokes = view.keystrokes.wrapping_add(1);
+            (view.digits, view.part) = (digits, Some(part));
         }
         Event::Tampered => {
             log::error!("{}", ModuleError::Tampered);

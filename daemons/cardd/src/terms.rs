@@ -38,6 +38,8 @@ const SERVICES: [Service; 9] = [
 ];
 /// The one service that may be approved without the host.
 const SALE: &str = "sale";
+/// The services that are also there for a card whose number is keyed.
+const KEYED: [&str; 3] = [SALE, "void", "refund"];
 /// The one service without money.
 const BALANCE: &str = "balance";
 
@@ -51,10 +53,24 @@ pub(crate) enum Protection {
     Dukpt,
 }
 
+/// How the terminal comes to know the card.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It is put in.
+    #[default]
+    Card,
+    /// Its number is keyed.
+    Keyed {
+        /// Whether its security code is asked for.
+        security_code: bool,
+    },
+}
+
 /// The terms of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
     protection: Protection,
+    entry: Entry,
     flow: Flow,
     /// Whether card and terminal may approve it without the host.
     offline: bool,
@@ -68,7 +84,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Reads what `Start` was given: minor units, three letters of ISO 4217, `YYMMDDhhmmss`, up to eight
-    /// digits, and the options `type`, `protection`, `pin` and `offline`.
+    /// digits, and the options `type`, `protection`, `pin`, `offline`, `keyed` and `security_code`.
     pub(crate) fn new(
         minor_units: u64,
         currency: &str,
@@ -81,7 +97,11 @@ impl Terms {
         let protection = protection(options.take::<String>("protection")?.as_deref())?;
         let pin = options.take("pin")?;
         let offline = options.take("offline")?.unwrap_or_default();
+        let keyed = options.take("keyed")?.unwrap_or_default();
+        let security_code = options.take("security_code")?.unwrap_or_default();
         options.finish()?;
+        let entry = if keyed { Entry::Keyed { security_code } } else { Entry::Card };
+        check_entry(entry, security_code, service, protection)?;
         let flow = match (service.full, pin) {
             (true, Some(true)) => {
                 let problem = format!("a card decides itself whether it wants a PIN for a {}", service.name);
@@ -109,12 +129,17 @@ impl Terms {
         let (date, time) = date_and_time(when)
             .ok_or_else(|| Error::invalid("when", "give an existing local time as YYMMDDhhmmss"))?;
         let amount = Amount { minor_units, currency: currency.code, exponent: currency.exponent };
-        Ok(Terms { protection, flow, offline, kind: service.kind, amount, date, time, counter })
+        Ok(Terms { protection, entry, flow, offline, kind: service.kind, amount, date, time, counter })
     }
 
     /// Whose keys protect what leaves of the card.
     pub(crate) fn protection(&self) -> Protection {
         self.protection
+    }
+
+    /// How the terminal comes to know the card.
+    pub(crate) fn entry(&self) -> Entry {
+        self.entry
     }
 
     /// What the PIN pad shows: nothing where no money moves.
@@ -142,6 +167,24 @@ impl Terms {
             online_only: !self.offline,
             force_online: false,
         }
+    }
+}
+
+/// Whether a card may be keyed for `service`.
+fn check_entry(entry: Entry, security_code: bool, service: &Service, protection: Protection) -> Result<()> {
+    match entry {
+        Entry::Card if security_code => {
+            Err(Error::invalid("options.security_code", "it is asked for where the card is keyed"))
+        }
+        Entry::Keyed { .. } if !KEYED.contains(&service.name) => {
+            let problem = format!("a {} needs the card itself", service.name);
+            Err(Error::invalid("options.keyed", problem))
+        }
+        Entry::Keyed { .. } if protection == Protection::Dukpt => Err(Error::invalid(
+            "options.keyed",
+            "a keyed card is sealed under the working keys, not by DUKPT",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -277,6 +320,20 @@ mod tests {
             |amount, name| Terms::new(amount, "CNY", "261122235959", 7, options([("type", word(name))]));
         assert!(refused(terms(1, BALANCE)).starts_with("amount: "));
         assert!(refused(terms(0, "void")).starts_with("amount: "));
+    }
+
+    #[test]
+    fn a_card_is_keyed_for_a_sale_a_void_or_a_refund_under_working_keys() {
+        let keyed = |service| of([("type", word(service)), ("keyed", true.into())]);
+        for service in ["sale", "void", "refund"] {
+            assert_eq!(keyed(service).unwrap().entry(), Entry::Keyed { security_code: false });
+        }
+        assert!(refused(keyed("preauthorisation")).starts_with("options.keyed: "));
+        let code = |keyed: bool| of([("keyed", keyed.into()), ("security_code", true.into())]);
+        assert_eq!(code(true).unwrap().entry(), Entry::Keyed { security_code: true });
+        assert!(refused(code(false)).starts_with("options.security_code: "));
+        let dukpt = of([("keyed", true.into()), ("protection", word("dukpt"))]);
+        assert!(refused(dukpt).starts_with("options.keyed: "));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::report::{self, Sealed, Stored};
 use crate::terms::Protection;
 
 /// DE 39 of an approval.
-const APPROVED: [u8; 2] = *b"00";
+pub(crate) const APPROVED: [u8; 2] = *b"00";
 /// How long the end waits for the card to lose its power. The module does it in any case, when it comes to
 /// it.
 const POWER_OFF: Duration = Duration::from_secs(2);

@@ -49,6 +49,10 @@ impl PaymentService {
     /// a receipt is printed. A sale knows `tip` (t), the part of `amount` that is one, and `instalments` (u), in how many the cardholder
     /// pays: 0, the default, is at once; others are those that the acquirer offers. What is paid so is voided or refunded whole.
     ///
+    /// A sale, and a refund without an original, know `moto` (b): it is a mail or telephone order (`payment.moto`). The card is not
+    /// there: its number, expiry date and security code are keyed at the PIN pad (progress `key-card`), and come to no app. What
+    /// voids or refunds such a sale has the card keyed again.
+    ///
     /// One that is over a limit of the terminal's owner is refused, or waits for a supervisor, as the owner has it
     /// (`Transaction1.Approve`).
     ///
@@ -431,6 +435,9 @@ impl PaymentService {
     ) -> Result<OwnedObjectPath> {
         let admitted = self.guard.admit(header, call.service.permission()).await?;
         let mut request = arguments::request(call, &admitted.caller, &self.merchant.currency)?;
+        if request.moto {
+            self.guard.authorize(&admitted.caller, Permission::PaymentMoto)?;
+        }
         let code = code.map(PaymentCode::new).transpose();
         let code = code.map_err(|error| Error::InvalidArgument(error.to_string()))?;
         request.code = code.as_ref().map(PaymentCode::masked).unwrap_or_default();

@@ -24,12 +24,12 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::journal::{Filter, Journal, Terms};
-use crate::limits::LimitsByService;
+use crate::limits::{Limits, LimitsByService, OwnerLimits};
 use crate::originals::Percent;
 use crate::services::Service;
 use crate::transaction::{Acceptor, Answer, Card, Event, Outcome, Request, Transaction};
 
-static NO_LIMITS: LimitsByService = LimitsByService::new();
+static NO_LIMITS: OwnerLimits = OwnerLimits { by_service: LimitsByService::new(), moto: Limits::NONE };
 const TERMS: Terms<'_> = Terms { percent: Percent { completion: 100, tip: 0 }, limits: &NO_LIMITS };
 const NOW: i64 = 1_763_900_000_000;
 const MILLION: i64 = 1_000_000;
@@ -68,6 +68,7 @@ fn request(key: &str) -> Request {
         currency: "CNY".to_string(),
         tip: 0,
         instalments: 0,
+        moto: false,
         code: String::new(),
         original: None,
         order: "A-1042".to_string(),

@@ -58,6 +58,8 @@ pub(crate) struct Way<'a> {
     pub(crate) offline: bool,
     /// Whether what leaves of it is protected with the keys of DUKPT, and not with the working keys.
     pub(crate) dukpt: bool,
+    /// Whether the security code of a card whose number is keyed is asked for.
+    pub(crate) security_code: bool,
 }
 
 impl CardSession {
@@ -79,8 +81,13 @@ impl CardSession {
             .interface("org.smartpos.CardTransaction1")
             .build()?;
         let signals = MessageStream::for_match_rule(rule, bus, None).await?;
-        let Way { service, offline, dukpt } = way;
+        let Way { service, offline, dukpt, security_code } = way;
         let mut options = match service.card {
+            _ if transaction.is_moto() => HashMap::from([
+                ("type", transaction.service().as_str().into()),
+                ("keyed", true.into()),
+                ("security_code", security_code.into()),
+            ]),
             CardFlow::Full => {
                 HashMap::from([("type", transaction.service().as_str().into()), ("offline", offline.into())])
             }

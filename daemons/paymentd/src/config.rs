@@ -7,7 +7,7 @@ use service::config::find_file;
 use service::currency::{self, Currency};
 
 use crate::approval::Approval;
-use crate::limits::LimitsByService;
+use crate::limits::{Limits, LimitsByService};
 use crate::teller::Offline;
 
 /// The configuration of this daemon.
@@ -21,8 +21,19 @@ pub(crate) struct Config {
     pub(crate) gateway: Option<Gateway>,
     pub(crate) approval: Approval,
     pub(crate) offline: Offline,
+    pub(crate) moto: Moto,
     pub(crate) tips: Tips,
     pub(crate) journal: Journal,
+}
+
+/// Mail and telephone orders: cards that are not there, and whose numbers are keyed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Moto {
+    /// Whether they are taken; the acquirer has to take them, too.
+    pub(crate) enabled: bool,
+    /// What such sales may do at most, besides what all sales may.
+    pub(crate) limits: Limits,
 }
 
 /// Tips that are added to a sale afterwards.

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
 use crate::journal::{Filter, Journal, JournalError, Linked, ServiceSum, Terms};
-use crate::limits::LimitsByService;
+use crate::limits::OwnerLimits;
 use crate::originals::Percent;
 use crate::services::{Offers, Service};
 use crate::transaction::{Outcome, Request, Transaction};
@@ -48,7 +48,7 @@ pub(crate) struct Means {
 /// What may be begun.
 pub(crate) struct Rules {
     pub(crate) offers: Offers,
-    pub(crate) limits: LimitsByService,
+    pub(crate) limits: OwnerLimits,
     /// Whose codes are taken, where there is a QR gateway.
     pub(crate) wallets: Option<Wallets>,
 }
@@ -101,6 +101,9 @@ impl Counter {
         };
         let of_original = original.as_ref().map(|original| request.service.upon(original.service()));
         self.means.rules.check(of_original.unwrap_or(request.service), code.as_ref())?;
+        if original.as_ref().map_or(request.moto, Transaction::is_moto) {
+            self.means.rules.offers.check_keyed(of_original.unwrap_or(request.service))?;
+        }
         let original = original.map(|original| original.id);
         if self.is_busy() {
             return Err(Error::Busy(

@@ -26,7 +26,7 @@ pub(crate) use batch::{BatchEntry, ServiceSum};
 pub(crate) use chain::Linked;
 use writing::Writing;
 
-use crate::limits::LimitsByService;
+use crate::limits::OwnerLimits;
 use crate::originals::Percent;
 use crate::services::{Class, Service};
 use crate::transaction::{Acceptor, Card, Event, Order, Request, State, Totals, Transaction};
@@ -38,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_chain.sql"),
     include_str!("../migrations/0004_seals.sql"),
     include_str!("../migrations/0005_advices.sql"),
+    include_str!("../migrations/0006_moto.sql"),
 ];
 /// The first version whose events are a chain.
 const CHAINED: usize = 3;
@@ -94,7 +95,7 @@ pub(crate) struct Filter {
 /// What a new transaction has to keep to.
 pub(crate) struct Terms<'a> {
     pub(crate) percent: Percent,
-    pub(crate) limits: &'a LimitsByService,
+    pub(crate) limits: &'a OwnerLimits,
 }
 
 /// The journal of this terminal; clones are the same one.
@@ -354,8 +355,8 @@ async fn open_batch(connection: &mut SqliteConnection) -> Result<u32> {
 
 async fn insert(connection: &mut SqliteConnection, transaction: &Transaction) -> Result<i64> {
     let insert = "INSERT INTO transactions
-                      (owner, key, created, state, outcome, reversal, receipt, body, service, original, amount, batch)
-                  VALUES (?, ?, ?, ?, '', '', '', ?, ?, ?, ?, ?)";
+                      (owner, key, created, state, outcome, reversal, receipt, body, service, original, amount, batch, moto)
+                  VALUES (?, ?, ?, ?, '', '', '', ?, ?, ?, ?, ?, ?)";
     let inserted = sqlx::query(insert)
         .bind(&transaction.request.owner)
         .bind(transaction.request.key.as_str())
@@ -366,6 +367,7 @@ async fn insert(connection: &mut SqliteConnection, transaction: &Transaction) ->
         .bind(transaction.original.as_ref().map(|original| original.id))
         .bind(i64::try_from(transaction.amount()).unwrap_or(i64::MAX))
         .bind(transaction.batch)
+        .bind(transaction.is_moto())
         .execute(connection)
         .await?;
     Ok(inserted.last_insert_rowid())

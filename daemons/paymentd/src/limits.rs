@@ -8,12 +8,45 @@ use serde::Deserialize;
 use service::{Error, Result};
 
 use crate::services::Service;
+use crate::transaction::Transaction;
 
 /// An hour, in milliseconds.
 const HOUR: i64 = 3_600_000;
 
 /// Each service's limits; one that is not here has none.
 pub(crate) type LimitsByService = BTreeMap<Service, Limits>;
+
+/// All that the owner limits.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnerLimits {
+    pub(crate) by_service: LimitsByService,
+    /// Of sales with a keyed card, besides those of all sales.
+    pub(crate) moto: Limits,
+}
+
+/// Limits that a transaction has to keep to.
+#[derive(Debug, Clone)]
+pub(crate) struct Applied<'a> {
+    /// The section of `paymentd.toml`.
+    section: String,
+    pub(crate) limits: &'a Limits,
+    /// Whether transactions with a keyed card alone count.
+    pub(crate) moto: bool,
+}
+
+impl OwnerLimits {
+    /// Those that `transaction` has to keep to.
+    pub(crate) fn of(&self, transaction: &Transaction) -> impl Iterator<Item = Applied<'_>> {
+        let service = transaction.service();
+        let own = self.by_service.get(&service);
+        let section = || format!("limits.{}", service.as_str());
+        let own = own.map(|limits| Applied { section: section(), limits, moto: false });
+        let moto = transaction.is_moto() && service == Service::Sale;
+        let moto =
+            moto.then(|| Applied { section: "moto.limits".to_string(), limits: &self.moto, moto: true });
+        own.into_iter().chain(moto)
+    }
+}
 
 /// What becomes of a transaction that is over a limit which can be told before a card is read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -28,7 +61,7 @@ pub(crate) enum OverLimit {
 
 /// The limits of one service. Sums count what was approved or is under way, also where it was voided later. Days are those
 /// of the local calendar.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Limits {
     /// The most of one transaction, in minor units.
@@ -57,23 +90,39 @@ pub(crate) struct Done {
 }
 
 impl Limits {
+    pub(crate) const NONE: Limits = Limits {
+        transaction: None,
+        day: None,
+        app_day: None,
+        card_day: None,
+        per_hour: None,
+        over_limit: OverLimit::Refuse,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits::NONE
+    }
+}
+
+impl Applied<'_> {
     /// Whether `amount` minor units more are within all limits that can be told before a card is read.
     ///
     /// # Errors
     /// [`Error::LimitExceeded`] with the limit and what is left of it.
-    pub(crate) fn check(&self, service: Service, amount: u64, done: Done) -> Result<()> {
+    pub(crate) fn check(&self, amount: u64, done: Done) -> Result<()> {
         let sums = [
-            ("transaction", self.transaction, 0),
-            ("day", self.day, done.day),
-            ("app_day", self.app_day, done.app_day),
+            ("transaction", self.limits.transaction, 0),
+            ("day", self.limits.day, done.day),
+            ("app_day", self.limits.app_day, done.app_day),
         ];
         for (name, limit, done) in sums {
-            check_sum(service, name, limit, done, amount)?;
+            self.check_sum(name, limit, done, amount)?;
         }
-        match self.per_hour {
+        match self.limits.per_hour {
             Some(most) if done.hour >= most => {
-                let problem =
-                    format!("limits.{}.per_hour: {most} in an hour; try again later", service.as_str());
+                let problem = format!("{}.per_hour: {most} in an hour; try again later", self.section);
                 Err(Error::LimitExceeded(problem))
             }
             _ => Ok(()),
@@ -84,19 +133,19 @@ impl Limits {
     ///
     /// # Errors
     /// [`Error::LimitExceeded`], likewise.
-    pub(crate) fn check_card(&self, service: Service, amount: u64, done: u64) -> Result<()> {
-        check_sum(service, "card_day", self.card_day, done, amount)
+    pub(crate) fn check_card(&self, amount: u64, done: u64) -> Result<()> {
+        self.check_sum("card_day", self.limits.card_day, done, amount)
     }
-}
 
-fn check_sum(service: Service, name: &str, limit: Option<u64>, done: u64, amount: u64) -> Result<()> {
-    let Some(limit) = limit else { return Ok(()) };
-    let left = limit.saturating_sub(done);
-    if amount <= left {
-        return Ok(());
+    fn check_sum(&self, name: &str, limit: Option<u64>, done: u64, amount: u64) -> Result<()> {
+        let Some(limit) = limit else { return Ok(()) };
+        let left = limit.saturating_sub(done);
+        if amount <= left {
+            return Ok(());
+        }
+        let section = &self.section;
+        Err(Error::LimitExceeded(format!("{section}.{name}: of {limit} minor units {left} are left")))
     }
-    let service = service.as_str();
-    Err(Error::LimitExceeded(format!("limits.{service}.{name}: of {limit} minor units {left} are left")))
 }
 
 /// When the local day of `now` began; both in milliseconds since 1970.
@@ -125,9 +174,11 @@ mod tests {
             per_hour: Some(3),
             over_limit: OverLimit::Refuse,
         };
+        let applied = |limits| Applied { section: "limits.sale".to_string(), limits, moto: false };
+        let (none, limits) = (Limits::default(), applied(&limits));
         let done = |day, app_day, hour| Done { day, app_day, hour };
-        limits.check(Service::Sale, 100, done(150, 50, 2)).unwrap();
-        limits.check_card(Service::Sale, 100, 20).unwrap();
+        limits.check(100, done(150, 50, 2)).unwrap();
+        limits.check_card(100, 20).unwrap();
         for (amount, done, named) in [
             (101, done(0, 0, 0), "sale.transaction"),
             (100, done(151, 0, 0), "sale.day: of 250 minor units 99 are left"),
@@ -135,10 +186,10 @@ mod tests {
             (1, done(0, 0, 3), "sale.per_hour"),
             (1, done(u64::MAX, 0, 0), "sale.day: of 250 minor units 0 are left"),
         ] {
-            let refused = limits.check(Service::Sale, amount, done).unwrap_err().to_string();
+            let refused = limits.check(amount, done).unwrap_err().to_string();
             assert!(refused.contains(named), "{refused}");
         }
-        assert!(limits.check_card(Service::Sale, 100, 21).is_err());
-        Limits::default().check(Service::Sale, u64::MAX, done(1, 1, 1)).unwrap();
+        assert!(limits.check_card(100, 21).is_err());
+        applied(&none).check(u64::MAX, done(1, 1, 1)).unwrap();
     }
 }

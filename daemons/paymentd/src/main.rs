@@ -39,6 +39,7 @@ use crate::counter::{Counter, Means, Rules};
 use crate::desk::Desk;
 use crate::host::{Host, Parts};
 use crate::journal::{Journal, Waiting};
+use crate::limits::OwnerLimits;
 use crate::qr_gateway::QrGateway;
 use crate::sealer::Sealer;
 use crate::services::Offers;
@@ -76,12 +77,13 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         }
         None => (None, None),
     };
-    let mut offers = Offers::of(&profile, gateway.is_some());
+    let mut offers = Offers::of(&profile, gateway.is_some(), config.moto.enabled);
     offers.tip_percent = offers.tip_percent.min(config.tips.percent);
     let parts = Parts { profile, credentials: &credentials, journal: journal.clone(), card: card.clone() };
     let host = Host::new(&config.host, &config.merchant, parts)?;
 
     let merchant = config.merchant;
+    let limits = OwnerLimits { by_service: config.limits, moto: config.moto.limits };
     let (pending_count, pending) = watch::channel(0);
     let (waiting, stored) = watch::channel(Waiting::default());
     let (teller, tickets) = mpsc::channel(1);
@@ -93,7 +95,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         desk: desk.clone(),
         printer: printer.clone(),
         merchant: merchant.clone(),
-        rules: Rules { offers, limits: config.limits.clone(), wallets },
+        rules: Rules { offers, limits: limits.clone(), wallets },
         teller,
     });
     let sealer = Sealer::new(journal.clone(), card.clone(), &config.journal);
@@ -106,7 +108,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         card,
         printer,
         merchant: merchant.clone(),
-        limits: config.limits,
+        limits,
         offline: config.offline,
         waiting,
         approval_limit: Duration::from_secs(config.approval.timeout_s.into()),

@@ -57,6 +57,7 @@ impl History<'_> {
             service: self.original.service(),
             amount: self.held(),
             instalments: self.original.request.instalments,
+            moto: self.original.request.moto,
             batch: self.original.batch,
             stan: self.original.stan,
             stored: self.original.advice == Some(Advice::Stored),

@@ -128,7 +128,11 @@ fn head<'a>(
 /// The card, and what the host called it.
 fn card<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
     document.push(pair("卡号 CARD", &transaction.card.masked_pan));
-    document.push(pair("应用 APP", &transaction.card.label));
+    if transaction.is_moto() {
+        document.push(pair("卡号输入 ENTRY", "手工 KEYED, MO/TO"));
+    } else {
+        document.push(pair("应用 APP", &transaction.card.label));
+    }
     if transaction.advice.is_some() {
         document.push(text("脱机批准 APPROVED OFFLINE".to_string(), &[("align", "center".into())]));
     }

@@ -205,17 +205,22 @@ pub(crate) struct Offers {
     pub(crate) tip_percent: u16,
     /// In how many instalments a sale can be paid.
     plans: Vec<u8>,
+    /// What can be done with a card whose number is keyed; empty where the terminal's owner or the acquirer takes no such.
+    keyed: Vec<Service>,
 }
 
 impl Offers {
-    /// `codes`: whether there is a QR gateway.
-    pub(crate) fn of(host: &iso8583::Host, codes: bool) -> Offers {
+    /// `codes`: whether there is a QR gateway. `moto`: whether the owner takes mail and telephone orders.
+    pub(crate) fn of(host: &iso8583::Host, codes: bool, moto: bool) -> Offers {
         let online = Service::ALL.into_iter().filter(|service| host.services.contains_key(service.as_str()));
         let percent =
             |service: Service| host.services.get(service.as_str()).map_or(100, |service| service.percent);
         let sale = host.services.get(Service::Sale.as_str());
         let instalments = sale.and_then(|sale| sale.instalments.as_ref());
+        let keyed = host.moto.as_ref().filter(|_| moto).map(|moto| moto.services.as_slice());
+        let keyed = keyed.unwrap_or_default().iter().filter_map(|word| Service::of(word));
         Offers {
+            keyed: keyed.collect(),
             plans: instalments.map(|instalments| instalments.plans.clone()).unwrap_or_default(),
             online: online.collect(),
             settlement: host.settlement.is_some(),
@@ -238,6 +243,22 @@ impl Offers {
         }
         let plans: Vec<String> = self.plans.iter().map(u8::to_string).collect();
         Err(Error::invalid("options.instalments", format!("the acquirer offers {}", plans.join(", "))))
+    }
+
+    /// Whether a keyed card can have `service`.
+    ///
+    /// # Errors
+    /// [`Error::NotSupported`] where it can't.
+    pub(crate) fn check_keyed(&self, service: Service) -> Result<()> {
+        if self.keyed.contains(&service) {
+            return Ok(());
+        }
+        let problem = if self.keyed.is_empty() {
+            "this terminal takes no mail or telephone orders: `[moto]` of paymentd.toml and the host's profile both have to".to_string()
+        } else {
+            format!("this terminal's acquirer offers no `{}` for a keyed card", service.as_str())
+        };
+        Err(Error::NotSupported(problem))
     }
 
     /// # Errors

@@ -19,7 +19,7 @@ use crate::desk::{Desk, Ticket};
 use crate::host::{Host, HostError, Link, OnlineCard};
 use crate::inhibitor::Inhibitor;
 use crate::journal::{Journal, JournalError, Waiting};
-use crate::limits::LimitsByService;
+use crate::limits::OwnerLimits;
 use crate::qr_gateway::{GatewayError, QrGateway};
 use crate::sealer::Sealer;
 use crate::services::Class;
@@ -41,7 +41,7 @@ pub(crate) struct Teller {
     card: CardPaymentProxy<'static>,
     printer: PrinterProxy<'static>,
     merchant: Merchant,
-    limits: LimitsByService,
+    limits: OwnerLimits,
     /// How long to wait for a supervisor.
     approval_limit: Duration,
     desk: Desk,
@@ -79,7 +79,7 @@ pub(crate) struct Tools {
     pub(crate) card: CardPaymentProxy<'static>,
     pub(crate) printer: PrinterProxy<'static>,
     pub(crate) merchant: Merchant,
-    pub(crate) limits: LimitsByService,
+    pub(crate) limits: OwnerLimits,
     pub(crate) offline: Offline,
     pub(crate) waiting: watch::Sender<Waiting>,
     pub(crate) approval_limit: Duration,
@@ -348,12 +348,14 @@ impl Teller {
         transaction: &Transaction,
         card: &Card,
     ) -> Result<Option<String>, JournalError> {
-        let service = transaction.service();
-        let Some(limits) = self.limits.get(&service).filter(|_| !card.token.is_empty()) else {
-            return Ok(None);
-        };
-        let done = self.journal.card_day(service, &card.token, now()).await?;
-        Ok(limits.check_card(service, transaction.amount(), done).err().map(|error| error.to_string()))
+        for applied in self.limits.of(transaction).filter(|_| !card.token.is_empty()) {
+            let service = transaction.service();
+            let done = self.journal.card_day(service, applied.moto, &card.token, now()).await?;
+            if let Err(error) = applied.check_card(transaction.amount(), done) {
+                return Ok(Some(error.to_string()));
+            }
+        }
+        Ok(None)
     }
 
     /// Records a step of a transaction, and shows it.

@@ -395,6 +395,11 @@ impl Transaction {
         self.original.as_ref().map_or(self.request.instalments, |original| original.instalments)
     }
 
+    /// Whether its card is not there, and its number is keyed: what builds on such a sale is such a transaction, too.
+    pub(crate) fn is_moto(&self) -> bool {
+        self.original.as_ref().map_or(self.request.moto, |original| original.moto)
+    }
+
     pub(crate) fn is_final(&self) -> bool {
         self.state == State::Final
     }

@@ -37,6 +37,9 @@ pub(crate) enum Command {
         /// The key of the sale or completion that is refunded, in part or whole; left out: any card
         #[arg(long, value_name = "KEY")]
         original: Option<String>,
+        /// Without an original: the card is not there, and its number is keyed at the PIN pad
+        #[arg(long, conflicts_with = "original")]
+        moto: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -185,6 +188,9 @@ pub(crate) struct Sale {
     /// In how many instalments the customer pays
     #[arg(long, value_name = "NUMBER")]
     pub(crate) instalments: Option<u32>,
+    /// A mail or telephone order: the card's number is keyed at the PIN pad
+    #[arg(long, conflicts_with_all = ["instalments", "code", "show_code"])]
+    pub(crate) moto: bool,
     /// Charge the wallet whose code the customer shows: the text that a scanner read
     #[arg(long, conflicts_with_all = ["tip", "show_code"])]
     pub(crate) code: Option<String>,

@@ -76,7 +76,10 @@ async fn start(
         Command::Sale(Sale { amount, show_code: true, .. }) => {
             payment.start_merchant_code(minor(amount)?, &amount.currency, key, options).await?
         }
-        Command::Sale(Sale { amount, tip, instalments, .. }) => {
+        Command::Sale(Sale { amount, tip, instalments, moto, .. }) => {
+            if *moto {
+                options.insert("moto", true.into());
+            }
             if let Some(number) = instalments {
                 options.insert("instalments", (*number).into());
             }
@@ -86,7 +89,10 @@ async fn start(
             payment.start_sale(minor(amount)?, &amount.currency, key, options).await?
         }
         Command::Void { original, .. } => payment.start_void(original, key, options).await?,
-        Command::Refund { amount, original, .. } => {
+        Command::Refund { amount, original, moto, .. } => {
+            if *moto {
+                options.insert("moto", true.into());
+            }
             let original = original.as_deref().unwrap_or_default();
             payment.start_refund(minor(amount)?, &amount.currency, original, key, options).await?
         }
@@ -152,6 +158,7 @@ fn in_words(state: &str, progress: &str) -> String {
     let words = match progress {
         "approval" => "over a limit: a supervisor has to approve it",
         "insert-card" => "insert the card",
+        "key-card" => "key the card's number, expiry date (MMYY) and security code at the PIN pad",
         "reading" => "reading the card",
         "pin" | "pin-digits" => "the customer types the PIN",
         "host" => "asking the host",

@@ -10,12 +10,15 @@ use crate::dialect::Dialect;
 use crate::instalments;
 use crate::issuer::{Issuer, Terms};
 use crate::ledger::Key;
+use crate::moto;
 use crate::request::{self, FORMAT, INVALID, INVALID_AMOUNT, Refusal};
 use crate::service::{Form, Service};
 use crate::working_keys::WorkingKeys;
 
 /// Where a card was read.
 const CARD: [u8; 4] = [22, 23, 35, 53];
+/// Where one was keyed.
+const KEYED: [u8; 3] = [22, 53, moto::CARD];
 const AMOUNT: u8 = 4;
 const CHIP_DATA: u8 = 55;
 /// PIN capture code and PIN block: both or none.
@@ -31,6 +34,8 @@ pub(crate) struct CardRequest<'a> {
     pub(crate) offline: bool,
     /// Whether it, or what it takes back, is paid in instalments.
     pub(crate) in_instalments: bool,
+    /// Whether the card's number was keyed.
+    pub(crate) moto: bool,
     /// The number of its own instalments; 0 for none.
     pub(crate) instalments: u8,
     pub(crate) key: Key,
@@ -42,8 +47,8 @@ pub(crate) struct CardRequest<'a> {
 /// What the card gave.
 pub(crate) struct CardData {
     pub(crate) track: Track2,
-    /// DE 23.
-    pub(crate) psn: String,
+    /// DE 23; none where the card was keyed.
+    pub(crate) psn: Option<String>,
     pub(crate) pin_block: Option<Vec<u8>>,
     /// What the card signed, and its cryptogram, where it was asked to decide.
     pub(crate) cryptogram: Option<(CryptogramInput, [u8; 8])>,
@@ -64,20 +69,22 @@ impl<'a> CardRequest<'a> {
         let service = form.service;
         let mut mandatory = dialect.transaction();
         mandatory.push(message.mac_number());
-        mandatory.extend(CARD.iter().filter(|_| service.has_card()));
+        let moto = moto::is_meant(message, form);
+        let card = if moto { &KEYED[..] } else { &CARD };
+        mandatory.extend(card.iter().filter(|_| service.has_card()));
         mandatory.extend(service.has_amount().then_some(AMOUNT));
-        mandatory.extend(service.has_chip_data().then_some(CHIP_DATA));
+        mandatory.extend((service.has_chip_data() && !moto).then_some(CHIP_DATA));
         mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
         mandatory.extend(dialect.original().iter().filter(|_| form.original));
         // Nobody has checked a PIN offline, and none is kept for later.
-        let optional: &[u8] = if service.has_card() && !form.offline { &PIN } else { &[] };
+        let optional: &[u8] = if service.has_card() && !form.offline && !moto { &PIN } else { &[] };
         request::check_elements(message, &mandatory, optional)?;
         request::check_terminal(message)?;
         let keys = request::check_mac(message, keys)?.clone();
         let batch = form.check(dialect, message)?;
         request::check_is(message, 49, CURRENCY, INVALID)?;
         if service.has_card() {
-            check_card(&profile.security, message)?;
+            check_card(&profile.security, message, moto)?;
         }
         let amount = if service.has_amount() { request::amount(message)? } else { 0 };
         if service.has_amount() && amount == 0 {
@@ -93,7 +100,18 @@ impl<'a> CardRequest<'a> {
             ));
         }
         let offline = form.offline;
-        Ok(CardRequest { message, service, follows, offline, in_instalments, instalments, key, amount, keys })
+        Ok(CardRequest {
+            message,
+            service,
+            follows,
+            offline,
+            in_instalments,
+            moto,
+            instalments,
+            key,
+            amount,
+            keys,
+        })
     }
 
     /// Opens what the terminal has sealed, and reads what the chip says; `now` is the host's day.
@@ -102,9 +120,14 @@ impl<'a> CardRequest<'a> {
     /// Code 30 or 12 for card data that are malformed, or speak of another transaction.
     pub(crate) fn card_data(&self, today: jiff::civil::Date) -> Result<CardData, Refusal> {
         let message = self.message;
-        let sealed = message.require(35).map_err(request::format_error)?;
-        let track = self.keys.track2(&sealed.content())?;
-        let psn = request::text(message, 23)?;
+        let number = if self.moto { moto::CARD } else { 35 };
+        let sealed = message.require(number).map_err(request::format_error)?;
+        let track = self.keys.track2(number, &sealed.content())?;
+        if self.moto {
+            moto::check_track(&track)?;
+            return Ok(CardData { track, psn: None, pin_block: None, cryptogram: None });
+        }
+        let psn = Some(request::text(message, 23)?);
         let block = message.get(52).map(|value| value.content());
         if !self.service.has_chip_data() {
             let pin_block = block.map(|block| block.into_owned());
@@ -123,7 +146,7 @@ impl<'a> CardRequest<'a> {
 }
 
 /// Checks the elements that say how the card was read and the message protected.
-fn check_card(security: &iso8583::Security, message: &Message<'_>) -> Result<(), Refusal> {
+fn check_card(security: &iso8583::Security, message: &Message<'_>, moto: bool) -> Result<(), Refusal> {
     let [capture, block] = PIN.map(|number| message.get(number).is_some());
     if capture != block {
         return Err(Refusal::new(FORMAT, "DE 26 and DE 52: both or none"));
@@ -131,7 +154,9 @@ fn check_card(security: &iso8583::Security, message: &Message<'_>) -> Result<(),
     // 05: chip, 07: contactless chip. 1: with PIN, 2: without.
     let entry = request::text(message, 22)?;
     let expected = if block { ["051", "071"] } else { ["052", "072"] };
-    if !expected.contains(&entry.as_str()) {
+    if moto {
+        moto::check_entry(message)?;
+    } else if !expected.contains(&entry.as_str()) {
         let [a, b] = expected;
         return Err(Refusal::new(FORMAT, format!("DE 22: expected {a} or {b}, got {entry}")));
     }

@@ -342,6 +342,7 @@ pub(crate) fn new_entry(message: &Message<'_>, key: Key, state: State, refusal: 
         original: None,
         amount: request::amount(message).unwrap_or(0),
         instalments: 0,
+        moto: false,
         currency: echo(message, 49),
         masked_pan: String::new(),
         approval: None,

@@ -56,17 +56,19 @@ impl Issuer {
         Issuer { cards }
     }
 
-    /// The card of this track; if a day is given, one that is valid on it.
+    /// The card of this track, and of this sequence number where that is known; if a day is given, one that is valid on it.
     pub(crate) fn card(
         &self,
         track: &Track2,
-        psn: &str,
+        psn: Option<&str>,
         valid_on: Option<Date>,
     ) -> Result<&Profile, Refusal> {
         if !track.pan().luhn_valid() {
             return Err(Refusal::new(UNKNOWN_CARD, "the check digit of the PAN is wrong"));
         }
-        let known = |card: &&Profile| card.pan == *track.pan() && format!("0{:02x}", card.psn) == psn;
+        let known = |card: &&Profile| {
+            card.pan == *track.pan() && psn.is_none_or(|psn| format!("0{:02x}", card.psn) == psn)
+        };
         let card = self.cards.iter().find(known);
         let card =
             card.ok_or_else(|| Refusal::new(UNKNOWN_CARD, "no card with this PAN and sequence number"))?;

@@ -53,6 +53,9 @@ pub struct Entry {
     /// In how many instalments the cardholder pays it; 0 for at once.
     #[serde(default)]
     pub instalments: u8,
+    /// Whether the card's number was keyed.
+    #[serde(default)]
+    pub moto: bool,
     /// DE 49.
     pub currency: String,
     /// First six and last four digits; empty where the card could not be read.

@@ -22,6 +22,7 @@ mod instalments;
 pub mod issuer;
 pub mod ledger;
 pub mod mangling;
+mod moto;
 mod originals;
 pub mod pki;
 mod request;

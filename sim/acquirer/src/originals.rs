@@ -61,6 +61,10 @@ impl Successor<'_> {
             let how = if original.instalments > 0 { "in instalments" } else { "at once" };
             return Err(Refusal::new(INVALID, format!("DE 25: the original is paid {how}")));
         }
+        if self.request.service != Service::TipAdjustment && self.request.moto != original.moto {
+            let how = if original.moto { "keyed" } else { "read" };
+            return Err(Refusal::new(INVALID, format!("DE 25: the card of the original was {how}")));
+        }
         if !ledger.stands(original) {
             return Err(Refusal::new(INVALID, "the original was voided or cancelled already"));
         }

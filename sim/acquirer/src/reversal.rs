@@ -9,6 +9,7 @@ use crate::CURRENCY;
 use crate::host::{Acquirer, Answer, new_entry};
 use crate::instalments;
 use crate::ledger::{Entry, Key, State};
+use crate::moto;
 use crate::request::{self, APPROVED, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
 use crate::rules::Rule;
 use crate::service::Form;
@@ -17,6 +18,8 @@ use crate::service::Form;
 const MANDATORY: [u8; 2] = [4, 39];
 /// How the card was read, where one was.
 const CARD: [u8; 2] = [22, 23];
+/// How one was keyed.
+const KEYED: [u8; 1] = [22];
 /// Approval code and chip data, as far as the terminal has them.
 const OPTIONAL: [u8; 2] = [38, 55];
 
@@ -26,11 +29,16 @@ pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) 
     let form = Form::of_reversal(dialect, message)?;
     let mut mandatory = [&MANDATORY[..], &dialect.transaction()].concat();
     mandatory.extend([dialect.names_original(), message.mac_number()]);
-    mandatory.extend(CARD.iter().filter(|_| form.service.has_card()));
+    let moto = moto::is_meant(message, form);
+    let card = if moto { &KEYED[..] } else { &CARD };
+    mandatory.extend(card.iter().filter(|_| form.service.has_card()));
     mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
     request::check_elements(message, &mandatory, &OPTIONAL)?;
     request::check_terminal(message)?;
     request::check_mac(message, host.keys(message))?;
+    if moto {
+        moto::check_entry(message)?;
+    }
     let batch = form.check(dialect, message)?;
     let reason = check_form(host, message)?;
     let key = original(host, form, message, batch)?;
@@ -45,6 +53,7 @@ pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) 
         let mut entry = new_entry(message, key, State::Reversed, &unknown);
         entry.service = form.service;
         entry.instalments = instalments::number(message)?;
+        entry.moto = moto;
         host.book(entry)?;
         return Ok(Answer::new(NO_ORIGINAL, unknown.reason));
     };
@@ -111,6 +120,9 @@ fn check_same(message: &Message<'_>, form: &Form, known: &Entry) -> Result<(), R
     if amount != known.amount {
         let reason = format!("DE 4: expected {} as in the request, got {amount}", known.amount);
         return Err(Refusal::new(WRONG_AMOUNT, reason));
+    }
+    if moto::is_meant(message, form) != known.moto {
+        return Err(Refusal::new(INVALID, "DE 25: not that of the request"));
     }
     if instalments::number(message)? != known.instalments {
         return Err(Refusal::new(INVALID, "DE 62: not the instalments of the request"));

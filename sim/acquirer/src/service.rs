@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::dialect::Dialect;
 use crate::host::{ADVICE, AUTHORISATION, FINANCIAL};
 use crate::instalments;
+use crate::moto;
 use crate::request::{self, FORMAT, INVALID, Refusal};
 
 /// DE 60.3 of everything but network management and settlement.
@@ -154,7 +155,11 @@ impl Form {
         let content = message.get(60)?.text();
         let is = |number, content: &str| message.get(number).is_some_and(|value| value.is(content));
         forms.find(|form| match form.kind {
-            "" => is(3, form.processing) && is(25, form.condition),
+            // Mail and telephone orders are told by their own code.
+            "" => {
+                let moto = form.condition == "00" && moto::says(message);
+                is(3, form.processing) && (is(25, form.condition) || moto)
+            }
             kind => content.starts_with(kind),
         })
     }
@@ -166,7 +171,11 @@ impl Form {
     pub(crate) fn check(&self, dialect: Dialect, message: &Message<'_>) -> Result<String, Refusal> {
         request::check_is(message, 3, self.processing, INVALID)?;
         let in_instalments = instalments::is_meant(message, self);
-        let condition = if in_instalments { instalments::CONDITION } else { self.condition };
+        let condition = match (in_instalments, moto::is_meant(message, self)) {
+            (true, _) => instalments::CONDITION,
+            (_, true) => moto::CONDITION,
+            _ => self.condition,
+        };
         request::check_is(message, 25, condition, INVALID)?;
         dialect.batch(message, self.kind, NO_NETWORK_CODE)
     }

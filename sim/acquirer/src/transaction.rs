@@ -15,7 +15,7 @@ use crate::originals::{self, Successor};
 use crate::request::{DO_NOT_HONOUR, DUPLICATE, INSUFFICIENT, INVALID, Refusal};
 use crate::rules::Rule;
 use crate::service::Service;
-use crate::{CURRENCY, advice};
+use crate::{CURRENCY, advice, moto};
 
 /// A transaction that is being decided.
 struct Booking {
@@ -47,6 +47,7 @@ pub(crate) fn transaction(
     let mut entry = new_entry(message, key.clone(), State::Approved, &approved());
     entry.service = request.service;
     entry.instalments = request.instalments;
+    entry.moto = request.moto;
     let mut booking = Booking { entry, verified: None, balance: None };
     let decision = if request.service.has_card() {
         let card = request.card_data(now.date())?;
@@ -96,7 +97,10 @@ fn decide(
 ) -> Result<(), Refusal> {
     // An expired card can still have its money back.
     let valid_on = request.service.has_chip_data().then(|| now.date());
-    let card = host.issuer.card(&data.track, &data.psn, valid_on)?;
+    let card = host.issuer.card(&data.track, data.psn.as_deref(), valid_on)?;
+    if request.moto {
+        moto::check_code(card, &data.track)?;
+    }
     if let Some((input, arqc)) = &data.cryptogram {
         let verified = Issuer::verify(card, input, *arqc)?;
         let atc = verified.atc;

@@ -124,10 +124,10 @@ impl WorkingKeys {
         pin_block::decrypt(&self.pik, format, block)
     }
 
-    /// The track in DE 35.
-    pub(crate) fn track2(&self, sealed: &[u8]) -> Result<keys::Track2, Refusal> {
+    /// The track in DE `number`.
+    pub(crate) fn track2(&self, number: u8, sealed: &[u8]) -> Result<keys::Track2, Refusal> {
         keys::track2::decrypt(&self.tdk, sealed)
-            .map_err(|error| Refusal::new(FORMAT, format!("DE 35: {error}")))
+            .map_err(|error| Refusal::new(FORMAT, format!("DE {number}: {error}")))
     }
 }
 

@@ -125,6 +125,13 @@ pub(crate) struct Behaviour {
 }
 
 impl Profile {
+    /// What is printed beside the signature: of a virtual card, which is no secret, the last three digits of its number.
+    #[must_use]
+    pub fn security_code(&self) -> String {
+        let digits = self.pan.digits();
+        digits.get(digits.len().saturating_sub(3)..).unwrap_or_default().to_owned()
+    }
+
     /// The profile of that name; `removed-early:N` chooses the APDU.
     pub(crate) fn load(name: &str) -> Result<Self, Error> {
         let (base, parameter) = match name.split_once(':') {

@@ -23,6 +23,9 @@ simctl [--json] [--dir DIR] COMMAND
   pin cancel            press Cancel as soon as the PIN pad asks
   pin timeout           press nothing
 
+  key NAME [CODE]       key what is printed on a card as soon as the pad asks for a card: number, expiry
+                        date, security code (the last three digits of the number), or CODE; - for none
+
   module tamper         open the case: the module erases its keys
   module reset          cut the module's power for a moment
   module status         keys, slot, PIN pad

@@ -1,4 +1,4 @@
-//! What `simctl` can do to the module: `card …`, `pin …`, `module …`.
+//! What `simctl` can do to the module: `card …`, `pin …`, `key …`, `module …`.
 
 use std::cell::RefCell;
 
@@ -12,6 +12,7 @@ use crate::pin_pad::Deed;
 
 const CARD_HELP: &str = "say `card insert NAME`, `card remove`, `card list` or `card status`";
 const PIN_HELP: &str = "say `pin DIGITS`, `pin enter`, `pin cancel`, `pin timeout` or `pin clear`";
+const KEY_HELP: &str = "say `key NAME`, or `key NAME CODE` for another security code, `key NAME -` for none";
 const MODULE_HELP: &str = "say `module tamper`, `module reset` or `module status`";
 
 /// Carries out the words of one command. `masters` reads the master keys, which a reset loads again.
@@ -45,6 +46,11 @@ pub fn command(
             queue(&mut device, Deed::Type(Zeroizing::new((*digits).to_owned())))
         }
         ["pin", ..] => Reply::refused(PIN_HELP),
+        ["key", name] => key(&mut device, name, None),
+        ["key", name, code] if *code == "-" || code.bytes().all(|byte| byte.is_ascii_digit()) => {
+            key(&mut device, name, Some(code.trim_start_matches('-')))
+        }
+        ["key", ..] => Reply::refused(KEY_HELP),
         ["module", "tamper"] => {
             device.tamper();
             Reply::ok("the case is open; the keys are wiped until `module reset`")
@@ -80,6 +86,17 @@ fn card_status(device: &Device) -> Reply {
 fn queue(device: &mut Device, deed: Deed) -> Reply {
     device.pad.queue(deed);
     Reply::ok(if device.pad.asks() { "done at the PIN pad" } else { "queued until the PIN pad asks" })
+}
+
+/// Keys what is printed on the card `name`: its number, its expiry date, and its security code or another one.
+fn key(device: &mut Device, name: &str, code: Option<&str>) -> Reply {
+    let Some(card) = sim_cards::profiles().find(|card| card.name == name) else {
+        return Reply::refused(format!("there is no card {name}; `card list` has them"));
+    };
+    let [year, month, _] = card.expiry;
+    let code = Zeroizing::new(code.map_or_else(|| card.security_code(), str::to_owned));
+    let parts = [card.pan.digits().to_owned(), format!("{month:02x}{year:02x}"), code.to_string()];
+    queue(device, Deed::KeyCard(parts.map(Zeroizing::new)))
 }
 
 fn module_status(device: &Device) -> Reply {

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::card_slot::CardSlot;
 use crate::key_slots::{KeySlots, MasterKeys, OwnKeys, TOKEN_SCHEME, Use, invalid};
+use crate::keyed_card::KeyedCard;
 use crate::pin_pad::PinPad;
 use crate::tls_key::TlsKey;
 use crate::{Refused, refused};
@@ -114,6 +115,7 @@ impl Device {
         // Told first: the PIN entry does not end because the cardholder wants it to.
         self.events.push(Event::Tampered);
         self.events.extend(self.pad.cancel());
+        self.pad.card = None;
         self.slot.power_off();
     }
 
@@ -151,6 +153,25 @@ impl Device {
                 let key = self.keys.key(&entry.key, Use::Pin)?;
                 self.pad.begin(entry, key, now).map(|()| Response::Done)
             }
+            Request::EnterCard(entry) => self.pad.begin_card(entry, now).map(|()| Response::Done),
+            Request::KeyedCard => {
+                let masked = self.keyed_card()?.pan.masked();
+                Ok(Response::Data(Zeroizing::new(masked.into_bytes())))
+            }
+            Request::SealKeyedCard { key } => {
+                let key = self.keys.key(&key, Use::Data)?;
+                let track = self.keyed_card()?.track2();
+                let track = track.ok_or_else(|| (Refusal::NotSupported, "it makes no track 2".to_owned()))?;
+                seal_track2(&key, &track).map(Response::Data)
+            }
+            Request::KeyedCardToken { key } => {
+                let key = self.keys.key(&key, Use::Token)?;
+                card_token(&key, &self.keyed_card()?.pan).map(Response::Data)
+            }
+            Request::ForgetKeyedCard => {
+                self.pad.card = None;
+                Ok(Response::Done)
+            }
             Request::CancelPin => {
                 self.events.extend(self.pad.cancel());
                 Ok(Response::Done)
@@ -179,8 +200,7 @@ impl Device {
             Request::CardToken { key, pan } => {
                 let key = self.keys.key(&key, Use::Token)?;
                 let pan = Pan::new(&pan).map_err(|error| (Refusal::Invalid, error.to_string()))?;
-                let token = mac::generate(&key, TOKEN_SCHEME, pan.digits().as_bytes()).map_err(invalid)?;
-                Ok(Response::Data(Zeroizing::new(token.as_bytes().to_vec())))
+                card_token(&key, &pan).map(Response::Data)
             }
             Request::NextDukptKey { key } => {
                 let serial = self.keys.next_dukpt(&key)?;
@@ -193,6 +213,10 @@ impl Device {
             Request::SignTls { transcript } => tls_key()?.sign(&transcript).map(Response::Data),
             Request::TlsRequest { subject } => tls_key()?.request(&subject).map(Response::Data),
         }
+    }
+
+    fn keyed_card(&self) -> Result<&KeyedCard, Refused> {
+        self.pad.card.as_ref().ok_or_else(|| (Refusal::NoCard, "no card was keyed".to_owned()))
     }
 
     /// The MAC of a request under the key in the slot `name`, in the way of that slot; of a longer one the first 8 bytes.
@@ -235,6 +259,11 @@ fn random(length: u16) -> Result<Zeroizing<Vec<u8>>, Refused> {
     let mut bytes = Zeroizing::new(vec![0; usize::from(length)]);
     fill(&mut bytes)?;
     Ok(bytes)
+}
+
+fn card_token(key: &Key, pan: &Pan) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    let token = mac::generate(key, TOKEN_SCHEME, pan.digits().as_bytes()).map_err(invalid)?;
+    Ok(Zeroizing::new(token.as_bytes().to_vec()))
 }
 
 fn seal_track2(key: &Key, data: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {

@@ -9,6 +9,7 @@ mod control;
 mod device;
 mod dukpt;
 mod key_slots;
+mod keyed_card;
 mod line;
 pub mod pairing;
 mod pin_pad;

@@ -1,13 +1,14 @@
-//! The PIN pad: one entry at a time (ISO 9564-1, 6), typed by whoever holds `simctl`.
+//! The PIN pad: one entry at a time (ISO 9564-1, 6), of a PIN or of a card, typed by whoever holds `simctl`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use keys::pin_block::{self, Format, PinBlock};
 use keys::{Algorithm, Key, Pan, Pin};
-use link::{Event, PinEntry, PinResult, Refusal};
+use link::{CardEntry, Event, PinEntry, PinResult, Refusal};
 use zeroize::Zeroizing;
 
+use crate::keyed_card::{KeyedCard, Keying};
 use crate::{Refused, refused};
 
 /// What the cardholder will do when the pad asks.
@@ -15,6 +16,8 @@ use crate::{Refused, refused};
 pub(crate) enum Deed {
     /// Types these digits, and Enter.
     Type(Zeroizing<String>),
+    /// Keys a card: its number, its expiry date, and its security code if that is asked for.
+    KeyCard([Zeroizing<String>; 3]),
     /// Presses Cancel.
     Cancel,
     /// Walks away.
@@ -26,9 +29,17 @@ pub(crate) enum Deed {
 pub(crate) struct PinPad {
     deeds: VecDeque<Deed>,
     entry: Option<Entry>,
+    /// The card that was keyed last.
+    pub(crate) card: Option<KeyedCard>,
 }
 
-struct Entry {
+/// What is being entered.
+enum Entry {
+    Pin(Entering),
+    Card(Keying),
+}
+
+struct Entering {
     request: PinEntry,
     pan: Pan,
     key: Key,
@@ -39,9 +50,7 @@ struct Entry {
 impl PinPad {
     /// Begins an entry under `key`.
     pub(crate) fn begin(&mut self, request: PinEntry, key: Key, now: Duration) -> Result<(), Refused> {
-        if self.entry.is_some() {
-            return refused(Refusal::Busy, "a PIN entry is going on");
-        }
+        self.check_free()?;
         let Ok(pan) = Pan::new(&request.pan) else {
             return refused(Refusal::Invalid, "the PAN is not one");
         };
@@ -52,8 +61,26 @@ impl PinPad {
             return refused(Refusal::Invalid, "a timeout of zero leaves no time to type");
         }
         let until = now + Duration::from_millis(request.first_key.into());
-        self.entry = Some(Entry { request, pan, key, until });
+        self.entry = Some(Entry::Pin(Entering { request, pan, key, until }));
         Ok(())
+    }
+
+    /// Begins the entry of a card. What was keyed before is wiped.
+    pub(crate) fn begin_card(&mut self, request: CardEntry, now: Duration) -> Result<(), Refused> {
+        self.check_free()?;
+        if request.first_key == 0 || request.next_key == 0 {
+            return refused(Refusal::Invalid, "a timeout of zero leaves no time to type");
+        }
+        self.card = None;
+        self.entry = Some(Entry::Card(Keying::new(request, now)));
+        Ok(())
+    }
+
+    fn check_free(&self) -> Result<(), Refused> {
+        match self.entry {
+            Some(_) => refused(Refusal::Busy, "an entry is going on"),
+            None => Ok(()),
+        }
     }
 
     /// Whether an entry is going on.
@@ -76,45 +103,87 @@ impl PinPad {
         self.deeds.clear();
     }
 
-    /// Ends the entry without a word: who asked for it is gone.
+    /// Ends the entry without a word, and wipes what was keyed: who asked for it is gone.
     pub(crate) fn abandon(&mut self) {
         self.entry = None;
+        self.card = None;
     }
 
     /// Ends the entry as cancelled.
     pub(crate) fn cancel(&mut self) -> Option<Event> {
-        self.entry.take().map(|entry| entry.ended(PinResult::Cancelled))
+        self.entry.take().map(Entry::cancelled)
     }
 
     /// When to call [`poll`](Self::poll) at the latest.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.entry.as_ref().map(|entry| entry.until)
+        self.entry.as_ref().map(Entry::until)
     }
 
     /// Lets the cardholder act, and the time run out; returns what the module reports.
     pub(crate) fn poll(&mut self, now: Duration) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(mut entry) = self.entry.take() {
-            let result = match self.deeds.pop_front() {
-                Some(Deed::Type(digits)) => entry.type_digits(&digits, now, &mut events),
-                Some(Deed::Cancel) => Some(PinResult::Cancelled),
-                Some(Deed::WalkAway) => Some(PinResult::TimedOut),
-                None if entry.until <= now => Some(PinResult::TimedOut),
+            let deed = match self.deeds.pop_front() {
+                None if entry.until() <= now => Deed::WalkAway,
                 None => {
                     self.entry = Some(entry);
                     break;
                 }
+                Some(deed) => deed,
             };
-            match result {
-                Some(result) => events.push(entry.ended(result)),
-                None => self.entry = Some(entry),
+            match (&mut entry, deed) {
+                (_, Deed::Cancel) => events.push(entry.cancelled()),
+                (_, Deed::WalkAway) => events.push(entry.timed_out()),
+                (Entry::Pin(pin), Deed::Type(digits)) => match pin.type_digits(&digits, now, &mut events) {
+                    Some(result) => events.push(pin.ended(result)),
+                    None => self.entry = Some(entry),
+                },
+                // It is no PIN.
+                (Entry::Pin(_), Deed::KeyCard(_)) => self.entry = Some(entry),
+                (Entry::Card(_), Deed::Type(digits)) => self.key(entry, &[digits], now, &mut events),
+                (Entry::Card(_), Deed::KeyCard(parts)) => self.key(entry, &parts, now, &mut events),
             }
         }
         events
     }
+
+    /// Types `parts` of a card, as far as they are asked for, each with Enter.
+    fn key(&mut self, mut entry: Entry, parts: &[Zeroizing<String>], now: Duration, events: &mut Vec<Event>) {
+        if let Entry::Card(card) = &mut entry {
+            self.card = parts.iter().find_map(|part| card.type_digits(part, now, events));
+            if self.card.is_some() {
+                events.push(card.entered());
+                return;
+            }
+        }
+        self.entry = Some(entry);
+    }
 }
 
 impl Entry {
+    fn until(&self) -> Duration {
+        match self {
+            Entry::Pin(pin) => pin.until,
+            Entry::Card(card) => card.until(),
+        }
+    }
+
+    fn cancelled(self) -> Event {
+        match self {
+            Entry::Pin(pin) => pin.ended(PinResult::Cancelled),
+            Entry::Card(card) => card.cancelled(),
+        }
+    }
+
+    fn timed_out(self) -> Event {
+        match self {
+            Entry::Pin(pin) => pin.ended(PinResult::TimedOut),
+            Entry::Card(card) => card.timed_out(),
+        }
+    }
+}
+
+impl Entering {
     /// Takes digits and Enter. A PIN that is too short is cleared, and the pad waits on.
     fn type_digits(&mut self, digits: &str, now: Duration, events: &mut Vec<Event>) -> Option<PinResult> {
         let entry = self.request.entry;

@@ -55,7 +55,7 @@ pub(crate) fn write(
         "apps": { APP: {
             "uid": 61001,
             "permissions": [
-                "payment.start", "payment.void", "payment.refund", "payment.tip", "payment.preauthorise",
+                "payment.start", "payment.void", "payment.refund", "payment.tip", "payment.moto", "payment.preauthorise",
                 "payment.settle", "payment.read", "printer.print", "device.status",
             ],
         } },

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keys::Pan;
-use link::{Host, Pairing, PinEntry, Protection, Request, Response};
+use link::{CardEntry, CardResult, Host, Pairing, PinEntry, Protection, Request, Response};
 use secure_module::{
-    CardSlot, Error, Event, JournalSeal, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule,
-    Status,
+    CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeySlot, PinOutcome, PinRequest,
+    Result, Secret, SecureModule, Status,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -30,6 +30,9 @@ const POWER_ON: Duration = Duration::from_secs(10);
 const TRANSMIT: Duration = Duration::from_secs(30);
 /// How long a token may be.
 const TOKEN_BYTES: RangeInclusive<usize> = 8..=32;
+/// How many digits of a PAN may be shown (PCI DSS 3.4.1), and how many it may have.
+const SHOWN_DIGITS: usize = 10;
+const PAN_DIGITS: usize = 19;
 /// How many calls wait for the line before callers wait to be let in.
 const CALLS: usize = 16;
 
@@ -143,6 +146,39 @@ impl SecureModule for LinkModule {
         outcome.await.map_err(|_| Error::Gone)?
     }
 
+    async fn enter_card(&self, request: CardEntryRequest) -> Result<CardEntryOutcome> {
+        let entry = CardEntry {
+            entry: self.entries.fetch_add(1, Ordering::Relaxed),
+            security_code: request.security_code,
+            first_key: milliseconds(request.first_key),
+            next_key: milliseconds(request.next_key),
+            amount: request.amount.map(|amount| (amount.minor_units, amount.currency, amount.exponent)),
+        };
+        let (reply, outcome) = oneshot::channel();
+        self.calls.send(Command::EnterCard { entry, reply }).await.map_err(|_| Error::Gone)?;
+        match outcome.await.map_err(|_| Error::Gone)?? {
+            CardResult::Entered => {
+                let masked = self.data(Request::KeyedCard, QUICK).await?;
+                Ok(CardEntryOutcome::Entered { masked_pan: masked_pan(&masked)? })
+            }
+            CardResult::Cancelled => Ok(CardEntryOutcome::Cancelled),
+            CardResult::TimedOut => Ok(CardEntryOutcome::TimedOut),
+        }
+    }
+
+    async fn seal_keyed_card(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        let sealed = self.data(Request::SealKeyedCard { key: slot.name().to_owned() }, QUICK).await?;
+        Ok(sealed.to_vec())
+    }
+
+    async fn keyed_card_token(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        token(&self.data(Request::KeyedCardToken { key: slot.name().to_owned() }, QUICK).await?)
+    }
+
+    async fn forget_keyed_card(&self) -> Result<()> {
+        self.done(Request::ForgetKeyedCard, QUICK).await
+    }
+
     async fn cancel_pin(&self) -> Result<()> {
         self.done(Request::CancelPin, QUICK).await
     }
@@ -196,12 +232,7 @@ impl SecureModule for LinkModule {
 
     async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
         let (key, pan) = (slot.name().to_owned(), Zeroizing::new(pan.digits().to_owned()));
-        let token = self.data(Request::CardToken { key, pan }, QUICK).await?;
-        if TOKEN_BYTES.contains(&token.len()) {
-            Ok(token.to_vec())
-        } else {
-            Err(Error::Protocol(format!("a token of {} bytes came", token.len())))
-        }
+        token(&self.data(Request::CardToken { key, pan }, QUICK).await?)
     }
 
     async fn next_dukpt_key(&self, slot: &KeySlot) -> Result<[u8; 12]> {
@@ -253,6 +284,24 @@ fn host(pairing: Option<&Pairing>) -> std::result::Result<Host, getrandom::Error
     let mut entropy = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *entropy)?;
     Ok(Host::protected(session, Protection::new(pairing.clone(), entropy), Duration::ZERO))
+}
+
+fn token(token: &Secret) -> Result<Vec<u8>> {
+    if TOKEN_BYTES.contains(&token.len()) {
+        Ok(token.to_vec())
+    } else {
+        Err(Error::Protocol(format!("a token of {} bytes came", token.len())))
+    }
+}
+
+/// What may be shown of a PAN. A module that shows more of it is not listened to.
+fn masked_pan(bytes: &[u8]) -> Result<String> {
+    let shown = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let masked = bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b'*');
+    match std::str::from_utf8(bytes) {
+        Ok(text) if masked && shown <= SHOWN_DIGITS && bytes.len() <= PAN_DIGITS => Ok(text.to_owned()),
+        _ => Err(Error::Protocol("what it says of a keyed card is no masked PAN".to_owned())),
+    }
 }
 
 /// The number that a card slot has on the line.

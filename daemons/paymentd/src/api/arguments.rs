@@ -48,6 +48,10 @@ pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result
         }
         _ => (0, 0),
     };
+    let moto = match service {
+        Service::Sale | Service::Refund => options.take("moto")?.unwrap_or_default(),
+        _ => false,
+    };
     options.finish()?;
     let amount = match money {
         Some((amount, given)) => {
@@ -62,6 +66,12 @@ pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result
             "options.tip",
             format!("{tip} is more than the amount, which it is part of"),
         ));
+    }
+    if moto && !original.is_empty() {
+        return Err(Error::invalid("options.moto", "the original tells: leave it out"));
+    }
+    if moto && instalments > 0 {
+        return Err(Error::invalid("options.instalments", "a mail or telephone order is paid at once"));
     }
     if order.chars().count() > MAX_ORDER || order.chars().any(char::is_control) {
         return Err(Error::invalid("options.order", "give up to 32 printable characters"));
@@ -78,6 +88,7 @@ pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result
         tip,
         instalments: u8::try_from(instalments)
             .map_err(|_| Error::invalid("options.instalments", format!("{instalments} are too many")))?,
+        moto,
         original: original_key(service, original)?,
         order,
         code: String::new(),

@@ -72,7 +72,7 @@ impl Host {
             .fill(&self.profile.elements.request);
         let chip_data = hex::decode(&transaction.chip_data).unwrap_or_default();
         let mut message = Builder::new(&self.profile.codec, offline.advice.mti);
-        dialect::common(&mut message, &offline.advice, transaction, None);
+        dialect::common(&mut message, &offline.advice, transaction, &offline.advice.condition_code, None);
         message.bytes(35, sealed_track2);
         dialect::put_control(&mut message, self.profile.security.without_pin.as_deref());
         message.bytes(55, &chip_data);

@@ -1,7 +1,7 @@
 //! The messages of `docs/host-unionpay-direct.md` and of the other hosts' pages, made and read. What differs from service to
 //! service and from host to host is data: the profile's `[services]` and `[elements]`.
 
-use iso8583::{Builder, CardFlow, Host, KeyDownload, Message, Mti};
+use iso8583::{Builder, CardFlow, Host, KeyDownload, Message, Moto, Mti};
 
 use super::HostError;
 use super::filling::{self, Filling};
@@ -18,7 +18,7 @@ pub(crate) struct OnlineCard {
     pub(crate) card: Card,
     /// Of the DUKPT keys that have enciphered it; empty where they are no such keys.
     pub(crate) key_serial: Vec<u8>,
-    /// DE 35; empty where there is no card.
+    /// DE 35, or of a keyed card the element that the profile names; empty where there is no card.
     pub(crate) sealed_track2: Vec<u8>,
     /// DE 52, where the cardholder entered a PIN.
     pub(crate) pin_block: Option<Vec<u8>>,
@@ -67,13 +67,15 @@ pub(super) fn request(
         own.extend(filling.fill(&host.elements.original));
     }
     let mut message = Builder::new(&host.codec, service.mti);
-    common(&mut message, service, transaction, plan.as_ref());
+    common(&mut message, service, transaction, condition(host, transaction, plan.as_ref())?, plan.as_ref());
     filling::put(&mut message, &own);
     if !card.chip_data.is_empty() {
         message.bytes(55, &card.chip_data);
     }
-    if service.card != CardFlow::None {
-        message.bytes(35, &card.sealed_track2);
+    match moto(host, transaction)? {
+        Some(moto) => drop(message.bytes(moto.field, &card.sealed_track2)),
+        None if service.card == CardFlow::None => {}
+        None => drop(message.bytes(35, &card.sealed_track2)),
     }
     match &card.pin_block {
         None if service.card == CardFlow::None => {}
@@ -99,7 +101,7 @@ pub(super) fn reversal(
     let own = [filling.fill(&host.elements.request), filling.fill(&host.elements.reversal)].concat();
     let chip_data = hex::decode(&transaction.chip_data).unwrap_or_default();
     let mut message = Builder::new(&host.codec, Mti(0x0400));
-    common(&mut message, service, transaction, plan.as_ref());
+    common(&mut message, service, transaction, condition(host, transaction, plan.as_ref())?, plan.as_ref());
     message.text(39, &transaction.reversal_reason);
     filling::put(&mut message, &own);
     if !transaction.answer.approval.is_empty() {
@@ -154,18 +156,40 @@ fn plan<'h>(host: &'h Host, transaction: &Transaction) -> Result<Option<Plan<'h>
     Ok(Some(Plan { instalments, number: (own > 0).then(|| format!("{own:02}")) }))
 }
 
-/// What a request and its reversal share.
+/// What the profile says of mail and telephone orders, where `transaction` is one.
+fn moto<'h>(host: &'h Host, transaction: &Transaction) -> Result<Option<&'h Moto>, HostError> {
+    if !transaction.is_moto() {
+        return Ok(None);
+    }
+    host.moto.as_ref().map(Some).ok_or(HostError::NotOffered("moto"))
+}
+
+/// DE 25.
+fn condition<'h>(
+    host: &'h Host,
+    transaction: &Transaction,
+    plan: Option<&Plan<'h>>,
+) -> Result<&'h str, HostError> {
+    Ok(match (moto(host, transaction)?, plan) {
+        (Some(moto), _) => &moto.condition_code,
+        (None, Some(plan)) => &plan.instalments.condition_code,
+        (None, None) => &described(host, transaction)?.condition_code,
+    })
+}
+
+/// What a request and its reversal share; DE 25 is `condition`.
 pub(super) fn common<'m>(
     message: &mut Builder<'m>,
     service: &'m iso8583::Service,
     transaction: &'m Transaction,
+    condition: &'m str,
     plan: Option<&'m Plan<'_>>,
 ) {
     message.text(3, &service.processing_code).number(11, transaction.stan.into());
     if has_amount(transaction) {
         message.number(4, transaction.amount());
     }
-    message.text(25, plan.map_or(&service.condition_code, |plan| &plan.instalments.condition_code));
+    message.text(25, condition);
     if let Some((plan, number)) = plan.and_then(|plan| Some((plan, plan.number.as_ref()?))) {
         message.bytes(plan.instalments.field, number.as_bytes());
     }

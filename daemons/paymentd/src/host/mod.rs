@@ -90,6 +90,12 @@ impl Host {
                 profile.name
             ));
         }
+        if profile.moto.is_some() && profile.security.serial_field.is_some() {
+            return Err(format!(
+                "the host profile {}: a keyed card is sealed under working keys, not by DUKPT; leave [moto] out",
+                profile.name
+            ));
+        }
         let currency = format!("{:03}", merchant.currency()?.code);
         let answer_timeout = config
             .answer_timeout_ms
@@ -284,6 +290,11 @@ impl Host {
     /// Whether cards have to be protected with the keys of DUKPT.
     pub(crate) fn wants_dukpt(&self) -> bool {
         self.profile.security.serial_field.is_some()
+    }
+
+    /// Whether the security code of a keyed card goes along.
+    pub(crate) fn wants_security_code(&self) -> bool {
+        self.profile.moto.as_ref().is_some_and(|moto| moto.security_code)
     }
 
     /// Signs `request` and returns what comes back.

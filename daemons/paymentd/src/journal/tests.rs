@@ -1,11 +1,11 @@
 //! The journal on a disk of its own.
 
 use super::*;
-use crate::limits::{Limits, OverLimit};
+use crate::limits::{Limits, LimitsByService, OverLimit, OwnerLimits};
 use crate::services::Service;
 use crate::transaction::{Answer, Outcome, Reversal, Sum};
 
-static NO_LIMITS: LimitsByService = LimitsByService::new();
+static NO_LIMITS: OwnerLimits = OwnerLimits { by_service: LimitsByService::new(), moto: Limits::NONE };
 const PERCENT: Percent = Percent { completion: 115, tip: 20 };
 const TERMS: Terms<'_> = Terms { percent: PERCENT, limits: &NO_LIMITS };
 
@@ -18,6 +18,7 @@ fn request(key: &str) -> Request {
         currency: "CNY".to_string(),
         tip: 0,
         instalments: 0,
+        moto: false,
         original: None,
         order: String::new(),
         code: String::new(),
@@ -250,11 +251,17 @@ async fn a_settlement_counts_what_stands_and_opens_the_next_batch() {
 async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and_owner() {
     let (_folder, journal) = journal().await;
     let limits = Limits { app_day: Some(2000), ..Default::default() };
-    let limits = LimitsByService::from([(Service::Sale, limits)]);
+    let limits = OwnerLimits {
+        by_service: LimitsByService::from([(Service::Sale, limits)]),
+        moto: Limits { transaction: Some(1000), ..Limits::NONE },
+    };
     let terms = Terms { percent: PERCENT, limits: &limits };
     let mut first = journal.create(request("first"), None, &terms, 1).await.unwrap();
     let over = journal.create(request("second"), None, &terms, 2).await;
     assert!(refusal(over).contains("766 are left"));
+    let keyed = Request { moto: true, owner: "com.example.other".to_string(), ..request("keyed") };
+    let over = journal.create(keyed, None, &terms, 2).await;
+    assert!(refusal(over).contains("moto.limits.transaction: of 1000"));
     let other = Request { owner: "com.example.other".to_string(), ..request("second") };
     journal.create(other, None, &terms, 2).await.expect("each app has its own");
     let reserve = Request { service: Service::Preauthorisation, ..request("hold") };
@@ -264,8 +271,8 @@ async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and
         journal.create(request("second"), None, &terms, 4).await.expect("what failed is not counted");
     let card = Card { token: "0011223344556677".to_string(), ..Card::default() };
     journal.authorize(&mut second, Acceptor::default(), card.clone(), String::new(), 5).await.unwrap();
-    assert_eq!(journal.card_day(Service::Sale, &card.token, 6).await.unwrap(), 1234);
-    assert_eq!(journal.card_day(Service::Sale, "another", 6).await.unwrap(), 0);
+    assert_eq!(journal.card_day(Service::Sale, false, &card.token, 6).await.unwrap(), 1234);
+    assert_eq!(journal.card_day(Service::Sale, false, "another", 6).await.unwrap(), 0);
 }
 
 /// Whether the journal's events are the chain that its head says, from its first event or from the seal before that.
@@ -513,10 +520,11 @@ async fn a_void_withdraws_what_was_not_sent_and_nothing_else() {
     assert_eq!(journal.waiting().await.unwrap(), Waiting::default());
 
     // Sent while a supervisor was asked about the void.
-    let limits = LimitsByService::from([(
+    let by_service = LimitsByService::from([(
         Service::OfflineVoid,
         Limits { transaction: Some(1), over_limit: OverLimit::Supervisor, ..Default::default() },
     )]);
+    let limits = OwnerLimits { by_service, moto: Limits::NONE };
     let terms = Terms { percent: PERCENT, limits: &limits };
     let second = approved_offline(&journal, "second").await;
     let undo = following("undo-2", Service::Void, 0);

@@ -45,10 +45,12 @@ impl Offline {
 }
 
 impl Teller {
-    /// Whether `transaction` may be approved without the host: it is a plain sale within the limits, the host takes advices, and
+    /// Whether `transaction` may be approved without the host: it is a plain sale with a card, within the limits, the host takes advices, and
     /// the secure module keeps cards for them.
     pub(crate) async fn may_go_offline(&self, transaction: &Transaction) -> bool {
-        let plain = transaction.service() == Service::Sale && transaction.instalments() == 0;
+        let plain = transaction.service() == Service::Sale
+            && transaction.instalments() == 0
+            && !transaction.is_moto();
         let waiting = *self.waiting.borrow();
         if !plain
             || self.host.offline().is_none()

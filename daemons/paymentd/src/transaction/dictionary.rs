@@ -34,6 +34,9 @@ impl Transaction {
         if self.request.tip > 0 {
             values.insert("tip", self.request.tip.into());
         }
+        if self.is_moto() {
+            values.insert("moto", true.into());
+        }
         if self.request.instalments > 0 {
             values.insert("instalments", u32::from(self.request.instalments).into());
         }

@@ -24,6 +24,9 @@ pub(crate) struct Request {
     /// In how many instalments the cardholder pays; 0 for at once.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) instalments: u8,
+    /// Whether it is a mail or telephone order: the card is not there, and its number is keyed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) moto: bool,
     /// The key of the transaction that this one builds on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) original: Option<Key>,
@@ -59,6 +62,9 @@ pub(crate) struct Original {
     /// In how many instalments it is paid; 0 for at once.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) instalments: u8,
+    /// Whether it is a mail or telephone order.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) moto: bool,
     pub(crate) batch: u32,
     pub(crate) stan: u32,
     /// Whether the host had not been told of it.

@@ -11,6 +11,7 @@ fn request(service: Service) -> Request {
         currency: "CNY".to_string(),
         tip: 0,
         instalments: 0,
+        moto: false,
         original: None,
         order: String::new(),
         code: String::new(),

@@ -119,6 +119,7 @@ pub(crate) async fn run(
         bench.terminal.kill(Part::Acquirer).await.map_err(|error| error.to_string())?;
     }
     service.prepare(shop, key).await?;
+    key_card(bench, service).await;
     let _supervisor = if service.is_supervised() { Some(Supervisor::of(bench).await?) } else { None };
     match &case.fault {
         Fault::Host(rules) => rule(bench, "host once", rules).await,
@@ -165,6 +166,14 @@ pub(crate) async fn run(
         None => (jump.is_none_or(|jump| jump.steps <= steps), Vec::new()),
     };
     Ok(Report { outcome, struck, points, steps })
+}
+
+/// Has a card keyed as soon as the pad asks for one.
+async fn key_card(bench: &Bench, service: Service) {
+    if service.is_keyed() {
+        bench.sim("pin clear").await;
+        bench.sim("key unionpay-credit").await;
+    }
 }
 
 /// Tells the virtual hardware each of `rules`.
@@ -239,6 +248,7 @@ async fn ask_until_answered(
     key: &str,
 ) -> Result<String, String> {
     let process = bench.terminal.pid(Part::Paymentd);
+    key_card(bench, service).await;
     let answered = tokio::select! {
         answered = within("the end of the transaction", service.ask(shop, key)) => answered?,
         () = ended(process) => Err("paymentd has ended".to_owned()),
@@ -246,6 +256,7 @@ async fn ask_until_answered(
     match answered {
         Err(_) if gives_up(process).await => {
             revive(bench, shop).await?;
+            key_card(bench, service).await;
             within("the end of the transaction", service.ask(shop, key)).await?
         }
         answered => answered,

@@ -1,6 +1,6 @@
 //! A call of each operation of the secure module's line, and what a module answers.
 
-use link::{Event, PinEntry, PinResult, Refusal, Request, Response, Status};
+use link::{CardEntry, CardPart, CardResult, Event, PinEntry, PinResult, Refusal, Request, Response, Status};
 
 /// The public key of the host, whose private key is 32 bytes 01 (the test vectors of docs/secure-module-link.md).
 pub(crate) const HOST_PUBLIC: &str = "046ff03b949241ce1dadd43519e6960e0a85b41a69a05c328103aa2bce1594ca16\
@@ -49,6 +49,20 @@ pub(crate) fn all() -> Vec<Operation> {
     };
     let typed = (1..=4).map(|count| Event::PinDigits { entry: 3, count });
     let ended = Event::PinEnded { entry: 3, result: PinResult::Entered([9; 8]) };
+    let keyed = CardEntry {
+        entry: 4,
+        security_code: true,
+        first_key: 30_000,
+        next_key: 10_000,
+        amount: Some((1234, 156, 2)),
+    };
+    let digits = |part, count| Event::CardDigits { entry: 4, part, count };
+    let keying = vec![
+        digits(CardPart::Number, 16),
+        digits(CardPart::Expiry, 4),
+        digits(CardPart::SecurityCode, 3),
+        Event::CardEnded { entry: 4, result: CardResult::Entered },
+    ];
     let removed = Event::CardRemoved { slot: 0 };
     let refused = Response::Refused { refusal: Refusal::NoKey, reason: "slot pik is empty".to_owned() };
     let load = Request::LoadKey { key: key(), under: "tmk".to_owned(), wrapped: [1; 16], check: [2; 4] };
@@ -66,6 +80,11 @@ pub(crate) fn all() -> Vec<Operation> {
             events: typed.chain([ended]).collect(),
             ..with("enter-pin", Request::EnterPin(entry), Response::Done)
         },
+        Operation { events: keying, ..with("enter-card", Request::EnterCard(keyed), Response::Done) },
+        with("keyed-card", Request::KeyedCard, data(16)),
+        with("seal-keyed-card", Request::SealKeyedCard { key: "tdk".to_owned() }, data(32)),
+        with("keyed-card-token", Request::KeyedCardToken { key: "token".to_owned() }, data(8)),
+        with("forget-keyed-card", Request::ForgetKeyedCard, Response::Done),
         with("cancel-pin", Request::CancelPin, Response::Done),
         with("load-key", load, Response::Done),
         with("check-value", Request::KeyCheckValue { key: key() }, Response::CheckValue([0xAB; 4])),

@@ -21,6 +21,7 @@ const CODE: &str = "287654321098765432";
 pub(crate) enum Service {
     Sale,
     InstalmentSale,
+    MotoSale,
     OfflineSale,
     OfflineVoid,
     SupervisedSale,
@@ -45,9 +46,10 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 23] = [
+    pub(crate) const ALL: [Service; 24] = [
         Service::Sale,
         Service::InstalmentSale,
+        Service::MotoSale,
         Service::OfflineSale,
         Service::OfflineVoid,
         Service::SupervisedSale,
@@ -75,6 +77,7 @@ impl Service {
         match self {
             Service::Sale => "sale",
             Service::InstalmentSale => "instalment-sale",
+            Service::MotoSale => "moto-sale",
             Service::OfflineSale => "offline-sale",
             Service::OfflineVoid => "offline-void",
             Service::SupervisedSale => "supervised-sale",
@@ -118,6 +121,7 @@ impl Service {
             Service::Settlement => Some("0500"),
             Service::Sale
             | Service::InstalmentSale
+            | Service::MotoSale
             | Service::Void
             | Service::Completion
             | Service::CompletionVoid
@@ -154,6 +158,11 @@ impl Service {
     /// Whether it is about what happens while the host is away.
     pub(crate) fn is_without_host(self) -> bool {
         self == Service::OfflineVoid
+    }
+
+    /// Whether the card's number is keyed.
+    pub(crate) fn is_keyed(self) -> bool {
+        self == Service::MotoSale
     }
 
     /// Whether a supervisor is asked.
@@ -211,6 +220,7 @@ impl Service {
             Service::InstalmentSale => {
                 shop.follow(key, pay.start_sale(1200, CNY, key, option("instalments", 12_u32))).await
             }
+            Service::MotoSale => shop.follow(key, pay.start_sale(700, CNY, key, option("moto", true))).await,
             Service::OfflineSale => shop.follow(key, pay.start_sale(OFFLINE, CNY, key, none)).await,
             Service::SupervisedSale => {
                 shop.follow(key, pay.start_sale(supervisor::APPROVED, CNY, key, none)).await

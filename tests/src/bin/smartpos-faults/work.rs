@@ -14,7 +14,7 @@ const CASES_OF_A_TERMINAL: usize = 40;
 /// Hosts answer at once, or the sale is in doubt: this is how long a case waits to know.
 const CONFIG: &str = "[host]\nanswer_timeout_ms = 600\n\n[gateway]\nanswer_timeout_ms = 600\n\
                       customer_limit_ms = 1000\nquery_interval_ms = 50\nretry_s = [0]\n\n\
-                      [limits.sale]\ntransaction = 4999\nover_limit = \"supervisor\"\n\n[approval]\ntimeout_s = 2\n\n\
+                      [limits.sale]\ntransaction = 4999\nover_limit = \"supervisor\"\n\n[approval]\ntimeout_s = 2\n\n[moto]\nenabled = true\n\n\
                       [offline]\ncount = 99\nsum = 1000000\n";
 
 /// The shipped dialect, which lets an unacknowledged reversal rest for seconds and minutes.

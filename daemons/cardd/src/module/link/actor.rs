@@ -1,14 +1,14 @@
 //! The actor that owns the stream to the module: it moves bytes between the stream and the protocol's host
 //! end, and hands answers to who asked.
 //!
-//! One request is on the line at a time, and further ones wait in the channel. A PIN entry is two quick
+//! One request is on the line at a time, and further ones wait in the channel. An entry at the pad is two quick
 //! requests and an event, so it holds the line for nobody, and its cancellation overtakes it.
 
 use std::time::Duration;
 
 use keys::pin_block::PinBlock;
-use link::{Fault, Happening, Host, PinEntry, PinResult, Refusal, Request, Response};
-use secure_module::{CardSlot, Error, Event, PinOutcome, Result};
+use link::{CardEntry, CardResult, Fault, Happening, Host, PinEntry, PinResult, Refusal, Request, Response};
+use secure_module::{CardPart, CardSlot, Error, Event, PinOutcome, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -20,30 +20,45 @@ use super::QUICK;
 pub(super) const MAX_EVENTS: usize = 64;
 /// How long the module may keep its end of the stream full.
 const WRITE: Duration = Duration::from_secs(5);
-/// How much longer than its own timeouts a PIN entry may take, since keys can be corrected.
-const PIN_PATIENCE: u32 = 4;
+/// How much longer than its own timeouts an entry may take, since keys can be corrected.
+const PATIENCE: u32 = 4;
+/// Number, expiry date and security code of a card have as many digits at most.
+const CARD_DIGITS: u8 = 27;
 
 /// What the handle asks of the actor.
 #[derive(Debug)]
 pub(super) enum Command {
     Call { request: Request, limit: Duration, reply: oneshot::Sender<Result<Response>> },
     EnterPin { entry: PinEntry, reply: oneshot::Sender<Result<PinOutcome>> },
+    EnterCard { entry: CardEntry, reply: oneshot::Sender<Result<CardResult>> },
 }
 
 /// Who waits for the request that is on the line.
 enum Waiter {
     Caller(oneshot::Sender<Result<Response>>),
-    /// The PIN entry that begins with this request.
-    PinEntry,
+    /// The entry that begins with this request.
+    Entry,
     /// Nobody: the entry's time was over.
     Nobody,
 }
 
-/// A PIN entry that goes on.
+/// An entry at the pad that goes on.
 struct Entry {
     number: u16,
     until: Duration,
-    reply: oneshot::Sender<Result<PinOutcome>>,
+    reply: Reply,
+}
+
+/// Who waits for its end.
+enum Reply {
+    Pin(oneshot::Sender<Result<PinOutcome>>),
+    Card(oneshot::Sender<Result<CardResult>>),
+}
+
+/// How it ended.
+enum Ended {
+    Pin(PinOutcome),
+    Card(CardResult),
 }
 
 pub(super) struct Actor<S> {
@@ -163,14 +178,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             Command::Call { request, limit, reply } => {
                 self.ask(&request, limit, Waiter::Caller(reply), now);
             }
-            Command::EnterPin { reply, .. } if self.entry.is_some() => {
-                let _ = reply.send(Err(Error::Busy));
-            }
+            Command::EnterPin { reply, .. } if self.entry.is_some() => drop(reply.send(Err(Error::Busy))),
+            Command::EnterCard { reply, .. } if self.entry.is_some() => drop(reply.send(Err(Error::Busy))),
             Command::EnterPin { entry, reply } => {
-                let patience = u64::from(entry.next_key) * u64::from(entry.longest) * u64::from(PIN_PATIENCE);
-                let until = now + QUICK + Duration::from_millis(u64::from(entry.first_key) + patience);
-                self.entry = Some(Entry { number: entry.entry, until, reply });
-                self.ask(&Request::EnterPin(entry), QUICK, Waiter::PinEntry, now);
+                let until = now + patience(entry.first_key, entry.next_key, entry.longest);
+                self.entry = Some(Entry { number: entry.entry, until, reply: Reply::Pin(reply) });
+                self.ask(&Request::EnterPin(entry), QUICK, Waiter::Entry, now);
+            }
+            Command::EnterCard { entry, reply } => {
+                let until = now + patience(entry.first_key, entry.next_key, CARD_DIGITS);
+                self.entry = Some(Entry { number: entry.entry, until, reply: Reply::Card(reply) });
+                self.ask(&Request::EnterCard(entry), QUICK, Waiter::Entry, now);
             }
         }
     }
@@ -188,8 +206,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
         match (waiter, answer) {
             // A caller may have gone away meanwhile: nothing to tell it then.
             (Waiter::Caller(reply), answer) => drop(reply.send(answer)),
-            (Waiter::PinEntry, Err(error)) => self.end_entry(Err(error)),
-            (Waiter::PinEntry, Ok(_)) | (Waiter::Nobody, _) => {}
+            (Waiter::Entry, Err(error)) => self.end_entry(Err(error)),
+            (Waiter::Entry, Ok(_)) | (Waiter::Nobody, _) => {}
         }
     }
 
@@ -221,7 +239,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             link::Event::CardInserted { slot: 0 } => self.report(Event::CardInserted(CardSlot::Contact)),
             link::Event::CardRemoved { slot: 0 } => self.report(Event::CardRemoved(CardSlot::Contact)),
             link::Event::PinDigits { entry, count } if current(entry) => self.report(Event::PinDigits(count)),
-            link::Event::PinEnded { entry, result } if current(entry) => self.end_entry(Ok(outcome(result))),
+            link::Event::PinEnded { entry, result } if current(entry) => {
+                self.end_entry(Ok(Ended::Pin(outcome(result))));
+            }
+            link::Event::CardDigits { entry, part, count } if current(entry) => {
+                self.report(Event::CardDigits(card_part(part), count));
+            }
+            link::Event::CardEnded { entry, result } if current(entry) => {
+                self.end_entry(Ok(Ended::Card(result)));
+            }
             link::Event::Tampered => self.report(Event::Tampered),
             other => log::debug!("the secure module reported {other:?}, which concerns nothing here"),
         }
@@ -233,9 +259,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
         }
     }
 
-    fn end_entry(&mut self, outcome: Result<PinOutcome>) {
-        if let Some(entry) = self.entry.take() {
-            let _ = entry.reply.send(outcome);
+    fn end_entry(&mut self, end: Result<Ended>) {
+        let other = || Error::Protocol("an entry ended as one of another kind".to_owned());
+        // Who asked may have gone away meanwhile.
+        match (self.entry.take().map(|entry| entry.reply), end) {
+            (None, _) => {}
+            (Some(Reply::Pin(reply)), Ok(Ended::Pin(outcome))) => drop(reply.send(Ok(outcome))),
+            (Some(Reply::Card(reply)), Ok(Ended::Card(result))) => drop(reply.send(Ok(result))),
+            (Some(Reply::Pin(reply)), end) => drop(reply.send(Err(end.err().unwrap_or_else(other)))),
+            (Some(Reply::Card(reply)), end) => drop(reply.send(Err(end.err().unwrap_or_else(other)))),
         }
     }
 
@@ -245,6 +277,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             self.end_entry(Err(Error::Timeout));
             self.ask(&Request::CancelPin, QUICK, Waiter::Nobody, now);
         }
+    }
+}
+
+/// How long an entry of up to `digits` digits may take; the timeouts are its own, in milliseconds.
+fn patience(first_key: u32, next_key: u32, digits: u8) -> Duration {
+    let keys = u64::from(next_key) * u64::from(digits) * u64::from(PATIENCE);
+    QUICK + Duration::from_millis(u64::from(first_key) + keys)
+}
+
+fn card_part(part: link::CardPart) -> CardPart {
+    match part {
+        link::CardPart::Number => CardPart::Number,
+        link::CardPart::Expiry => CardPart::Expiry,
+        link::CardPart::SecurityCode => CardPart::SecurityCode,
     }
 }
 
