@@ -25,7 +25,7 @@ mod template;
 pub use build::Builder;
 pub use error::{Error, Place};
 pub use host::{
-    CardFlow, Echo, Elements, Host, Instalments, KeyDownload, KeyPart, Link, Offline, Reversal, Security,
+    CardFlow, DownloadSet, Downloads, Echo, Elements, Host, Instalments, KeyDownload, KeyPart, Link, Offline, Reversal, Security,
     Service, Settlement, SignOn, Sums, Timeouts, WrappedKey,
 };
 pub use message::{Message, Mti, Value};

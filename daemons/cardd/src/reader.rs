@@ -16,6 +16,7 @@ use zbus::object_server::SignalEmitter;
 use crate::api::TransactionObject;
 use crate::config::Config;
 use crate::interruption::{Command, Line, Signal, watch};
+use crate::parameters::Parameters;
 use crate::supervisor::{ModuleHandle, refusal};
 use crate::terms::{ENTROPY, Terms};
 use crate::transaction::{Place, Transaction};
@@ -29,7 +30,7 @@ pub(crate) struct Tools {
     /// The guard of the system bus.
     pub(crate) guard: Guard,
     pub(crate) module: ModuleHandle,
-    pub(crate) emv: Arc<emv::Config>,
+    pub(crate) emv: Parameters,
     pub(crate) config: Config,
 }
 
@@ -72,7 +73,7 @@ impl Reader {
         let entropy = module.random(ENTROPY).await.map_err(refusal)?;
         let entropy = <[u8; 8]>::try_from(entropy.as_slice())
             .map_err(|error| Error::internal("the module's random number", error))?;
-        let kernel = Kernel::new(Arc::clone(emv), terms.transaction(entropy));
+        let kernel = Kernel::new(emv.in_force(), terms.transaction(entropy));
         let (watch, line, signals) = watch(handle.watch(), session);
         let transaction = Transaction {
             config: config.clone(),
