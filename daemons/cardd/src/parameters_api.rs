@@ -41,11 +41,7 @@ impl CardParametersService {
     ///
     /// Errors: InvalidArgument, NotPermitted, Throttled.
     #[zbus(out_args("source", "records"))]
-    async fn list(
-        &self,
-        set: &str,
-        #[zbus(header)] header: Header<'_>,
-    ) -> Result<(String, Vec<Dictionary>)> {
+    async fn list(&self, set: &str, #[zbus(header)] header: Header<'_>) -> Result<(String, Vec<Dictionary>)> {
         let _admitted = self.guard.admit_operator(&header).await?;
         let set = Set::named(set)?;
         let source = if self.parameters.is_from_host(set) { "host" } else { "shipped" };

@@ -128,12 +128,13 @@ pub fn capk_records() -> Vec<Vec<u8>> {
             (0xDF05, expiry.as_bytes()),
             (0xDF06, &[1]),
             (0xDF07, &[1]),
-            (0xDF02, &scheme.ca.modulus_bytes()),
+            (0xDF02, scheme.ca.modulus_bytes()),
             (0xDF04, &scheme.ca.exponent),
             (0xDF03, &scheme.capk_checksum()),
         ];
         let mut record = Vec::new();
-        let written = objects.iter().try_for_each(|(tag, value)| tlv::write(&mut record, Tag::new(*tag), value));
+        let written =
+            objects.iter().try_for_each(|(tag, value)| tlv::write(&mut record, Tag::new(*tag), value));
         written.is_ok().then_some(record)
     };
     schemes().filter_map(record).collect()
