@@ -53,6 +53,7 @@ async fn the_published_interfaces_are_what_the_daemons_say_of_themselves() {
     let job = printer.print(&document, "interfaces", HashMap::new()).await.expect("a job");
     for (service, path) in [
         ("org.smartpos.Payment", "/org/smartpos/Payment"),
+        ("org.smartpos.Payment", "/org/smartpos/Payment/parameters"),
         ("org.smartpos.Payment", shop.path("order-1").as_str()),
         ("org.smartpos.Card", "/org/smartpos/Card"),
         ("org.smartpos.Printer", "/org/smartpos/Printer"),
@@ -61,7 +62,7 @@ async fn the_published_interfaces_are_what_the_daemons_say_of_themselves() {
         found.extend(interfaces(&bus, service, path).await);
     }
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names.len(), 8, "{names:?}");
+    assert_eq!(names.len(), 10, "{names:?}");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/dbus/interfaces");
     for (name, xml) in &found {
         let file = folder.join(format!("{name}.xml"));

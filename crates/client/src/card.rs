@@ -92,6 +92,20 @@ pub trait CardKeys {
     fn tls_certificate_request(&self, subject: &str) -> zbus::Result<String>;
 }
 
+/// The EMV parameters that transactions go by, on the system bus alone.
+#[proxy(
+    interface = "org.smartpos.CardParameters1",
+    default_service = "org.smartpos.Card",
+    default_path = "/org/smartpos/Card"
+)]
+pub trait CardParameters {
+    /// Puts the host's `records` in place of all of `set` (`capks` or `applications`). For `org.smartpos.Payment` alone.
+    fn replace(&self, set: &str, records: &[&[u8]]) -> zbus::Result<()>;
+
+    /// Where `set` is from (`host`, `shipped`), and what is in it. For the operator.
+    fn list(&self, set: &str) -> zbus::Result<(String, Vec<HashMap<String, OwnedVariant>>)>;
+}
+
 /// One EMV transaction.
 #[proxy(interface = "org.smartpos.CardTransaction1", default_service = "org.smartpos.Card")]
 pub trait CardTransaction {

@@ -4,6 +4,7 @@
 //! one of the names `org.smartpos.Error.*`.
 
 pub mod card;
+pub mod parameters;
 pub mod payment;
 pub mod printer;
 

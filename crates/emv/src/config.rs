@@ -24,7 +24,7 @@ pub enum ConfigError {
 }
 
 /// All that the kernel is configured with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The terminal.
     pub terminal: Terminal,
@@ -59,7 +59,7 @@ impl Config {
 }
 
 /// The terminal (Book 4 Annex A).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Terminal {
     /// 9F35.
@@ -134,7 +134,7 @@ impl Terminal {
 }
 
 /// One application that the terminal accepts.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Application {
     /// For people.
@@ -173,7 +173,7 @@ pub struct Application {
 }
 
 impl Application {
-    fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let refuse = |problem| Err(ConfigError::Value { of: self.name.clone(), problem });
         if !(5..=16).contains(&self.aid.len()) {
             return refuse("an AID has 5 to 16 bytes");
@@ -194,7 +194,7 @@ impl Application {
 }
 
 /// A certification authority public key (Book 2 clause 11.2).
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capk {
     /// The scheme.
@@ -217,7 +217,7 @@ pub struct Capk {
 }
 
 impl Capk {
-    fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let of = || format!("CA key {} of {}", hex::encode_upper(self.index), hex::encode_upper(self.rid));
         let refuse = |problem| Err(ConfigError::Value { of: of(), problem });
         if !(64..=248).contains(&self.modulus.len()) || self.modulus.last().is_none_or(|last| last & 1 == 0) {

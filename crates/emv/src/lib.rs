@@ -43,6 +43,7 @@ mod kernel;
 mod online;
 mod outcome;
 mod read;
+mod records;
 mod restrictions;
 mod risk;
 mod scripts;

@@ -33,6 +33,8 @@ pub struct Host {
     pub offline: Option<Offline>,
     /// How mail and telephone orders are said; `None` where the host takes none.
     pub moto: Option<Moto>,
+    /// How the host is asked for parameters of the EMV kernel; `None` where it has none.
+    pub downloads: Option<Downloads>,
     /// How a batch is closed; `None` where the host closes it by itself.
     pub settlement: Option<Settlement>,
     /// The elements whose content is the host's own.
@@ -121,6 +123,54 @@ pub struct Moto {
     pub field: u8,
     /// Whether its security code is asked for, and goes along in there.
     pub security_code: bool,
+}
+
+/// Parameters that the host has for the terminal's EMV kernel, a set of records for each kind.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Downloads {
+    /// The binary element with what is asked for, and with what is answered.
+    pub field: u8,
+    /// The type of the messages, for hosts that want one (UnionPay's DE 60.1).
+    #[serde(default)]
+    pub message_type: String,
+    /// The message type that asks which records there are.
+    #[serde(deserialize_with = "mti")]
+    pub list_mti: Mti,
+    /// The message type that asks for one record, and that says that all were taken.
+    #[serde(deserialize_with = "mti")]
+    pub record_mti: Mti,
+    /// The hexadecimal digit of the frame's header, counted from 0, in which an answer to the sign-on says what is due.
+    pub due_digit: Option<usize>,
+    /// Certification authority public keys.
+    pub capks: DownloadSet,
+    /// The applications that the terminal accepts.
+    pub applications: DownloadSet,
+}
+
+/// How one set is asked for: network management codes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DownloadSet {
+    /// Which records there are.
+    pub list: String,
+    /// One of them.
+    pub record: String,
+    /// All were taken.
+    pub end: String,
+    /// The digit in an answer's header that says that this set is due.
+    pub due: Option<char>,
+}
+
+impl Downloads {
+    /// Whether an answer with this frame `header` says that `set` is due.
+    #[must_use]
+    pub fn is_due(&self, set: &DownloadSet, header: &[u8]) -> bool {
+        let Some((digit, due)) = self.due_digit.zip(set.due) else { return false };
+        let Some(byte) = header.get(digit / 2) else { return false };
+        let nibble = if digit.is_multiple_of(2) { byte >> 4 } else { byte & 0x0F };
+        due.to_digit(16) == Some(nibble.into())
+    }
 }
 
 /// How far a service goes with the card.

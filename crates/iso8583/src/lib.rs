@@ -25,8 +25,8 @@ mod template;
 pub use build::Builder;
 pub use error::{Error, Place};
 pub use host::{
-    CardFlow, Echo, Elements, Host, Instalments, KeyDownload, KeyPart, Link, Moto, Offline, Reversal,
-    Security, Service, Settlement, SignOn, Sums, Timeouts, WrappedKey,
+    CardFlow, DownloadSet, Downloads, Echo, Elements, Host, Instalments, KeyDownload, KeyPart, Link, Moto,
+    Offline, Reversal, Security, Service, Settlement, SignOn, Sums, Timeouts, WrappedKey,
 };
 pub use message::{Message, Mti, Value};
 pub use profile::{Align, Class, Encoding, Field, Length, Profile, Unit};

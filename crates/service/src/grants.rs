@@ -39,6 +39,9 @@ pub enum Permission {
     /// Approve, as a supervisor, what is over a limit. It is for operators: no app can be granted it.
     #[serde(rename = "payment.approve")]
     PaymentApprove,
+    /// Fetch the terminal's parameters from the host. It is for operators: no app can be granted it.
+    #[serde(rename = "payment.parameters")]
+    PaymentParameters,
     /// Print, and preview what would be printed.
     #[serde(rename = "printer.print")]
     PrinterPrint,
@@ -59,6 +62,7 @@ impl fmt::Display for Permission {
             Permission::PaymentSettle => "payment.settle",
             Permission::PaymentRead => "payment.read",
             Permission::PaymentApprove => "payment.approve",
+            Permission::PaymentParameters => "payment.parameters",
             Permission::PrinterPrint => "printer.print",
             Permission::DeviceStatus => "device.status",
         })
@@ -120,9 +124,10 @@ impl Shared {
             if app.uid == 0 {
                 return Err(format!("smartpos.toml: apps.{id:?}.uid: an app is never root"));
             }
-            if app.permissions.contains(&Permission::PaymentApprove) {
+            let for_operators = [Permission::PaymentApprove, Permission::PaymentParameters];
+            if let Some(wrong) = for_operators.into_iter().find(|wrong| app.permissions.contains(wrong)) {
                 return Err(format!(
-                    "smartpos.toml: apps.{id:?}.permissions: payment.approve is for operators: nobody approves their own"
+                    "smartpos.toml: apps.{id:?}.permissions: {wrong} is for operators: grant it to a role"
                 ));
             }
             if let Some(other) = uids.insert(app.uid, id) {
@@ -170,6 +175,7 @@ mod tests {
             "[apps.'com.example.shop']\nuid = 0",
             "[apps.'a.b']\nuid = 61001\n[apps.'a.c']\nuid = 61001",
             "[apps.'a.b']\nuid = 61001\npermissions = ['payment.approve']",
+            "[apps.'a.b']\nuid = 61001\npermissions = ['payment.parameters']",
             "[development]\nuid = 1000\napp = 'a.b'",
         ] {
             assert!(shared(wrong).is_err(), "{wrong}");

@@ -19,7 +19,7 @@ use crate::terms::Terms;
 /// Where the service is.
 pub(crate) const PATH: &str = "/org/smartpos/Card";
 /// The one daemon that may take payments with cards.
-const PAYMENT: &str = "org.smartpos.Payment";
+pub(crate) const PAYMENT: &str = "org.smartpos.Payment";
 /// The most issuer data that a host sends: DE 55 has three digits of length, and EMV uses 255 bytes of them.
 const MAX_ISSUER_DATA: usize = 255;
 

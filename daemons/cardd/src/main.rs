@@ -6,6 +6,8 @@ mod interruption;
 mod keyed;
 mod keys_api;
 mod module;
+mod parameters;
+mod parameters_api;
 mod reader;
 mod report;
 mod supervisor;
@@ -13,7 +15,6 @@ mod terms;
 mod transaction;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use service::daemon::{Context, Daemon, run};
 
@@ -21,6 +22,8 @@ use crate::api::{CardPaymentService, CardService, PATH};
 use crate::config::{Config, load_emv};
 use crate::keys_api::CardKeysService;
 use crate::module::Source;
+use crate::parameters::Parameters;
+use crate::parameters_api::CardParametersService;
 use crate::reader::{Reader, Tools};
 
 const DAEMON: Daemon = Daemon {
@@ -37,8 +40,9 @@ fn main() -> ExitCode {
 }
 
 async fn start(context: Context, config: Config) -> Result<impl Future<Output = Result<(), String>>, String> {
-    let Context { buses, guards, config_folders, credentials, mut stop, .. } = context;
-    let emv = Arc::new(load_emv(&config_folders)?);
+    let Context { buses, guards, config_folders, state, credentials, mut stop } = context;
+    tokio::fs::create_dir_all(&state).await.map_err(|error| format!("{}: {error}", state.display()))?;
+    let emv = Parameters::open(load_emv(&config_folders)?, &state);
     let device = Source::new(&config, &credentials)?;
     let (module, supervisor) = supervisor::new();
     for (connection, guard) in guards.each() {
@@ -47,6 +51,8 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     }
     let system = buses.system.clone();
     let guard = guards.system.clone();
+    let parameters = CardParametersService { guard: guard.clone(), parameters: emv.clone() };
+    system.object_server().at(PATH, parameters).await.map_err(|error| error.to_string())?;
     let reader = Reader::new(Tools { buses, guard, module: module.clone(), emv, config });
     let keys = CardKeysService { guard: guards.system.clone(), module: module.clone() };
     system.object_server().at(PATH, keys).await.map_err(|error| error.to_string())?;

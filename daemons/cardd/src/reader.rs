@@ -17,6 +17,7 @@ use crate::api::TransactionObject;
 use crate::config::Config;
 use crate::interruption::{Command, Line, Signal, watch};
 use crate::keyed::Keyed;
+use crate::parameters::Parameters;
 use crate::supervisor::{ModuleHandle, refusal};
 use crate::terms::{ENTROPY, Entry, Terms};
 use crate::transaction::{Place, Transaction};
@@ -30,7 +31,7 @@ pub(crate) struct Tools {
     /// The guard of the system bus.
     pub(crate) guard: Guard,
     pub(crate) module: ModuleHandle,
-    pub(crate) emv: Arc<emv::Config>,
+    pub(crate) emv: Parameters,
     pub(crate) config: Config,
 }
 
@@ -83,7 +84,7 @@ impl Reader {
                 let transaction = Transaction {
                     config: config.clone(),
                     module,
-                    kernel: Kernel::new(Arc::clone(emv), terms.transaction(entropy)),
+                    kernel: Kernel::new(emv.in_force(), terms.transaction(entropy)),
                     amount: terms.amount(),
                     protection: terms.protection(),
                     key_serial: None,

@@ -1,6 +1,7 @@
 //! `org.smartpos.Payment1`, as seen on the buses.
 
 mod arguments;
+mod parameters;
 mod transaction_object;
 
 use qr::wallet::PaymentCode;
@@ -18,6 +19,7 @@ use crate::journal::Waiting;
 use crate::services::Service;
 use arguments::Call;
 
+pub(crate) use parameters::{PARAMETERS_PATH, ParametersService};
 pub(crate) use transaction_object::{TransactionObject, serve, withdraw};
 
 /// Where the service is.

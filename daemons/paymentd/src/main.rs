@@ -10,6 +10,7 @@ mod code_return;
 mod config;
 mod counter;
 mod desk;
+mod downloads;
 mod host;
 mod inhibitor;
 mod journal;
@@ -33,10 +34,11 @@ use service::config::load;
 use service::daemon::{Context, Daemon, run};
 use tokio::sync::{mpsc, watch};
 
-use crate::api::{PATH, PaymentService};
+use crate::api::{PARAMETERS_PATH, PATH, ParametersService, PaymentService};
 use crate::config::{Config, host_profile};
 use crate::counter::{Counter, Means, Rules};
 use crate::desk::Desk;
+use crate::downloads::Downloads;
 use crate::host::{Host, Parts};
 use crate::journal::{Journal, Waiting};
 use crate::limits::OwnerLimits;
@@ -100,6 +102,10 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     });
     let sealer = Sealer::new(journal.clone(), card.clone(), &config.journal);
     let host_clock = host.clock();
+    let downloads = Downloads::new(buses.clone(), host.has_downloads());
+    let parameters = ParametersService { guard: guards.system.clone(), downloads: downloads.clone() };
+    let served = buses.system.object_server().at(PARAMETERS_PATH, parameters).await;
+    served.map_err(|error| error.to_string())?;
     let tools = Tools {
         buses,
         journal,
@@ -111,6 +117,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         limits,
         offline: config.offline,
         waiting,
+        downloads,
         approval_limit: Duration::from_secs(config.approval.timeout_s.into()),
         desk,
         stop,

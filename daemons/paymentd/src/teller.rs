@@ -1,5 +1,6 @@
 //! The one who works: runs a transaction at a time, and in between sends what the host has not acknowledged.
 
+mod download;
 mod owed;
 mod stored;
 
@@ -16,6 +17,7 @@ use zbus::Connection;
 
 use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
+use crate::downloads::Downloads;
 use crate::host::{Host, HostError, Link, OnlineCard};
 use crate::inhibitor::Inhibitor;
 use crate::journal::{Journal, JournalError, Waiting};
@@ -55,6 +57,8 @@ pub(crate) struct Teller {
     offline: Offline,
     /// Sales that the host has still to be told of, as the journal has them.
     waiting: watch::Sender<Waiting>,
+    /// What is to be fetched from the host when there is nothing else to do.
+    downloads: Downloads,
     /// What the QR gateway has still to answer.
     owed: Owed,
     pending_count: watch::Sender<u32>,
@@ -68,6 +72,7 @@ pub(crate) struct Teller {
 enum Settled {
     Host(Result<(), HostError>),
     Gateway(Result<Option<Answered>, GatewayError>),
+    Downloaded,
 }
 
 /// What a teller works with.
@@ -82,6 +87,7 @@ pub(crate) struct Tools {
     pub(crate) limits: OwnerLimits,
     pub(crate) offline: Offline,
     pub(crate) waiting: watch::Sender<Waiting>,
+    pub(crate) downloads: Downloads,
     pub(crate) approval_limit: Duration,
     pub(crate) desk: Desk,
     pub(crate) stop: watch::Receiver<bool>,
@@ -101,6 +107,7 @@ impl Teller {
             limits,
             offline,
             waiting,
+            downloads,
             approval_limit,
             desk,
             stop,
@@ -148,6 +155,7 @@ impl Teller {
             pending,
             offline,
             waiting,
+            downloads,
             owed,
             pending_count,
             inhibitor,
@@ -176,6 +184,7 @@ impl Teller {
             watched.map_err(|error| format!("the printer daemon can't be watched: {error}"))?;
         let journal = self.journal.clone();
         let line = self.host.line();
+        let downloads = self.downloads.clone();
         let mut attempt = 0;
         self.print_owed().await.map_err(|error| error.to_string())?;
         if let Some(ticket) = self.settling.take() {
@@ -201,11 +210,13 @@ impl Teller {
                         Settled::Gateway(asked) => {
                             self.note_attempt(asked).await.map_err(|error| error.to_string())?;
                         }
+                        Settled::Downloaded => {}
                     }
                     continue;
                 }
+                () = downloads.called() => continue,
                 () = sealer.seal(), if sealer.is_owed() => continue,
-                never = line.tend(), if self.pending.is_empty() && !self.has_stored() => match never {},
+                never = line.tend(), if self.asks_host_nothing() => match never {},
             };
             let Some(ticket) = ticket else { break };
             self.serve(&ticket).await.map_err(|error| error.to_string())?;
@@ -281,19 +292,31 @@ impl Teller {
 
     /// Whether something is to be sent without being asked for.
     fn owes_something(&self) -> bool {
-        !self.pending.is_empty() || self.has_stored() || self.gateway_due().is_some()
+        !self.asks_host_nothing() || self.gateway_due().is_some()
     }
 
-    /// Sends what is owed, to whom its time comes first: reversals and advices to the host after `delay`.
+    /// Whether the host is owed nothing, and nothing is to be fetched from it.
+    fn asks_host_nothing(&self) -> bool {
+        !self.owes_host() && self.downloads.next_at().is_none()
+    }
+
+    fn owes_host(&self) -> bool {
+        !self.pending.is_empty() || self.has_stored()
+    }
+
+    /// Sends what is owed, to whom its time comes first: reversals and advices to the host after `delay`. Parameters are fetched
+    /// where the host is owed nothing.
     async fn settle_next(&mut self, delay: Duration) -> Settled {
-        let due = self.gateway_due();
+        let (due, fetch) = (self.gateway_due(), self.downloads.next_at());
         tokio::select! {
             biased;
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 Settled::Gateway(self.ask_owed().await)
             }
-            () = sleep(delay), if !self.pending.is_empty() || self.has_stored() => {
-                Settled::Host(self.prepare().await)
+            () = sleep(delay), if self.owes_host() => Settled::Host(self.prepare().await),
+            () = sleep_until(fetch.unwrap_or_else(Instant::now)), if fetch.is_some() && !self.owes_host() => {
+                self.download().await;
+                Settled::Downloaded
             }
         }
     }
@@ -321,6 +344,7 @@ impl Teller {
         let mut link = self.host.connect().await?;
         if sign_on {
             self.host.sign_on(&mut link).await?;
+            self.downloads.note_due(&self.host.take_due());
         }
         while let Some(reversed) = self.pending.first().cloned() {
             let code = self.host.reverse(&mut link, &reversed).await?;

@@ -138,6 +138,11 @@ pub(crate) enum Command {
     /// The keys of the secure card module
     #[command(subcommand)]
     Keys(Keys),
+    /// The parameters of the EMV kernel
+    #[command(subcommand)]
+    Parameters(Parameters),
+    /// Show the certification authority public keys that cards are authenticated with
+    Capks,
     /// Show how the payment service, the card module and the printer are
     Status,
     /// Print a completion script for a shell
@@ -285,6 +290,14 @@ pub(crate) enum Keys {
         /// Whom the certificate is for, such as CN=12345678,O=Example: what the acquirer wants there
         subject: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Parameters {
+    /// Fetch CA keys and applications from the acquirer's host, and wait until they are there; Ctrl-C calls it off
+    Download,
+    /// Show the applications that the terminal accepts, with their limits and action codes
+    Show,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod keys;
 mod money;
 mod output;
 mod paper;
+mod parameters;
 mod service;
 mod shown;
 mod status;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use zbus::{Connection, connection};
 
-use cli::{Arguments, Audit, Command, Keys};
+use cli::{Arguments, Audit, Command, Keys, Parameters};
 use error::Error;
 
 /// What a command comes to; an error is told on stderr.
@@ -66,6 +67,9 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Audit(Audit::Export { file }) => audit::export(&bus().await?, &file, json).await,
         Command::Audit(Audit::Verify { file, head, keys }) => audit::verify(&file, head, keys, json),
         Command::Keys(Keys::Csr { subject }) => keys::csr(&bus().await?, &subject, json).await,
+        Command::Parameters(Parameters::Download) => parameters::download(&bus().await?, json).await,
+        Command::Parameters(Parameters::Show) => parameters::show(&bus().await?, "applications", json).await,
+        Command::Capks => parameters::show(&bus().await?, "capks", json).await,
         Command::Status => status::status(&bus().await?, json).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

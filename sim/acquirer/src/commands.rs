@@ -4,15 +4,20 @@ use sim_control::Reply;
 
 use crate::host::Acquirer;
 use crate::ledger::{self, Entry};
+use crate::parameters;
 use crate::rules::Rule;
 
 const HELP: &str = "the acquirer takes: ledger; ledger batch NUMBER; host status; host restart; \
-                    host [once|rule] [0100|0200|0220|0320|0400|0500|0800|0820] RULE; host script RULE; RULE; …";
+                    host [once|rule] [0100|0200|0220|0320|0400|0500|0800|0820] RULE; host script RULE; RULE; …; host capk|application|parameters …";
 
 /// Carries out one command.
 pub fn run(acquirer: &mut Acquirer, words: &[String]) -> Reply {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["host", rest @ ..] if parameters::are_meant(rest) => match acquirer.parameters.command(rest) {
+            Ok(done) => Reply::ok(done),
+            Err(problem) => Reply::refused(problem),
+        },
         ["ledger"] => ledger(acquirer, |_| true),
         ["ledger", "batch", batch] => ledger(acquirer, |entry| entry.batch == *batch),
         ["host", "status"] => status(acquirer),

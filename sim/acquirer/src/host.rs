@@ -14,6 +14,7 @@ use crate::dialect::Dialect;
 use crate::issuer::Issuer;
 use crate::ledger::{Entry, Key, Ledger, State};
 use crate::mangling::Mangling;
+use crate::parameters::{self, Parameters};
 use crate::request::{self, APPROVED, MALFUNCTION, Refusal};
 use crate::rules::{Part, Rule, Rules, targets};
 use crate::service::{Form, Service};
@@ -59,6 +60,8 @@ pub struct Acquirer {
     pub ledger: Ledger,
     /// What it does on purpose.
     pub rules: Rules,
+    /// What it has for the terminals' EMV kernels.
+    pub parameters: Parameters,
     pub(crate) sessions: HashMap<String, WorkingKeys>,
     /// The key of terminals that have one for each transaction.
     pub base_key: Option<BaseKey>,
@@ -83,6 +86,8 @@ pub struct Reaction {
     pub mangling: Option<Mangling>,
     /// Whether the connection is closed instead.
     pub close: bool,
+    /// The digit of the header that says what is due.
+    pub due: u8,
     /// For the log: what was decided and why.
     pub note: String,
 }
@@ -101,14 +106,14 @@ pub(crate) struct Answer {
     /// DE 55.
     pub(crate) chip: Option<Vec<u8>>,
     /// DE 62.
-    pub(crate) keys: Option<Vec<u8>>,
+    pub(crate) private: Option<Vec<u8>>,
 }
 
 impl Answer {
     pub(crate) fn new(code: &str, reason: impl Into<String>) -> Answer {
         let (code, reason) = (code.to_owned(), reason.into());
-        let (approval, rrn, settlement, balance, chip, keys) = Default::default();
-        Answer { code, reason, approval, rrn, settlement, balance, chip, keys }
+        let (approval, rrn, settlement, balance, chip, private) = Default::default();
+        Answer { code, reason, approval, rrn, settlement, balance, chip, private }
     }
 }
 
@@ -124,6 +129,7 @@ impl Acquirer {
             issuer,
             ledger,
             rules: Rules::default(),
+            parameters: Parameters::default(),
             sessions: HashMap::new(),
             base_key: None,
             once: None,
@@ -197,11 +203,13 @@ impl Acquirer {
         }
         let delay = if let Rule::Late(delay) = rule { delay } else { Duration::ZERO };
         let mangling = if let Rule::Mangled(mangling) = rule { Some(mangling) } else { None };
-        Ok(Reaction { answers, delay, mangling, close: false, note })
+        let due = if mti == SIGN_ON { self.parameters.due_digit() } else { 0 };
+        Ok(Reaction { answers, delay, mangling, close: false, due, note })
     }
 
     fn carry_out(&mut self, message: &Message<'_>, rule: &Rule, now: &Zoned) -> Result<Answer, Refusal> {
         match message.mti() {
+            SIGN_ON | ECHO if parameters::is_one(self, message) => parameters::answer(self, message, rule),
             SIGN_ON | ECHO if echo_test::is_one(self, message) => echo_test::echo_test(self, message, rule),
             SIGN_ON => sign_on::sign_on(self, message, rule),
             ECHO => echo_test::echo_test(self, message, rule),
@@ -216,7 +224,7 @@ impl Acquirer {
         if matches!(rule, Rule::RestartBefore | Rule::RestartAfter) {
             self.restart();
         }
-        Reaction { answers: Vec::new(), delay: Duration::ZERO, mangling: None, close: true, note }
+        Reaction { answers: Vec::new(), delay: Duration::ZERO, mangling: None, close: true, due: 0, note }
     }
 
     /// The working keys of the terminal that sent `message`.
@@ -297,8 +305,8 @@ impl Acquirer {
         if let Some(chip) = &answer.chip {
             builder.bytes(55, chip);
         }
-        if let Some(keys) = &answer.keys {
-            builder.bytes(62, keys);
+        if let Some(private) = &answer.private {
+            builder.bytes(62, private);
         }
         if let Some(stan) = request.get(11).filter(|_| wrong(Part::Stan)) {
             builder.number(11, (stan.to_u64()? + 1) % 1_000_000);
@@ -309,7 +317,8 @@ impl Acquirer {
         if wrong(Part::Terminal) {
             builder.text(41, ANOTHER_TERMINAL);
         }
-        let keys = self.keys(request).filter(|_| ![SIGN_ON, ECHO].contains(&request.mti()));
+        let is_open = [SIGN_ON, ECHO].contains(&request.mti()) && !parameters::is_one(self, request);
+        let keys = self.keys(request).filter(|_| !is_open);
         if keys.is_some() {
             builder.empty_mac();
         }

@@ -4,7 +4,7 @@
 //! answer code that a real host would give and a reason on stderr and in the ledger. It is also malicious on
 //! request: [`rules`] make it late, silent, wrong or gone at the moments when money can be lost.
 //!
-//! [`host`] hands each message to one of [`transaction`], [`reversal`], [`settlement`] and [`sign_on`]; [`ledger`] is
+//! [`host`] hands each message to one of [`transaction`], [`reversal`], [`settlement`], [`parameters`] and [`sign_on`]; [`ledger`] is
 //! what the tests compare with the terminal's journal, and [`history`] what follows from it. [`server`] owns the
 //! sockets.
 
@@ -24,6 +24,7 @@ pub mod ledger;
 pub mod mangling;
 mod moto;
 mod originals;
+pub mod parameters;
 pub mod pki;
 mod request;
 pub mod reversal;

@@ -115,7 +115,11 @@ async fn react(acquirer: &Mutex<Acquirer>, frame: &Frame, log: Log) -> io::Resul
 
 /// Sends the answers, late ones beside whatever else happens on the connection.
 async fn send(acquirer: &Mutex<Acquirer>, sink: &Sink, reaction: Reaction) -> io::Result<()> {
-    let framing = acquirer.lock().await.profile().framing.clone();
+    let mut framing = acquirer.lock().await.profile().framing.clone();
+    // The sixth digit says what the terminal is to do.
+    if let Some(byte) = framing.header.get_mut(2) {
+        *byte |= reaction.due;
+    }
     let mut bytes = Vec::new();
     for answer in &reaction.answers {
         let frame = framing.encode(End::Host, answer).map_err(refused)?;

@@ -21,7 +21,7 @@ pub(crate) fn sign_on(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -
     let mut answer = Answer::new(APPROVED, "signed on");
     if let Some(layout) = &host.profile.sign_on.keys {
         let keys = WorkingKeys::draw(&host.profile, &host.tmk)?;
-        answer.keys = Some(keys.download(layout, &host.tmk)?);
+        answer.private = Some(keys.download(layout, &host.tmk)?);
         host.sessions.insert(request::text(message, 41)?, keys);
     }
     Ok(answer)

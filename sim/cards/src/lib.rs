@@ -19,7 +19,7 @@ pub use applet::seal_script;
 pub use card::Card;
 pub use drawer::Drawer;
 pub use profile::{Profile, names, profiles};
-pub use scheme::capks_toml;
+pub use scheme::{capk_records, capks_toml};
 
 /// Why there is no such card.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@
 use keys::TdesKey;
 use serde::Deserialize;
 use sha1::{Digest, Sha1};
+use tlv::Tag;
 
 use crate::certificate::RsaKey;
 use crate::hexadecimal;
@@ -80,6 +81,16 @@ impl Scheme {
         toml::from_str(source).map_err(|error| format!("scheme {name}: {error}"))
     }
 
+    /// Book 2 clause 11.2.2: SHA-1 of the CA key with its RID and index.
+    fn capk_checksum(&self) -> [u8; 20] {
+        let sum = Sha1::new()
+            .chain_update(self.rid)
+            .chain_update(self.ca_index)
+            .chain_update(self.ca.modulus_bytes())
+            .chain_update(&self.ca.exponent);
+        sum.finalize().into()
+    }
+
     /// Does the AIP ask for EXTERNAL AUTHENTICATE (byte 1 bit 3)? Otherwise the ARPC comes in CDOL2 data.
     pub(crate) fn external_authenticate(&self) -> bool {
         self.aip.first().is_some_and(|byte| byte & 0x04 != 0)
@@ -94,23 +105,43 @@ pub fn capks_toml() -> String {
         "# TEST ONLY: the private halves of these keys are public. Never load this file on a terminal\n\
          # that takes money. Made by `sim_cards::capks_toml()`; a test keeps both equal.\n",
     );
-    for scheme in SOURCES.iter().filter_map(|(name, _)| Scheme::load(name).ok()) {
-        let checksum = Sha1::new()
-            .chain_update(scheme.rid)
-            .chain_update(scheme.ca_index)
-            .chain_update(scheme.ca.modulus_bytes())
-            .chain_update(&scheme.ca.exponent)
-            .finalize();
+    for scheme in schemes() {
         text.push_str(&format!(
             "\n[[capk]]\nrid = \"{}\"\nindex = \"{}\"\nexponent = \"{}\"\nmodulus = \"{}\"\nexpiry = \"{CAPK_EXPIRY}\"\nsha1 = \"{}\"\n",
             hex::encode_upper(scheme.rid),
             hex::encode_upper(scheme.ca_index),
             hex::encode_upper(&scheme.ca.exponent),
             hex::encode_upper(scheme.ca.modulus_bytes()),
-            hex::encode_upper(checksum),
+            hex::encode_upper(scheme.capk_checksum()),
         ));
     }
     text
+}
+
+/// The same keys as records of BER-TLV, as a host sends them to a terminal (`docs/host-unionpay-direct.md`).
+pub fn capk_records() -> Vec<Vec<u8>> {
+    let expiry = CAPK_EXPIRY.replace('-', "");
+    let record = |scheme: Scheme| {
+        let objects: [(u32, &[u8]); 8] = [
+            (0x9F06, &scheme.rid),
+            (0x9F22, &scheme.ca_index),
+            (0xDF05, expiry.as_bytes()),
+            (0xDF06, &[1]),
+            (0xDF07, &[1]),
+            (0xDF02, scheme.ca.modulus_bytes()),
+            (0xDF04, &scheme.ca.exponent),
+            (0xDF03, &scheme.capk_checksum()),
+        ];
+        let mut record = Vec::new();
+        let written =
+            objects.iter().try_for_each(|(tag, value)| tlv::write(&mut record, Tag::new(*tag), value));
+        written.is_ok().then_some(record)
+    };
+    schemes().filter_map(record).collect()
+}
+
+fn schemes() -> impl Iterator<Item = Scheme> {
+    SOURCES.iter().filter_map(|(name, _)| Scheme::load(name).ok())
 }
 
 #[cfg(test)]

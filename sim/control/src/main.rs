@@ -70,6 +70,13 @@ simctl [--json] [--dir DIR] COMMAND
   host once RULE…       any of these, for the next message only
   host script RULE; RULE; …
                         several of these, one after the other
+  host capk revoke|add RID INDEX
+                        take a CA key off the list that terminals fetch, or put it back; that is due then
+  host application floor AID AMOUNT
+                        another floor limit for an application of that list, in minor units
+  host parameters wrong check|endless|twice|other|cut|truthful
+                        hand out keys with a wrong check sum, a list without an end or with a record
+                        twice, another record than that asked for, half a record
   host restart          start anew now: connections and working keys are gone, the ledger is not
   host status           the rules in force
 

@@ -82,6 +82,6 @@ impl Host {
 }
 
 /// Whether the card daemon says that what it was handed is wrong, and will be.
-fn is_invalid(error: &zbus::Error) -> bool {
+pub(crate) fn is_invalid(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.smartpos.Error.InvalidArgument")
 }

@@ -3,6 +3,7 @@
 mod advice;
 mod clock;
 mod dialect;
+mod downloads;
 mod filling;
 mod link;
 mod module_key;
@@ -18,11 +19,13 @@ use client::card::CardPaymentProxy;
 use iso8583::Mti;
 use tokio::sync::watch;
 
+pub(crate) use advice::is_invalid;
 pub(crate) use dialect::{HostAnswer, OnlineCard};
 pub(crate) use link::{Line, Link};
 
 use self::link::Ends;
 use crate::config::{Host as HostConfig, Merchant};
+use crate::downloads::Set;
 use crate::journal::{Journal, JournalError};
 use crate::transaction::{Acceptor, Transaction};
 
@@ -70,6 +73,8 @@ pub(crate) struct Host {
     journal: Journal,
     card: CardPaymentProxy<'static>,
     signed_on: bool,
+    /// What the last sign-on said that the host has for the terminal.
+    due: Vec<Set>,
 }
 
 /// What the host is made of, besides its configuration.
@@ -118,6 +123,7 @@ impl Host {
             journal,
             card,
             signed_on: false,
+            due: Vec::new(),
         })
     }
 
@@ -212,6 +218,7 @@ impl Host {
             return Err(HostError::SignOnRefused(code));
         }
         self.check_clock(&answer);
+        self.note_due(link.header());
         if let Some(download) = &profile.sign_on.keys {
             let keys = dialect::working_keys(download, &answer)?;
             let keys: Vec<(&str, &[u8], &[u8])> = keys

@@ -21,6 +21,8 @@ pub(super) struct Connection<S> {
     decoder: Decoder,
     /// What has come and was not looked at.
     inbox: Vec<u8>,
+    /// Of the frame that came last.
+    header: Vec<u8>,
     heard: Instant,
     /// Whether nothing is under way on it, and nothing went wrong.
     sound: bool,
@@ -44,12 +46,18 @@ impl Mark {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(super) fn new(stream: S, profile: Arc<iso8583::Host>) -> Connection<S> {
         let decoder = Decoder::new(profile.framing.clone(), End::Terminal);
-        Connection { stream, profile, decoder, inbox: Vec::new(), heard: Instant::now(), sound: true }
+        let (inbox, header) = Default::default();
+        Connection { stream, profile, decoder, inbox, header, heard: Instant::now(), sound: true }
     }
 
     /// Whether another exchange may begin on it.
     pub(super) fn is_sound(&self) -> bool {
         self.sound
+    }
+
+    /// The header of the frame that came last: after an exchange, that of its answer.
+    pub(super) fn header(&self) -> &[u8] {
+        &self.header
     }
 
     /// When something came on it the last time.
@@ -97,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let taken = self.inbox.len() - left.len();
             self.inbox.drain(..taken);
             if let Some(frame) = frame {
+                self.header = frame.header;
                 return Ok(frame.message);
             }
             let mut buffer = [0; 2048];

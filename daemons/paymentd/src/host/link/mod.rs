@@ -207,6 +207,11 @@ impl Link {
         Ok(())
     }
 
+    /// The header of the frame that an exchange was answered in.
+    pub(super) fn header(&self) -> &[u8] {
+        self.connection.as_ref().map_or(&[], Connection::header)
+    }
+
     fn heard(&self) -> Instant {
         self.connection.as_ref().map_or_else(Instant::now, Connection::heard)
     }
