@@ -184,7 +184,8 @@ impl Key {
     }
 
     /// The effective strength in bits (NIST SP 800-57 part 1, table 2), where it follows from the length.
-    pub(crate) fn strength(&self) -> Option<usize> {
+    #[must_use]
+    pub fn strength(&self) -> Option<usize> {
         match (self.attributes.algorithm, self.secret.as_ref().len()) {
             (Algorithm::Des, _) => Some(56),
             (Algorithm::Tdes, 16) => Some(80),

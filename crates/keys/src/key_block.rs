@@ -15,7 +15,7 @@ mod optional;
 #[cfg(test)]
 mod tests;
 
-pub use header::{Context, Header, Version};
+pub use header::{Context, Header, Version, attributes};
 pub use optional::{Optional, Optionals};
 
 /// The most characters of a block: its length field has four digits.

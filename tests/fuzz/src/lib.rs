@@ -13,6 +13,7 @@ mod host;
 mod module;
 mod paper;
 mod reader;
+mod token;
 
 /// A parser and its promises.
 pub struct Target {
@@ -23,7 +24,7 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     Target { name: "ccid-reader", check: reader::ccid_reader },
     Target { name: "emv-kernel", check: card::emv_kernel },
     Target { name: "escpos-document", check: paper::escpos_document },
@@ -38,6 +39,7 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "qr-consumer", check: code::qr_consumer },
     Target { name: "qr-merchant", check: code::qr_merchant },
     Target { name: "tlv", check: card::tlv },
+    Target { name: "tr34-token", check: token::tr34_token },
 ];
 
 /// The target of that name.

@@ -105,22 +105,13 @@ impl<'a> Header<'a> {
             return Err(Error::KeyBlock("it is too long, or not printable"));
         }
         let (fixed, rest) = block.split_first_chunk::<FIXED>().ok_or(Error::KeyBlock("it is too short"))?;
-        let [v, l1, l2, l3, l4, u1, u2, algorithm, mode, n1, n2, exportability, o1, o2, context, reserved] =
-            *fixed;
+        let [v, l1, l2, l3, l4, .., o1, o2, context, reserved] = *fixed;
         let version = Version::ALL.into_iter().find(|version| version.code() == v);
         let version = version.ok_or(Error::KeyBlock("its version is unknown"))?;
         if decimal(&[l1, l2, l3, l4]) != Some(block.len()) {
             return Err(Error::KeyBlock("its length is not what it says"));
         }
-        let attributes = Attributes {
-            usage: Usage::from_code([u1, u2]).ok_or(Error::KeyBlock("its key usage is unknown"))?,
-            algorithm: Algorithm::from_code([algorithm])
-                .ok_or(Error::KeyBlock("its algorithm is unknown"))?,
-            mode: Mode::from_code([mode]).ok_or(Error::KeyBlock("its mode of use is unknown"))?,
-            version: KeyVersion::from_code([n1, n2]).ok_or(Error::KeyBlock("its key version is unknown"))?,
-            exportability: Exportability::from_code([exportability])
-                .ok_or(Error::KeyBlock("its exportability is unknown"))?,
-        };
+        let attributes = attributes(fixed)?;
         let context = match (context, reserved) {
             (b'0', b'0') => Context::Any,
             (b'1', b'0') => Context::Storage,
@@ -142,6 +133,22 @@ impl<'a> Header<'a> {
     pub const fn optionals(&self) -> Optionals<'a> {
         Optionals::new(self.optionals)
     }
+}
+
+/// The attributes in a header's 16 fixed characters, whatever else they say: TR-34 sends them without a block.
+///
+/// # Errors
+/// [`Error::KeyBlock`] for attributes that X9.143 doesn't know.
+pub fn attributes(fixed: &[u8; FIXED]) -> Result<Attributes> {
+    let [_, _, _, _, _, u1, u2, algorithm, mode, n1, n2, exportability, ..] = *fixed;
+    Ok(Attributes {
+        usage: Usage::from_code([u1, u2]).ok_or(Error::KeyBlock("its key usage is unknown"))?,
+        algorithm: Algorithm::from_code([algorithm]).ok_or(Error::KeyBlock("its algorithm is unknown"))?,
+        mode: Mode::from_code([mode]).ok_or(Error::KeyBlock("its mode of use is unknown"))?,
+        version: KeyVersion::from_code([n1, n2]).ok_or(Error::KeyBlock("its key version is unknown"))?,
+        exportability: Exportability::from_code([exportability])
+            .ok_or(Error::KeyBlock("its exportability is unknown"))?,
+    })
 }
 
 /// Writes a header that announces `body` more characters to `out`, in place of what was there.
