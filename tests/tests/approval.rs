@@ -175,3 +175,53 @@ async fn an_operator_may_only_what_their_roles_say() {
     assert_eq!(error_name(pay.start_settlement("close", HashMap::new()).await), "NotPermitted");
     assert_eq!(operator.sell(1000, "allowed").await.0, "approved");
 }
+
+#[tokio::test]
+async fn a_card_over_its_limit_waits_in_the_slot_for_a_supervisor_or_is_declined() {
+    let mut drop_ins = drop_ins("\"payment.approve\", \"payment.read\", \"device.status\"");
+    drop_ins[1].1 =
+        "[limits.sale]\ntransaction = 1500\ncard_day = 1000\nover_limit = 'supervisor'\n".to_owned();
+    let mut bench = bench(&drop_ins).await;
+    let (shop, operator) = (bench.shop().await, operator(&bench).await);
+    assert_eq!(shop.sell(900, "within").await.0, "approved");
+    let over = async |key: &str| {
+        let mut sale = shop.start(200, key).await.unwrap();
+        sale.reached("approval").await;
+        sale
+    };
+    let mut sale = over("over").await;
+    let supervisor = seen(&operator, "over").await;
+    let (listed, _) = operator.payment.list_transactions(option("state", "approval"), "", 10).await.unwrap();
+    assert!(text(&listed[0], "over_limit").starts_with("limits.sale.card_day"), "{listed:?}");
+    assert!(!text(&listed[0], "masked_pan").is_empty() && text(&listed[0], "host") == "none", "{listed:?}");
+    supervisor.approve().await.unwrap();
+    let (outcome, result) = sale.completed().await;
+    assert_eq!((outcome.as_str(), text(&result, "approver")), ("approved", "li"), "{result:?}");
+
+    let mut denied = over("denied").await;
+    seen(&operator, "denied").await.deny("enough").await.unwrap();
+    let (outcome, result) = denied.completed().await;
+    assert_eq!((outcome.as_str(), text(&result, "host")), ("declined", "none"), "{result:?}");
+
+    // Each limit is asked about by itself.
+    let mut twice = shop.start(1600, "twice").await.unwrap();
+    twice.reached("approval").await;
+    seen(&operator, "twice").await.approve().await.unwrap();
+    twice.reached("card-read").await;
+    twice.reached("approval").await;
+    assert_eq!(twice.proxy.state().await.unwrap(), "approval");
+    seen(&operator, "twice").await.approve().await.unwrap();
+    assert_eq!(twice.completed().await.0, "approved", "{}", bench.logs());
+
+    let mut left = over("left").await;
+    bench.sim("card remove").await;
+    let (outcome, result) = left.completed().await;
+    assert_eq!((outcome.as_str(), text(&result, "host")), ("failed", "none"), "{result:?}");
+    bench.insert("unionpay-credit").await;
+
+    let _ = over("interrupted").await;
+    bench.kill_and_restart(Part::Paymentd).await;
+    let result = seen(&operator, "interrupted").await.get_result().await.unwrap();
+    assert_eq!((text(&result, "outcome"), text(&result, "host")), ("declined", "none"), "{result:?}");
+    bench.settle_and_compare().await;
+}

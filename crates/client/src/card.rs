@@ -90,6 +90,39 @@ pub trait CardPayment {
 pub trait CardKeys {
     /// A request for a certificate of the module's TLS client key, in PEM; `subject` is such as `CN=12345678,O=Example`.
     fn tls_certificate_request(&self, subject: &str) -> zbus::Result<String>;
+
+    /// Each key slot: its name, the usage of its key, its algorithm, its check value.
+    fn list_keys(&self) -> zbus::Result<Vec<(String, String, String, Vec<u8>)>>;
+
+    /// Loads the key in a key block that the key in `kbpk` protects.
+    fn load_key_block(&self, slot: &str, block: &str) -> zbus::Result<()>;
+
+    /// Has custodians enter a key at the module's pad: `tdes` or `aes`, its length in bits, and how many components.
+    fn begin_key_entry(&self, slot: &str, algorithm: &str, bits: u32, components: u32) -> zbus::Result<()>;
+
+    /// How far they are: `idle`, `waits`, `loaded` or `ended`; the component that is waited for; a check value; why it ended.
+    fn key_entry(&self) -> zbus::Result<(String, u32, Vec<u8>, String)>;
+
+    /// Ends the entry.
+    fn cancel_key_entry(&self) -> zbus::Result<()>;
+
+    /// The module's credential for key distribution hosts (TR-34).
+    fn key_credential(&self) -> zbus::Result<Vec<u8>>;
+
+    /// Binds the host with this credential.
+    fn bind_key_host(&self, credential: &[u8]) -> zbus::Result<()>;
+
+    /// A random number token, which the host's next token answers.
+    fn key_nonce(&self) -> zbus::Result<Vec<u8>>;
+
+    /// Loads the key in a key token of the host.
+    fn load_key_token(&self, slot: &str, token: &[u8]) -> zbus::Result<()>;
+
+    /// Binds another host, as the bound one says.
+    fn rebind_key_host(&self, token: &[u8]) -> zbus::Result<()>;
+
+    /// Lets go of the host, as it says.
+    fn unbind_key_host(&self, token: &[u8]) -> zbus::Result<()>;
 }
 
 /// The EMV parameters that transactions go by, on the system bus alone.

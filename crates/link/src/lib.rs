@@ -13,6 +13,7 @@ mod error;
 mod event;
 pub mod frame;
 mod host;
+mod key_loading;
 pub mod message;
 mod module;
 mod noise;
@@ -24,8 +25,9 @@ pub use error::{Error, Result};
 pub use event::{CardPart, CardResult, Event, PinResult};
 pub use frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
 pub use host::{Fault, Happening, Host};
+pub use key_loading::{KeyEntryRequest, KeyEntryState, KeySlotInfo};
 pub use message::{
-    DUKPT, Hello, MAK_X919, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
+    DUKPT, Hello, KBPK, MAK_X919, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
 };
 pub use module::{Incoming, Module};
 pub use protection::{Pairing, Protection};

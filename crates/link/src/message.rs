@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::entry::{CardEntry, PinEntry};
 use crate::error::{Error, Result};
+use crate::key_loading::{KeyEntryRequest, KeyEntryState, KeySlotInfo};
 use crate::wire::{Reader, Writer};
 
 /// What an end may be able to do beyond its version, a bit each. It holds where both ends say it.
@@ -28,9 +29,11 @@ pub mod capability {
     pub const JOURNAL_SEAL: u32 = 1 << 8;
     /// A key for TLS: [`Request::TlsPublicKey`](super::Request::TlsPublicKey) and those after it.
     pub const TLS_KEY: u32 = 1 << 9;
+    /// Loading keys: [`Request::KeySlots`](super::Request::KeySlots) and those after it.
+    pub const KEY_LOADING: u32 = 1 << 10;
     /// All that this crate knows, on a line that is protected or not.
     pub(crate) const ALL: u32 =
-        CARD_TOKEN | SM4 | X919 | STORED_CARD | DUKPT | KEYED_CARD | JOURNAL_SEAL | TLS_KEY;
+        CARD_TOKEN | SM4 | X919 | STORED_CARD | DUKPT | KEYED_CARD | JOURNAL_SEAL | TLS_KEY | KEY_LOADING;
 }
 
 /// The slot of the master key of SM4.
@@ -39,6 +42,8 @@ pub const TMK_SM4: &str = "tmk-sm4";
 pub const MAK_X919: &str = "mak-x919";
 /// The slot of the key under which card data wait for the host. The module made it itself.
 pub const STORE: &str = "store";
+/// The slot of the key that protects key blocks.
+pub const KBPK: &str = "kbpk";
 /// The slot of the keys of the DUKPT transaction that is going on.
 pub const DUKPT: &str = "dukpt";
 
@@ -155,6 +160,28 @@ pub enum Request {
     SignTls { transcript: Secret },
     /// A request for a certificate of the TLS client key, with a subject in DER.
     TlsRequest { subject: Secret },
+    /// Which slots are there, and what is in them?
+    KeySlots,
+    /// Load the key in a key block.
+    LoadKeyBlock { key: String, block: Secret },
+    /// Have custodians enter the components of a key at the pad.
+    BeginKeyEntry(KeyEntryRequest),
+    /// How far are they?
+    KeyEntry,
+    /// End it.
+    CancelKeyEntry,
+    /// The module's credential for key distribution hosts (TR-34).
+    KeyCredential,
+    /// Bind the host with this credential.
+    BindKeyHost { token: Secret },
+    /// A new random number for the host's next token.
+    KeyNonce,
+    /// Load the key in a token of the host.
+    LoadKeyToken { key: String, token: Secret },
+    /// Bind another host, as the host says.
+    RebindKeyHost { token: Secret },
+    /// Let go of the host, as it says.
+    UnbindKeyHost { token: Secret },
 }
 
 impl Request {
@@ -186,6 +213,17 @@ impl Request {
             Self::TlsPublicKey => 0x41,
             Self::SignTls { .. } => 0x42,
             Self::TlsRequest { .. } => 0x43,
+            Self::KeySlots => 0x44,
+            Self::LoadKeyBlock { .. } => 0x45,
+            Self::BeginKeyEntry(_) => 0x46,
+            Self::KeyEntry => 0x47,
+            Self::CancelKeyEntry => 0x48,
+            Self::KeyCredential => 0x49,
+            Self::BindKeyHost { .. } => 0x4A,
+            Self::KeyNonce => 0x4B,
+            Self::LoadKeyToken { .. } => 0x4C,
+            Self::RebindKeyHost { .. } => 0x4D,
+            Self::UnbindKeyHost { .. } => 0x4E,
         }
     }
 
@@ -206,6 +244,7 @@ impl Request {
             Self::LoadKey { key, .. } if key == MAK_X919 => capability::X919,
             Self::TlsPublicKey | Self::SignTls { .. } | Self::TlsRequest { .. } => capability::TLS_KEY,
             Self::LoadKey { under, .. } if under == TMK_SM4 => capability::SM4,
+            _ if self.operation() >= 0x44 => capability::KEY_LOADING,
             _ => 0,
         }
     }
@@ -219,6 +258,8 @@ impl Request {
         to.u8(self.operation());
         match self {
             Self::Status | Self::CancelPin | Self::KeyedCard | Self::ForgetKeyedCard | Self::TlsPublicKey => {
+            }
+            Self::KeySlots | Self::KeyEntry | Self::CancelKeyEntry | Self::KeyCredential | Self::KeyNonce => {
             }
             Self::Random { length } => to.u16(*length),
             Self::CardPowerOn { slot } | Self::CardPowerOff { slot } => to.u8(*slot),
@@ -267,6 +308,14 @@ impl Request {
                 to.raw(&at.to_be_bytes());
             }
             Self::SignTls { transcript: data } | Self::TlsRequest { subject: data } => to.data(data),
+            Self::BeginKeyEntry(entry) => entry.encode(&mut to),
+            Self::LoadKeyBlock { key, block: data } | Self::LoadKeyToken { key, token: data } => {
+                to.text(key);
+                to.data(data);
+            }
+            Self::BindKeyHost { token } | Self::RebindKeyHost { token } | Self::UnbindKeyHost { token } => {
+                to.data(token);
+            }
         }
         to.finish()
     }
@@ -316,6 +365,17 @@ impl Request {
             0x41 => Self::TlsPublicKey,
             0x42 => Self::SignTls { transcript: from.data()? },
             0x43 => Self::TlsRequest { subject: from.data()? },
+            0x44 => Self::KeySlots,
+            0x45 => Self::LoadKeyBlock { key: key_name(&mut from)?, block: from.data()? },
+            0x46 => Self::BeginKeyEntry(KeyEntryRequest::decode(&mut from)?),
+            0x47 => Self::KeyEntry,
+            0x48 => Self::CancelKeyEntry,
+            0x49 => Self::KeyCredential,
+            0x4A => Self::BindKeyHost { token: from.data()? },
+            0x4B => Self::KeyNonce,
+            0x4C => Self::LoadKeyToken { key: key_name(&mut from)?, token: from.data()? },
+            0x4D => Self::RebindKeyHost { token: from.data()? },
+            0x4E => Self::UnbindKeyHost { token: from.data()? },
             unknown => return Err(Error::Operation(unknown)),
         };
         from.end()?;
@@ -414,6 +474,10 @@ pub enum Response {
     Mac([u8; 8]),
     /// To [`Request::VerifyMac`].
     Verified(bool),
+    /// To [`Request::KeySlots`].
+    KeySlots(Vec<KeySlotInfo>),
+    /// To [`Request::KeyEntry`].
+    KeyEntry(KeyEntryState),
     /// It was refused. The reason is for a person, and holds no card data.
     Refused { refusal: Refusal, reason: String },
 }
@@ -441,6 +505,8 @@ impl Response {
             Self::CheckValue(value) => to.raw(value),
             Self::Mac(mac) => to.raw(mac),
             Self::Verified(equal) => to.u8((*equal).into()),
+            Self::KeySlots(slots) => KeySlotInfo::encode_all(slots, &mut to)?,
+            Self::KeyEntry(state) => state.encode(&mut to),
             Self::Refused { reason, .. } => to.text(reason),
         }
         to.finish()
@@ -469,8 +535,12 @@ impl Response {
                 firmware: from.text("firmware")?.to_string(),
                 serial: from.text("serial number")?.to_string(),
             }),
-            0x02 | 0x10 | 0x12 | 0x22 | 0x24..=0x26 | 0x34..=0x36 | 0x40..=0x43 => Self::Data(from.data()?),
-            0x11 | 0x20 | 0x21 | 0x23 | 0x27 | 0x30 => Self::Done,
+            0x02 | 0x10 | 0x12 | 0x22 | 0x24..=0x26 | 0x34..=0x36 | 0x40..=0x43 | 0x49 | 0x4B => {
+                Self::Data(from.data()?)
+            }
+            0x11 | 0x20 | 0x21 | 0x23 | 0x27 | 0x30 | 0x45 | 0x46 | 0x48 | 0x4A | 0x4C..=0x4E => Self::Done,
+            0x44 => Self::KeySlots(KeySlotInfo::decode_all(&mut from)?),
+            0x47 => Self::KeyEntry(KeyEntryState::decode(&mut from)?),
             0x31 => Self::CheckValue(from.array()?),
             0x32 => Self::Mac(from.array()?),
             0x33 => Self::Verified(from.flag("equal")?),
@@ -490,6 +560,8 @@ impl fmt::Debug for Response {
             Self::CheckValue(_) => f.write_str("CheckValue"),
             Self::Mac(_) => f.write_str("Mac"),
             Self::Verified(equal) => write!(f, "Verified({equal})"),
+            Self::KeySlots(slots) => write!(f, "KeySlots({})", slots.len()),
+            Self::KeyEntry(_) => f.write_str("KeyEntry"),
             Self::Refused { refusal, reason } => write!(f, "Refused({refusal:?}: {reason})"),
         }
     }

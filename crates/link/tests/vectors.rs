@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use link::{
-    CardEntry, CardPart, CardResult, Decoder, Event, Frame, Host, Kind, Module, Refusal, Request, Response,
+    CardEntry, CardPart, CardResult, Decoder, Event, Frame, Host, KeyEntryRequest, KeyEntryState,
+    KeySlotInfo, Kind, Module, Refusal, Request, Response,
 };
 
 const SPECIFICATION: &str = include_str!("../../../docs/secure-module-link.md");
@@ -35,7 +36,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 28);
+    assert_eq!(vectors().len(), 36);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -98,6 +99,35 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
         ),
         (Request::KeyedCard, Response::Data(b"411111******0039".to_vec().into())),
         (Request::SealKeyedCard { key: "tdk".to_owned() }, Response::Data(vec![0xC1, 0xC2].into())),
+        (
+            Request::KeySlots,
+            Response::KeySlots(vec![KeySlotInfo {
+                name: "kbpk".to_owned(),
+                usage: "K1".to_owned(),
+                algorithm: "A".to_owned(),
+                check: vec![0xA1, 0xA2, 0xA3, 0xA4, 0xA5],
+            }]),
+        ),
+        (
+            Request::BeginKeyEntry(KeyEntryRequest {
+                key: "kbpk".to_owned(),
+                algorithm: b'A',
+                length: 32,
+                components: 2,
+            }),
+            Response::Done,
+        ),
+        (
+            Request::KeyEntry,
+            Response::KeyEntry(KeyEntryState::Waits {
+                component: 2,
+                previous: vec![0xB1, 0xB2, 0xB3, 0xB4, 0xB5],
+            }),
+        ),
+        (
+            Request::LoadKeyToken { key: "kbpk".to_owned(), token: vec![0x30, 2, 5, 0].into() },
+            Response::Refused { refusal: Refusal::Invalid, reason: "old".to_owned() },
+        ),
     ] {
         host.request(&request, Duration::from_secs(1), now).unwrap();
         let asked = host.output().unwrap();

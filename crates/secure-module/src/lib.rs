@@ -7,6 +7,7 @@
 
 mod card_entry;
 mod error;
+mod key_loading;
 mod pin;
 mod slot;
 
@@ -16,6 +17,7 @@ use zeroize::Zeroizing;
 
 pub use card_entry::{CardEntryOutcome, CardEntryRequest, CardPart};
 pub use error::{Error, Result};
+pub use key_loading::{KeyEntryRequest, KeyEntryState, KeySlotInfo};
 pub use pin::{Amount, PinOutcome, PinRequest};
 pub use slot::{CardSlot, KeySlot};
 
@@ -241,6 +243,72 @@ pub trait SecureModule: Send + Sync {
     /// in DER.
     async fn tls_certificate_request(&self, subject: &[u8]) -> Result<Vec<u8>> {
         let _ = subject;
+        Err(Error::NotSupported)
+    }
+
+    /// Each key slot, and what is in it: usage, algorithm and check value, never more.
+    async fn key_slots(&self) -> Result<Vec<KeySlotInfo>> {
+        Err(Error::NotSupported)
+    }
+
+    /// Loads the key in a key block (X9.143) that the key in [`KeySlot::KBPK`] protects. The key does what its block allows, and
+    /// goes into a slot that needs just that.
+    ///
+    /// [`Error::WrongUsage`] if the slot takes no such key: it keeps what it held.
+    async fn load_key_block(&self, slot: &KeySlot, block: &[u8]) -> Result<()> {
+        let _ = (slot, block);
+        Err(Error::NotSupported)
+    }
+
+    /// Has custodians enter a key at the module's own pad, each one component (dual control). [`key_entry`](Self::key_entry)
+    /// tells how far they are.
+    async fn begin_key_entry(&self, request: KeyEntryRequest) -> Result<()> {
+        let _ = request;
+        Err(Error::NotSupported)
+    }
+
+    /// How far the custodians are.
+    async fn key_entry(&self) -> Result<KeyEntryState> {
+        Err(Error::NotSupported)
+    }
+
+    /// Ends what [`begin_key_entry`](Self::begin_key_entry) began. It is no error if nothing goes on.
+    async fn cancel_key_entry(&self) -> Result<()> {
+        Err(Error::NotSupported)
+    }
+
+    /// The module's credential for key distribution hosts (X9 TR-34, CT-KRD), in DER.
+    async fn key_credential(&self) -> Result<Vec<u8>> {
+        Err(Error::NotSupported)
+    }
+
+    /// Binds the key distribution host whose credential (CT-KDH) this is.
+    async fn bind_key_host(&self, credential: &[u8]) -> Result<()> {
+        let _ = credential;
+        Err(Error::NotSupported)
+    }
+
+    /// A new random number token (RT-KRD), which the next token of the host is to answer. The one before it is gone.
+    async fn key_nonce(&self) -> Result<Vec<u8>> {
+        Err(Error::NotSupported)
+    }
+
+    /// Loads the key in a key token (KT-KDH) of the bound host. The key does what its header says, and goes into a slot that
+    /// needs just that.
+    async fn load_key_token(&self, slot: &KeySlot, token: &[u8]) -> Result<()> {
+        let _ = (slot, token);
+        Err(Error::NotSupported)
+    }
+
+    /// Binds another host in the place of the one that is bound, by its word (RBT-KDH).
+    async fn rebind_key_host(&self, token: &[u8]) -> Result<()> {
+        let _ = token;
+        Err(Error::NotSupported)
+    }
+
+    /// Lets go of the bound host, by its word (UBT-KDH).
+    async fn unbind_key_host(&self, token: &[u8]) -> Result<()> {
+        let _ = token;
         Err(Error::NotSupported)
     }
 }

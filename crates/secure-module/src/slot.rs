@@ -22,6 +22,8 @@ impl KeySlot {
     pub const TMK: KeySlot = KeySlot(Cow::Borrowed("tmk"));
     /// The terminal master key of SM4, under which working keys of SM4 come.
     pub const TMK_SM4: KeySlot = KeySlot(Cow::Borrowed("tmk-sm4"));
+    /// The key that protects key blocks (X9.143), in which other keys come.
+    pub const KBPK: KeySlot = KeySlot(Cow::Borrowed("kbpk"));
     /// The PIN key.
     pub const PIK: KeySlot = KeySlot(Cow::Borrowed("pik"));
     /// The key of UnionPay's MACs.

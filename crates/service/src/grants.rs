@@ -42,12 +42,22 @@ pub enum Permission {
     /// Fetch the terminal's parameters from the host. It is for operators: no app can be granted it.
     #[serde(rename = "payment.parameters")]
     PaymentParameters,
+    /// Load keys into the secure card module, and bind the hosts that hand them out. It is for operators: no app can be granted it.
+    #[serde(rename = "keys.load")]
+    KeysLoad,
     /// Print, and preview what would be printed.
     #[serde(rename = "printer.print")]
     PrinterPrint,
     /// Read the state of devices: printer, card module, host.
     #[serde(rename = "device.status")]
     DeviceStatus,
+}
+
+impl Permission {
+    /// Whether no app can be granted it.
+    fn is_for_operators(self) -> bool {
+        matches!(self, Permission::PaymentApprove | Permission::PaymentParameters | Permission::KeysLoad)
+    }
 }
 
 impl fmt::Display for Permission {
@@ -63,6 +73,7 @@ impl fmt::Display for Permission {
             Permission::PaymentRead => "payment.read",
             Permission::PaymentApprove => "payment.approve",
             Permission::PaymentParameters => "payment.parameters",
+            Permission::KeysLoad => "keys.load",
             Permission::PrinterPrint => "printer.print",
             Permission::DeviceStatus => "device.status",
         })
@@ -124,10 +135,10 @@ impl Shared {
             if app.uid == 0 {
                 return Err(format!("smartpos.toml: apps.{id:?}.uid: an app is never root"));
             }
-            let for_operators = [Permission::PaymentApprove, Permission::PaymentParameters];
-            if let Some(wrong) = for_operators.into_iter().find(|wrong| app.permissions.contains(wrong)) {
+            if let Some(permission) = app.permissions.iter().find(|permission| permission.is_for_operators())
+            {
                 return Err(format!(
-                    "smartpos.toml: apps.{id:?}.permissions: {wrong} is for operators: grant it to a role"
+                    "smartpos.toml: apps.{id:?}.permissions: {permission} is for operators: grant it to a role"
                 ));
             }
             if let Some(other) = uids.insert(app.uid, id) {
@@ -176,6 +187,7 @@ mod tests {
             "[apps.'a.b']\nuid = 61001\n[apps.'a.c']\nuid = 61001",
             "[apps.'a.b']\nuid = 61001\npermissions = ['payment.approve']",
             "[apps.'a.b']\nuid = 61001\npermissions = ['payment.parameters']",
+            "[apps.'a.b']\nuid = 61001\npermissions = ['keys.load']",
             "[development]\nuid = 1000\napp = 'a.b'",
         ] {
             assert!(shared(wrong).is_err(), "{wrong}");

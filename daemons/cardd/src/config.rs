@@ -23,7 +23,7 @@ pub(crate) struct Config {
     pub(crate) card_timeout_s: u32,
     /// Whether a card may pay again without having left the slot meanwhile. For test benches alone.
     pub(crate) card_may_stay: bool,
-    /// How long a card waits for the host, in seconds. The payment daemon gives up long before.
+    /// How long a card waits for the host, and before that for a supervisor, in seconds. The payment daemon gives up before.
     pub(crate) host_timeout_s: u32,
     pub(crate) pin: Pin,
 }
@@ -67,7 +67,7 @@ impl Default for Config {
             module: Module::default(),
             card_timeout_s: 60,
             card_may_stay: false,
-            host_timeout_s: 120,
+            host_timeout_s: 300,
             pin: Pin::default(),
         }
     }

@@ -144,7 +144,8 @@ impl CardSession {
         tokio::time::timeout(END_LIMIT, self.until_end()).await.ok().flatten()
     }
 
-    async fn until_end(&mut self) -> Option<CardEnd> {
+    /// Waits for the end, however long that takes; `None` if the card daemon goes away.
+    pub(crate) async fn until_end(&mut self) -> Option<CardEnd> {
         loop {
             match self.next().await {
                 CardEvent::Completed(end) => return Some(*end),

@@ -1,6 +1,7 @@
 //! One transaction without the card, step by step: its original stands for it. What is durable before what is sent is said
 //! in `transaction.rs`.
 
+use crate::approval;
 use crate::card_payment::{does_not_stand, unless_cancelled};
 use crate::desk::Ticket;
 use crate::host::{HostError, Link, OnlineCard};
@@ -11,6 +12,13 @@ use crate::transaction::{Card, Event, Outcome};
 /// Runs the transaction to its end, and returns that. An error is the journal's: nothing may go on without it.
 pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Event, JournalError> {
     let card = OnlineCard { card: card_of_original(ticket), ..OnlineCard::default() };
+    if let Some(over) = teller.over_card_limit(&ticket.transaction(), &card.card).await? {
+        // There is no card that could leave.
+        let never = std::future::pending();
+        if let Some(end) = approval::of_card(teller, ticket, &card.card, over, never).await? {
+            return Ok(end);
+        }
+    }
     let mut link = match begin(teller, ticket, &card).await {
         Ok(link) => link,
         Err(end) => return Ok(end),
@@ -41,11 +49,6 @@ async fn begin(teller: &mut Teller, ticket: &Ticket, card: &OnlineCard) -> Resul
     let failed = |error: HostError| Event::finished(Outcome::Failed, error.to_string());
     let transaction = ticket.transaction();
     ticket.progress("preparing", Default::default()).await;
-    let over = teller.over_card_limit(&transaction, &card.card).await;
-    // A journal that can't be read is no reason to go on.
-    if let Some(reason) = over.unwrap_or_else(|error| Some(error.to_string())) {
-        return Err(Event::finished(Outcome::Declined, reason));
-    }
     unless_cancelled(ticket, teller.prepare()).await?.map_err(failed)?;
     ticket.progress("connecting", Default::default()).await;
     let link = unless_cancelled(ticket, teller.connect()).await?.map_err(failed)?;

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use jiff::Zoned;
 
+use crate::approval;
 use crate::card::{CardEnd, CardEvent, CardSession, Way};
 use crate::desk::Ticket;
 use crate::host::{HostAnswer, HostError, OnlineCard};
@@ -27,7 +28,12 @@ enum Begun {
 pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Option<Event>, JournalError> {
     let offline = teller.may_go_offline(&ticket.transaction()).await;
     match begin(teller, ticket, offline).await {
-        Ok(Begun::Online(session, card)) => online(teller, ticket, session, *card, offline).await,
+        Ok(Begun::Online(mut session, card)) => {
+            match over_card_limit(teller, ticket, &mut session, &card.card).await? {
+                None => online(teller, ticket, session, *card, offline).await,
+                end => Ok(end),
+            }
+        }
         Ok(Begun::Unreachable(mut session, error)) => {
             without_host(teller, ticket, &mut session, &error, offline).await
         }
@@ -65,7 +71,7 @@ async fn begin(teller: &mut Teller, ticket: &Ticket, offline: bool) -> Result<Be
         match event {
             CardEvent::Progress(step, details) => ticket.progress(&step, details).await,
             CardEvent::Online(card) if !cancelling => {
-                return match why_not(teller, &transaction, &card.card).await {
+                return match why_not(&transaction, &card.card) {
                     None => Ok(match unreachable.take() {
                         None => Begun::Online(session, card),
                         Some(error) => Begun::Unreachable(session, error),
@@ -95,14 +101,36 @@ fn is_same_card(original: &Original, card: &Card) -> bool {
 }
 
 /// Why the terminal does not go on with this card; `None` where it does.
-async fn why_not(teller: &Teller, transaction: &Transaction, card: &Card) -> Option<String> {
-    if transaction.original.as_ref().is_some_and(|original| !is_same_card(original, card)) {
-        return Some(
-            "this is not the card of the original transaction; begin again with that one".to_string(),
-        );
-    }
-    // A journal that can't be read is no reason to go on.
-    teller.over_card_limit(transaction, card).await.unwrap_or_else(|error| Some(error.to_string()))
+fn why_not(transaction: &Transaction, card: &Card) -> Option<String> {
+    let another = transaction.original.as_ref().is_some_and(|original| !is_same_card(original, card));
+    another.then(|| "this is not the card of the original transaction; begin again with that one".to_string())
+}
+
+/// Whether the limits for one card, or a supervisor, let it go on; if not, how it ends. The card waits for it.
+async fn over_card_limit(
+    teller: &mut Teller,
+    ticket: &Ticket,
+    session: &mut CardSession,
+    card: &Card,
+) -> Result<Option<Event>, JournalError> {
+    let over = match teller.over_card_limit(&ticket.transaction(), card).await {
+        Ok(None) => return Ok(None),
+        Ok(Some(over)) => over,
+        // A journal that can't be read is no reason to go on.
+        Err(error) => return Ok(Some(not_this_card(session, error.to_string()).await)),
+    };
+    let mut left = false;
+    let gone = async {
+        let end = session.until_end().await;
+        left = true;
+        let reason = end.map_or("the secure card module went away".to_string(), |end| end.reason);
+        Event::finished(Outcome::Failed, reason)
+    };
+    let end = approval::of_card(teller, ticket, card, over, gone).await?;
+    Ok(match end {
+        Some(end) if !left => Some(end.with_card(without_host_card(session).await)),
+        end => end,
+    })
 }
 
 /// The terminal declines the card; the host is not asked.

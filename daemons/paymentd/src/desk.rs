@@ -216,6 +216,11 @@ impl Ticket {
         self.shared.cancel.borrow().unwrap_or("called off")
     }
 
+    /// Forgets what a supervisor decided of another limit.
+    pub(crate) fn ask_again(&self) {
+        self.shared.decision.send_replace(None);
+    }
+
     /// Takes a supervisor's decision, if it waits for one and none was taken: whether it was.
     pub(crate) fn decide(&self, decision: Decision) -> bool {
         self.view().transaction.state == State::Approval

@@ -48,11 +48,11 @@ impl OwnerLimits {
     }
 }
 
-/// What becomes of a transaction that is over a limit which can be told before a card is read.
+/// What becomes of a transaction that is over a limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum OverLimit {
-    /// It is not begun.
+    /// It is not begun, or declined when the card is read.
     #[default]
     Refuse,
     /// It waits for a supervisor (`approval.rs`).
@@ -74,7 +74,7 @@ pub(crate) struct Limits {
     pub(crate) card_day: Option<u64>,
     /// The most transactions of the last hour.
     pub(crate) per_hour: Option<u32>,
-    /// What becomes of one that is over any of these but that for a card.
+    /// What becomes of one that is over any of these.
     pub(crate) over_limit: OverLimit,
 }
 

@@ -15,13 +15,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use zbus::Connection;
 
+use crate::approval::OverCardLimit;
 use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
 use crate::downloads::Downloads;
 use crate::host::{Host, HostError, Link, OnlineCard};
 use crate::inhibitor::Inhibitor;
 use crate::journal::{Journal, JournalError, Waiting};
-use crate::limits::OwnerLimits;
+use crate::limits::{OverLimit, OwnerLimits};
 use crate::qr_gateway::{GatewayError, QrGateway};
 use crate::sealer::Sealer;
 use crate::services::Class;
@@ -366,20 +367,35 @@ impl Teller {
         link
     }
 
-    /// Why the limit for one card forbids `transaction` with this one; `None` where it does not.
+    /// What of the limits for one card `transaction` is over with this one; `None` where it is within all.
     pub(crate) async fn over_card_limit(
         &self,
         transaction: &Transaction,
         card: &Card,
-    ) -> Result<Option<String>, JournalError> {
+    ) -> Result<Option<OverCardLimit>, JournalError> {
+        let mut over: Option<OverCardLimit> = None;
         for applied in self.limits.of(transaction).filter(|_| !card.token.is_empty()) {
             let service = transaction.service();
             let done = self.journal.card_day(service, applied.moto, &card.token, now()).await?;
-            if let Err(error) = applied.check_card(transaction.amount(), done) {
-                return Ok(Some(error.to_string()));
-            }
+            let Err(service::Error::LimitExceeded(limit)) = applied.check_card(transaction.amount(), done)
+            else {
+                continue;
+            };
+            let supervisor = applied.limits.over_limit == OverLimit::Supervisor;
+            over = Some(match over {
+                None => OverCardLimit { limit, supervisor },
+                Some(before) => OverCardLimit {
+                    limit: format!("{}; {limit}", before.limit),
+                    supervisor: before.supervisor && supervisor,
+                },
+            });
         }
-        Ok(None)
+        Ok(over)
+    }
+
+    /// How long to wait for a supervisor.
+    pub(crate) fn approval_limit(&self) -> Duration {
+        self.approval_limit
     }
 
     /// Records a step of a transaction, and shows it.

@@ -110,6 +110,7 @@ impl Outcome {
 /// An event, reduced to what decides on the next state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    OverCardLimit,
     SupervisorApproved,
     Authorized,
     Answered,
@@ -128,6 +129,7 @@ pub(crate) enum Step {
 pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
     use Outcome::{Approved, Cancelled, Declined, Failed, Reversed};
     let after = match step {
+        Step::OverCardLimit => State::Approval,
         Step::SupervisorApproved => State::Created,
         Step::Authorized => State::Authorizing,
         Step::Answered | Step::Uploaded => State::Answered,
@@ -139,7 +141,10 @@ pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
         }
     };
     let possible = match (state, step) {
+        // The card is there by then, and may leave.
+        (State::Approval, Step::Finished(Failed)) => class == Class::Money,
         (State::Approval, Step::SupervisorApproved | Step::Finished(Declined | Cancelled)) => true,
+        (State::Created, Step::OverCardLimit) => class == Class::Money,
         (State::Created, Step::Authorized) => class != Class::Record,
         // The host was never asked: nothing to approve, unless it is never asked, and nothing to take back.
         (State::Created, Step::Finished(Declined | Cancelled | Failed)) => true,
@@ -189,6 +194,8 @@ pub(crate) enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         over_limit: Option<String>,
     },
+    /// It is over a limit for one card, which is known now; a supervisor has to approve it.
+    OverCardLimit { limit: String, card: Card },
     /// The supervisor with this name approved it, though it is over a limit.
     SupervisorApproved { by: String },
     /// The host is going to be asked. `chip_data` is DE 55 as sent, in hex, for the reversal; `totals` are those of the batch
@@ -252,6 +259,16 @@ impl Event {
         }
     }
 
+    /// The same end, with what the card said last.
+    pub(crate) fn with_card(self, said: impl Into<Option<Card>>) -> Event {
+        match self {
+            Event::Finished { outcome, reason, card, answer, reversal } => {
+                Event::Finished { outcome, reason, card: said.into().or(card), answer, reversal }
+            }
+            other => other,
+        }
+    }
+
     /// A payment by code that does not stand: the gateway is told to cancel it, whatever it holds.
     pub(crate) fn cancelled_at_gateway(reason: impl Into<String>) -> Event {
         Event::Finished {
@@ -266,6 +283,7 @@ impl Event {
     fn step(&self) -> Option<Step> {
         Some(match self {
             Event::Created { .. } => return None,
+            Event::OverCardLimit { .. } => Step::OverCardLimit,
             Event::SupervisorApproved { .. } => Step::SupervisorApproved,
             Event::Authorized { .. } | Event::Ordered { .. } => Step::Authorized,
             Event::ApprovedOffline { .. } => Step::ApprovedOffline,
@@ -420,6 +438,11 @@ impl Transaction {
         })?;
         match event {
             Event::Created { .. } => {}
+            Event::OverCardLimit { limit, card } => {
+                let before = self.over_limit.take().map(|before| format!("{before}; ")).unwrap_or_default();
+                self.over_limit = Some(before + limit);
+                self.card.clone_from(card);
+            }
             Event::SupervisorApproved { by } => self.approver.clone_from(by),
             Event::Authorized { stan, batch, acceptor, card, chip_data, totals } => {
                 (self.stan, self.batch, self.totals) = (*stan, *batch, *totals);

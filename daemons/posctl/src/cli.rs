@@ -290,6 +290,66 @@ pub(crate) enum Keys {
         /// Whom the certificate is for, such as CN=12345678,O=Example: what the acquirer wants there
         subject: String,
     },
+    /// List the key slots: what each is for, and the algorithm and check value of the key in it
+    List,
+    /// Load a key from a key block (X9.143), or from a token of the key distribution host (TR-34)
+    Load {
+        /// The slot, such as kbpk or pik
+        slot: String,
+        #[command(flatten)]
+        from: KeySource,
+    },
+    /// Have custodians enter a key at the secure card module's pad, each one component
+    Enter {
+        /// The slot: tmk or kbpk
+        slot: String,
+        /// tdes or aes
+        #[arg(long, default_value = "aes")]
+        algorithm: String,
+        /// The length of the key
+        #[arg(long, default_value_t = 256)]
+        bits: u32,
+        /// How many components it has: 2 or 3
+        #[arg(long, default_value_t = 2)]
+        components: u32,
+    },
+    /// Write the module's credential for key distribution hosts (TR-34, CT-KRD)
+    Credential {
+        /// The file to write
+        file: PathBuf,
+    },
+    /// Bind the key distribution host with this credential (CT-KDH)
+    Bind {
+        /// The host's credential
+        file: PathBuf,
+    },
+    /// Write a random number token (RT-KRD), which the host's next token answers
+    Nonce {
+        /// The file to write
+        file: PathBuf,
+    },
+    /// Bind another key distribution host, as the bound one says (RBT-KDH)
+    Rebind {
+        /// The host's token
+        file: PathBuf,
+    },
+    /// Let go of the key distribution host, as it says (UBT-KDH)
+    Unbind {
+        /// The host's token
+        file: PathBuf,
+    },
+}
+
+/// Where a key comes from.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct KeySource {
+    /// A file with a key block, which the key in kbpk protects
+    #[arg(long, value_name = "FILE")]
+    pub(crate) block: Option<PathBuf>,
+    /// A file with a key token (KT-KDH)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use zbus::{Connection, connection};
 
-use cli::{Arguments, Audit, Command, Keys, Parameters};
+use cli::{Arguments, Audit, Command, Parameters};
 use error::Error;
 
 /// What a command comes to; an error is told on stderr.
@@ -66,7 +66,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Preview { file, output } => paper::preview(&bus().await?, &file, &output).await,
         Command::Audit(Audit::Export { file }) => audit::export(&bus().await?, &file, json).await,
         Command::Audit(Audit::Verify { file, head, keys }) => audit::verify(&file, head, keys, json),
-        Command::Keys(Keys::Csr { subject }) => keys::csr(&bus().await?, &subject, json).await,
+        Command::Keys(command) => keys::run(&bus().await?, &command, json).await,
         Command::Parameters(Parameters::Download) => parameters::download(&bus().await?, json).await,
         Command::Parameters(Parameters::Show) => parameters::show(&bus().await?, "applications", json).await,
         Command::Capks => parameters::show(&bus().await?, "capks", json).await,

@@ -19,7 +19,7 @@ const MAX_LINE: u64 = 4 << 20;
 
 /// The parts of the virtual terminal, each with the first words of the commands that it answers.
 pub const PARTS: &[(&str, &[&str])] = &[
-    ("module", &["card", "pin", "key", "module"]),
+    ("module", &["card", "pin", "key", "component", "module"]),
     ("reader", &["reader"]),
     ("printer", &["paper", "printer"]),
     ("acquirer", &["host", "ledger"]),

@@ -26,6 +26,9 @@ simctl [--json] [--dir DIR] COMMAND
   key NAME [CODE]       key what is printed on a card as soon as the pad asks for a card: number, expiry
                         date, security code (the last three digits of the number), or CODE; - for none
 
+  component CODE HEX
+                        a custodian enters a component; the codes are 111111, 222222 and 333333
+
   module tamper         open the case: the module erases its keys
   module reset          cut the module's power for a moment
   module status         keys, slot, PIN pad

@@ -1,4 +1,4 @@
-//! What `simctl` can do to the module: `card …`, `pin …`, `key …`, `module …`.
+//! What `simctl` can do to the module: `card …`, `pin …`, `key …`, `component …`, `module …`.
 
 use std::cell::RefCell;
 
@@ -13,6 +13,8 @@ use crate::pin_pad::Deed;
 const CARD_HELP: &str = "say `card insert NAME`, `card remove`, `card list` or `card status`";
 const PIN_HELP: &str = "say `pin DIGITS`, `pin enter`, `pin cancel`, `pin timeout` or `pin clear`";
 const KEY_HELP: &str = "say `key NAME`, or `key NAME CODE` for another security code, `key NAME -` for none";
+const COMPONENT_HELP: &str =
+    "say `component CODE HEX`: the custodians have the codes 111111, 222222 and 333333";
 const MODULE_HELP: &str = "say `module tamper`, `module reset` or `module status`";
 
 /// Carries out the words of one command. `masters` reads the master keys, which a reset loads again.
@@ -50,6 +52,11 @@ pub fn command(
         ["key", name, code] if *code == "-" || code.bytes().all(|byte| byte.is_ascii_digit()) => {
             key(&mut device, name, Some(code.trim_start_matches('-')))
         }
+        ["component", code, text] => match device.enter_component(code, text) {
+            Ok(check) => Reply::ok(format!("taken; its check value is {}", hex::encode(check))),
+            Err(reason) => Reply::refused(reason),
+        },
+        ["component", ..] => Reply::refused(COMPONENT_HELP),
         ["key", ..] => Reply::refused(KEY_HELP),
         ["module", "tamper"] => {
             device.tamper();

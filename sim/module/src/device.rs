@@ -12,6 +12,7 @@ use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
 use crate::card_slot::CardSlot;
+use crate::key_entry::KeyEntry;
 use crate::key_slots::{KeySlots, MasterKeys, OwnKeys, TOKEN_SCHEME, Use, invalid};
 use crate::keyed_card::KeyedCard;
 use crate::pin_pad::PinPad;
@@ -30,6 +31,9 @@ pub struct Device {
     tampered: bool,
     pub(crate) slot: CardSlot,
     pub(crate) pad: PinPad,
+    key_entry: KeyEntry,
+    /// The time of the latest poll.
+    now: Duration,
     events: Vec<Event>,
 }
 
@@ -43,6 +47,8 @@ impl Device {
             tampered: false,
             slot: CardSlot::new(drawer),
             pad: PinPad::default(),
+            key_entry: KeyEntry::default(),
+            now: Duration::ZERO,
             events: Vec::new(),
         }
     }
@@ -56,6 +62,7 @@ impl Device {
     /// A host has opened a session: what an earlier one began ends.
     pub(crate) fn opened(&mut self) {
         self.pad.abandon();
+        self.key_entry.end("the terminal began a new session");
         self.slot.power_off();
         self.events.clear();
     }
@@ -67,13 +74,15 @@ impl Device {
 
     /// Lets time pass, and returns what there is to report.
     pub(crate) fn poll(&mut self, now: Duration) -> Vec<Event> {
+        self.now = now;
+        self.key_entry.poll(now);
         self.events.extend(self.pad.poll(now));
         std::mem::take(&mut self.events)
     }
 
     /// When to call [`poll`](Self::poll) at the latest.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.pad.deadline()
+        self.pad.deadline().into_iter().chain(self.key_entry.deadline()).min()
     }
 
     /// What the module says of itself.
@@ -112,6 +121,7 @@ impl Device {
     pub(crate) fn tamper(&mut self) {
         self.keys.wipe();
         self.tampered = true;
+        self.key_entry.end("the case was opened");
         // Told first: the PIN entry does not end because the cardholder wants it to.
         self.events.push(Event::Tampered);
         self.events.extend(self.pad.cancel());
@@ -126,6 +136,7 @@ impl Device {
         self.tampered = false;
         self.slot.power_off();
         self.pad = PinPad::default();
+        self.key_entry = KeyEntry::default();
         self.events.clear();
     }
 
@@ -148,6 +159,9 @@ impl Device {
             Request::CardTransmit { slot, command } => {
                 only_slot(slot)?;
                 self.slot.transmit(&command, &mut self.events).map(Response::Data)
+            }
+            Request::EnterPin(_) | Request::EnterCard(_) if self.key_entry.asks() => {
+                refused(Refusal::Busy, "custodians enter a key")
             }
             Request::EnterPin(entry) => {
                 let key = self.keys.key(&entry.key, Use::Pin)?;
@@ -212,11 +226,43 @@ impl Device {
             Request::TlsPublicKey => tls_key()?.public_key().map(Response::Data),
             Request::SignTls { transcript } => tls_key()?.sign(&transcript).map(Response::Data),
             Request::TlsRequest { subject } => tls_key()?.request(&subject).map(Response::Data),
+            other => self.load_keys(other, now),
         }
     }
 
     fn keyed_card(&self) -> Result<&KeyedCard, Refused> {
         self.pad.card.as_ref().ok_or_else(|| (Refusal::NoCard, "no card was keyed".to_owned()))
+    }
+
+    /// What has to do with loading keys.
+    fn load_keys(&mut self, request: Request, now: Duration) -> Result<Response, Refused> {
+        let data = |data: Vec<u8>| Response::Data(Zeroizing::new(data));
+        match request {
+            Request::KeySlots => return Ok(Response::KeySlots(self.keys.infos())),
+            Request::LoadKeyBlock { key, block } => self.keys.load_block(&key, &block)?,
+            Request::BeginKeyEntry(_) if self.pad.asks() => {
+                return refused(Refusal::Busy, "a PIN or a card is being entered");
+            }
+            Request::BeginKeyEntry(entry) => self.key_entry.begin(&entry, &self.keys, now)?,
+            Request::KeyEntry => return Ok(Response::KeyEntry(self.key_entry.state())),
+            Request::CancelKeyEntry => self.key_entry.end("it was cancelled"),
+            Request::KeyCredential => return self.keys.key_host()?.credential().map(data),
+            Request::BindKeyHost { token } => self.keys.key_host()?.bind(&token)?,
+            Request::KeyNonce => return self.keys.key_host()?.nonce().map(data),
+            Request::LoadKeyToken { key, token } => {
+                let loaded = self.keys.key_host()?.receive(&token)?;
+                self.keys.take(&key, loaded)?;
+            }
+            Request::RebindKeyHost { token } => self.keys.key_host()?.rebind(&token)?,
+            Request::UnbindKeyHost { token } => self.keys.key_host()?.unbind(&token)?,
+            _ => return refused(Refusal::NotSupported, "this module does not know the operation"),
+        }
+        Ok(Response::Done)
+    }
+
+    /// A custodian enters a component at the pad; the error is for the tester.
+    pub(crate) fn enter_component(&mut self, code: &str, text: &str) -> Result<Vec<u8>, String> {
+        self.key_entry.enter(code, text, &mut self.keys, self.now)
     }
 
     /// The MAC of a request under the key in the slot `name`, in the way of that slot; of a longer one the first 8 bytes.

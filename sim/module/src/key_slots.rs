@@ -3,16 +3,23 @@
 use keys::dukpt::aes::Purpose;
 use keys::mac::{Padding, Scheme};
 use keys::{Algorithm, Attributes, Key, Mode, Usage, kcv};
-use link::{DUKPT, MAK_X919, Refusal, STORE, TMK_SM4};
+use link::{DUKPT, KBPK, MAK_X919, Refusal, STORE, TMK_SM4};
 
 use crate::dukpt::Dukpt;
+use crate::key_host::KeyHost;
 use crate::{Refused, refused};
+
+mod loading;
+
+pub(crate) use loading::shown;
 
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
     /// Enciphers other keys.
     Keys,
+    /// Protects key blocks.
+    Blocks,
     /// Enciphers PIN blocks.
     Pin,
     /// Makes and verifies UnionPay's MACs.
@@ -41,6 +48,8 @@ pub struct MasterKeys {
     pub tmk_sm4: Option<Key>,
     /// The registers of DUKPT, where it has them.
     pub dukpt: Option<Dukpt>,
+    /// Its end of TR-34, where it has one.
+    pub key_host: Option<KeyHost>,
 }
 
 impl MasterKeys {
@@ -58,6 +67,7 @@ impl Use {
     fn attributes(self, algorithm: Algorithm) -> Attributes {
         let (usage, mode) = match self {
             Use::Keys => (Usage::KeyEncryption, Mode::Decrypt),
+            Use::Blocks => (Usage::KeyBlockProtection, Mode::Decrypt),
             Use::Pin => (Usage::PinEncryption, Mode::Encrypt),
             Use::Mac => (Scheme::UnionPay.usage(), Mode::GenerateVerify),
             Use::X919 => (X919_SCHEME.usage(), Mode::GenerateVerify),
@@ -78,8 +88,9 @@ struct Slot {
 
 /// The key slots of the module.
 pub(crate) struct KeySlots {
-    slots: [Slot; 8],
+    slots: [Slot; 9],
     dukpt: Option<Dukpt>,
+    key_host: Option<KeyHost>,
 }
 
 /// The keys that a module made itself.
@@ -101,6 +112,7 @@ impl KeySlots {
         let slots = [
             Slot { name: "tmk", usage: Use::Keys, key: Some(masters.tmk) },
             Slot { name: TMK_SM4, usage: Use::Keys, key: masters.tmk_sm4 },
+            empty(KBPK, Use::Blocks),
             empty("pik", Use::Pin),
             empty("mak", Use::Mac),
             empty(MAK_X919, Use::X919),
@@ -108,7 +120,7 @@ impl KeySlots {
             own("token", Use::Token, &made.token),
             own(STORE, Use::Storage, &made.store),
         ];
-        Self { slots, dukpt: masters.dukpt }
+        Self { slots, dukpt: masters.dukpt, key_host: masters.key_host }
     }
 
     /// The key in the slot `name`, for `usage`.
@@ -146,6 +158,13 @@ impl KeySlots {
         self.dukpt.as_mut().ok_or_else(|| empty(name))?.next()
     }
 
+    /// The module's end of TR-34.
+    pub(crate) fn key_host(&mut self) -> Result<&mut KeyHost, Refused> {
+        let none =
+            || (Refusal::NotSupported, "this module has no credential for key distribution hosts".to_owned());
+        self.key_host.as_mut().ok_or_else(none)
+    }
+
     fn of_transaction(&self, purpose: Purpose) -> Result<Key, Refused> {
         self.dukpt.as_ref().ok_or_else(|| empty(DUKPT))?.key(purpose)
     }
@@ -168,13 +187,13 @@ impl KeySlots {
             );
         }
         match self.slots.iter_mut().find(|slot| slot.name == name) {
-            Some(slot) if !matches!(slot.usage, Use::Keys | Use::Token | Use::Storage) => {
+            Some(slot) if !matches!(slot.usage, Use::Keys | Use::Blocks | Use::Token | Use::Storage) => {
                 slot.key = Some(key);
                 Ok(())
             }
             _ => refused(
                 Refusal::WrongUsage,
-                "master keys are injected by hand, token and store made inside: none of them is loaded",
+                "keys that others come under have their own ways in, token and store are made inside",
             ),
         }
     }
@@ -194,6 +213,7 @@ impl KeySlots {
         if let Some(dukpt) = self.dukpt.take() {
             dukpt.wipe();
         }
+        self.key_host = None;
     }
 
     /// The names of the slots, and whether they hold a key.
@@ -206,7 +226,7 @@ impl KeySlots {
         let unknown = || {
             (
                 Refusal::Invalid,
-                "there are the key slots tmk, tmk-sm4, pik, mak, mak-x919, tdk, token, store and dukpt"
+                "there are the key slots tmk, tmk-sm4, kbpk, pik, mak, mak-x919, tdk, token, store and dukpt"
                     .to_owned(),
             )
         };
@@ -216,7 +236,11 @@ impl KeySlots {
 
 /// What the keys themselves refuse.
 pub(crate) fn invalid(error: keys::Error) -> Refused {
-    (Refusal::Invalid, error.to_string())
+    let refusal = match error {
+        keys::Error::NotPermitted { .. } => Refusal::WrongUsage,
+        _ => Refusal::Invalid,
+    };
+    (refusal, error.to_string())
 }
 
 fn empty(name: &str) -> Refused {
@@ -233,7 +257,7 @@ mod tests {
         let master = |algorithm| MasterKeys::key(algorithm, &[0x11; 16]).unwrap();
         let tmk_sm4 = Some(master(Algorithm::Sm4));
         KeySlots::new(
-            MasterKeys { tmk: master(Algorithm::Tdes), tmk_sm4, dukpt: None },
+            MasterKeys { tmk: master(Algorithm::Tdes), tmk_sm4, dukpt: None, key_host: None },
             &OwnKeys { token: [0x33; 16], store: [0x44; 16] },
         )
     }
@@ -273,7 +297,7 @@ mod tests {
         assert_eq!(refusal(slots.key("tmk", Use::Mac)), Refusal::WrongUsage);
         assert_eq!(refusal(slots.key("mak", Use::Data)), Refusal::WrongUsage);
         assert_eq!(refusal(slots.load("pik", "mak", &[0; 16], [0; 4])), Refusal::WrongUsage);
-        for name in ["tmk", "tmk-sm4", "token", "store"] {
+        for name in ["tmk", "tmk-sm4", "kbpk", "token", "store"] {
             assert_eq!(refusal(slots.load(name, "tmk", &wrapped, check)), Refusal::WrongUsage, "{name}");
         }
         assert_eq!(refusal(slots.load("zmk", "tmk", &wrapped, check)), Refusal::Invalid);

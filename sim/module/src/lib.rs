@@ -8,17 +8,23 @@ mod card_slot;
 mod control;
 mod device;
 mod dukpt;
+mod key_entry;
+mod key_host;
 mod key_slots;
 mod keyed_card;
 mod line;
 pub mod pairing;
 mod pin_pad;
+pub mod pki;
 pub mod pty;
+#[cfg(test)]
+mod tests;
 mod tls_key;
 
 pub use control::command;
 pub use device::Device;
 pub use dukpt::Dukpt;
+pub use key_host::KeyHost;
 pub use key_slots::MasterKeys;
 pub use line::serve;
 

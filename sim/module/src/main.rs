@@ -9,14 +9,15 @@ use std::rc::Rc;
 use keys::Algorithm;
 use link::Pairing;
 use sim_cards::Drawer;
-use sim_module::{Device, Dukpt, MasterKeys, command, pairing, pty, serve};
+use sim_module::{Device, Dukpt, KeyHost, MasterKeys, command, pairing, pty, serve};
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 const USAGE: &str =
     "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE [--tmk-sm4 FILE]
-       [--bdk FILE --dukpt-state FILE] [--pairing DIR]
+       [--bdk FILE --dukpt-state FILE] [--key-host DIR] [--pairing DIR]
+  --key-host DIR  take keys by TR-34, with the credential in DIR
   --pairing DIR   protect the line with the keys in DIR, which are made if it has none; left out, the line is open";
 
 /// Where the line is.
@@ -32,6 +33,7 @@ struct Arguments {
     tmk_sm4: Option<PathBuf>,
     /// The base derivation key, and where the registers are kept.
     dukpt: Option<(PathBuf, PathBuf)>,
+    key_host: Option<PathBuf>,
     pairing: Option<PathBuf>,
 }
 
@@ -113,7 +115,7 @@ async fn lines(
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut control, mut line, mut tmk, mut tmk_sm4, mut pairing) = (None, None, None, None, None);
-    let (mut bdk, mut dukpt_state) = (None, None);
+    let (mut bdk, mut dukpt_state, mut key_host) = (None, None, None);
     while let Some(flag) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
         match flag.as_str() {
@@ -128,6 +130,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--bdk" => bdk = Some(value()?.into()),
             "--dukpt-state" => dukpt_state = Some(value()?.into()),
             "--tmk-sm4" => tmk_sm4 = Some(value()?.into()),
+            "--key-host" => key_host = Some(value()?.into()),
             "--pairing" => pairing = Some(value()?.into()),
             other => return Err(format!("{other} is not a flag")),
         }
@@ -138,6 +141,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         tmk: tmk.ok_or("--tmk is missing")?,
         tmk_sm4,
         dukpt: bdk.zip(dukpt_state),
+        key_host,
         pairing,
     })
 }
@@ -145,7 +149,8 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
 fn master_keys(arguments: &Arguments) -> Result<MasterKeys, String> {
     let tmk_sm4 = arguments.tmk_sm4.as_deref().map(|file| master_key(file, Algorithm::Sm4)).transpose()?;
     let dukpt = arguments.dukpt.as_ref().map(|(base, state)| Dukpt::open(base, state)).transpose()?;
-    Ok(MasterKeys { tmk: master_key(&arguments.tmk, Algorithm::Tdes)?, tmk_sm4, dukpt })
+    let key_host = arguments.key_host.clone().map(KeyHost::new);
+    Ok(MasterKeys { tmk: master_key(&arguments.tmk, Algorithm::Tdes)?, tmk_sm4, dukpt, key_host })
 }
 
 fn master_key(file: &Path, algorithm: Algorithm) -> Result<keys::Key, String> {

@@ -138,6 +138,12 @@ impl Layout {
         self.root.join("bdk.hex")
     }
 
+    /// The certificates of the module and of its key distribution host, once `smartpos-sim-keyhost` has made them.
+    #[must_use]
+    pub fn key_host(&self) -> PathBuf {
+        self.root.join("key-host")
+    }
+
     /// The module's registers of DUKPT.
     #[must_use]
     pub fn dukpt_state(&self) -> PathBuf {

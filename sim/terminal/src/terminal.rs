@@ -351,6 +351,7 @@ impl Terminal {
                 arguments.extend(["--tmk".into(), layout.tmk().into()]);
                 arguments.extend(["--tmk-sm4".into(), layout.tmk_sm4().into()]);
                 arguments.extend(["--bdk".into(), layout.bdk().into()]);
+                arguments.extend(["--key-host".into(), layout.key_host().into()]);
                 arguments.extend(["--dukpt-state".into(), layout.dukpt_state().into()]);
                 if self.protected_line {
                     arguments.extend(["--pairing".into(), layout.pairing().into()]);

@@ -2,6 +2,7 @@
 //! stream: a UART, a socket, a pipe of bulk transfers.
 
 mod actor;
+mod key_loading;
 #[cfg(test)]
 mod tests;
 
@@ -13,8 +14,8 @@ use async_trait::async_trait;
 use keys::Pan;
 use link::{CardEntry, CardResult, Host, Pairing, PinEntry, Protection, Request, Response};
 use secure_module::{
-    CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeySlot, PinOutcome, PinRequest,
-    Result, Secret, SecureModule, Status,
+    CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeyEntryRequest, KeyEntryState,
+    KeySlot, KeySlotInfo, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -274,6 +275,58 @@ impl SecureModule for LinkModule {
         let subject = Zeroizing::new(subject.to_vec());
         let request = self.data(Request::TlsRequest { subject }, QUICK).await?;
         Ok(request.to_vec())
+    }
+
+    async fn key_slots(&self) -> Result<Vec<KeySlotInfo>> {
+        match self.call(Request::KeySlots, QUICK).await? {
+            Response::KeySlots(slots) => slots.into_iter().map(key_loading::slot).collect(),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn load_key_block(&self, slot: &KeySlot, block: &[u8]) -> Result<()> {
+        let (key, block) = (slot.name().to_owned(), Zeroizing::new(block.to_vec()));
+        self.done(Request::LoadKeyBlock { key, block }, QUICK).await
+    }
+
+    async fn begin_key_entry(&self, request: KeyEntryRequest) -> Result<()> {
+        self.done(Request::BeginKeyEntry(key_loading::entry(&request)?), QUICK).await
+    }
+
+    async fn key_entry(&self) -> Result<KeyEntryState> {
+        match self.call(Request::KeyEntry, QUICK).await? {
+            Response::KeyEntry(state) => Ok(key_loading::state(state)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn cancel_key_entry(&self) -> Result<()> {
+        self.done(Request::CancelKeyEntry, QUICK).await
+    }
+
+    async fn key_credential(&self) -> Result<Vec<u8>> {
+        Ok(self.data(Request::KeyCredential, QUICK).await?.to_vec())
+    }
+
+    async fn bind_key_host(&self, credential: &[u8]) -> Result<()> {
+        self.done(Request::BindKeyHost { token: Zeroizing::new(credential.to_vec()) }, QUICK).await
+    }
+
+    async fn key_nonce(&self) -> Result<Vec<u8>> {
+        Ok(self.data(Request::KeyNonce, QUICK).await?.to_vec())
+    }
+
+    async fn load_key_token(&self, slot: &KeySlot, token: &[u8]) -> Result<()> {
+        let (key, token) = (slot.name().to_owned(), Zeroizing::new(token.to_vec()));
+        self.done(Request::LoadKeyToken { key, token }, QUICK).await
+    }
+
+    async fn rebind_key_host(&self, token: &[u8]) -> Result<()> {
+        self.done(Request::RebindKeyHost { token: Zeroizing::new(token.to_vec()) }, QUICK).await
+    }
+
+    async fn unbind_key_host(&self, token: &[u8]) -> Result<()> {
+        self.done(Request::UnbindKeyHost { token: Zeroizing::new(token.to_vec()) }, QUICK).await
     }
 }
 

@@ -320,7 +320,7 @@ async fn the_events_of_a_journal_without_a_chain_are_bound_when_it_is_opened() {
     }
     // As version 2 left it.
     let undo = "DROP TABLE stored_cards; DROP INDEX transactions_advised;
-                ALTER TABLE transactions DROP COLUMN advice; DROP INDEX events_by_transaction; DROP TABLE seals;
+                ALTER TABLE transactions DROP COLUMN advice; ALTER TABLE transactions DROP COLUMN moto; DROP INDEX events_by_transaction; DROP TABLE seals;
                 ALTER TABLE events DROP COLUMN link; DROP TABLE chain; PRAGMA user_version = 2";
     sqlx::raw_sql(undo).execute(&journal.writer).await.unwrap();
     journal.close().await;

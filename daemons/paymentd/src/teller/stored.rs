@@ -8,9 +8,9 @@ use crate::card::CardEnd;
 use crate::desk::Ticket;
 use crate::host::{HostError, Link};
 use crate::journal::{JournalError, Waiting};
-use crate::now;
 use crate::services::Service;
 use crate::transaction::{Event, Outcome, Transaction};
+use crate::{approval, now};
 
 /// An hour, in milliseconds.
 const HOUR: u64 = 3_600_000;
@@ -80,8 +80,13 @@ impl Teller {
         if let Err(error) = self.host.check_advice(&transaction, &end.card, &chip_data) {
             return Ok(declined(end.card, format!("the host could not be told of it: {error}")));
         }
-        if let Some(reason) = self.over_card_limit(&transaction, &end.card).await? {
-            return Ok(declined(end.card, reason));
+        if let Some(over) = self.over_card_limit(&transaction, &end.card).await? {
+            // The card has decided, and may leave.
+            let never = std::future::pending();
+            if let Some(refused) = approval::of_card(self, ticket, &end.card, over, never).await? {
+                return Ok(Some(refused.with_card(end.card)));
+            }
+            transaction = ticket.transaction();
         }
         let acceptor = self.host.acceptor();
         let card = (end.card, chip_data);

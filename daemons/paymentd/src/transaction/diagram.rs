@@ -27,6 +27,7 @@ const CLASSES: [(Class, &str, &str); 6] = [
 
 fn steps() -> Vec<(Step, String)> {
     let mut steps = vec![
+        (Step::OverCardLimit, "over-card-limit".to_string()),
         (Step::SupervisorApproved, "supervisor-approved".to_string()),
         (Step::Authorized, "authorized".to_string()),
         (Step::Answered, "answered".to_string()),
@@ -52,6 +53,7 @@ fn steps() -> Vec<(Step, String)> {
 /// What may be done once the step is durable, and not before.
 fn allows(step: Step) -> &'static str {
     match step {
+        Step::OverCardLimit => "a supervisor is asked",
         Step::SupervisorApproved => "it goes on like one within the limits",
         Step::Authorized => "the first byte of the request leaves",
         Step::Answered => "the card, or the upload, goes on with the host's answer",

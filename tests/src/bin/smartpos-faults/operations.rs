@@ -1,6 +1,9 @@
 //! A call of each operation of the secure module's line, and what a module answers.
 
-use link::{CardEntry, CardPart, CardResult, Event, PinEntry, PinResult, Refusal, Request, Response, Status};
+use link::{
+    CardEntry, CardPart, CardResult, Event, KeyEntryRequest, KeyEntryState, KeySlotInfo, PinEntry, PinResult,
+    Refusal, Request, Response, Status,
+};
 
 /// The public key of the host, whose private key is 32 bytes 01 (the test vectors of docs/secure-module-link.md).
 pub(crate) const HOST_PUBLIC: &str = "046ff03b949241ce1dadd43519e6960e0a85b41a69a05c328103aa2bce1594ca16\
@@ -122,6 +125,37 @@ pub(crate) fn all() -> Vec<Operation> {
         with("tls-key", Request::TlsPublicKey, data(91)),
         with("sign-tls", Request::SignTls { transcript: vec![6; 48].into() }, data(71)),
         with("tls-request", Request::TlsRequest { subject: vec![0x30; 24].into() }, data(200)),
+    ]
+    .into_iter()
+    .chain(key_loading())
+    .collect()
+}
+
+/// Those that load keys.
+fn key_loading() -> Vec<Operation> {
+    let slot = |name: &str| KeySlotInfo {
+        name: name.to_owned(),
+        usage: "K1".to_owned(),
+        algorithm: "A".to_owned(),
+        check: vec![0xA1, 0xA2, 0xA3, 0xA4, 0xA5],
+    };
+    let kbpk = || "kbpk".to_owned();
+    let token = || vec![0x30; 60].into();
+    let entry = KeyEntryRequest { key: kbpk(), algorithm: b'A', length: 32, components: 2 };
+    let waits = KeyEntryState::Waits { component: 2, previous: vec![0xB1, 0xB2, 0xB3, 0xB4, 0xB5] };
+    let block = Request::LoadKeyBlock { key: "pik".to_owned(), block: vec![b'D'; 112].into() };
+    vec![
+        with("key-slots", Request::KeySlots, Response::KeySlots(vec![slot("tmk"), slot("kbpk")])),
+        with("load-key-block", block, Response::Done),
+        with("begin-key-entry", Request::BeginKeyEntry(entry), Response::Done),
+        with("key-entry", Request::KeyEntry, Response::KeyEntry(waits)),
+        with("cancel-key-entry", Request::CancelKeyEntry, Response::Done),
+        with("key-credential", Request::KeyCredential, Response::Data(vec![0x30; 80].into())),
+        with("bind-key-host", Request::BindKeyHost { token: token() }, Response::Done),
+        with("key-nonce", Request::KeyNonce, Response::Data(vec![0x30; 34].into())),
+        with("load-key-token", Request::LoadKeyToken { key: kbpk(), token: token() }, Response::Done),
+        with("rebind-key-host", Request::RebindKeyHost { token: token() }, Response::Done),
+        with("unbind-key-host", Request::UnbindKeyHost { token: token() }, Response::Done),
     ]
 }
 
