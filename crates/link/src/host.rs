@@ -7,10 +7,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::frame::{Decoder, Frame, Kind};
+use crate::frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
 use crate::message::{Hello, Request, Response, Welcome, capability};
 use crate::module::following;
 use crate::noise::Initiator;
+use crate::parts::{self, Arriving};
 use crate::protection::{Channel, Protection};
 use crate::{RESEND_AFTER, VERSION};
 
@@ -84,6 +85,31 @@ struct Pending {
     frame: Frame,
     attempts: u8,
     until: Duration,
+    /// The parts of the request that are still to be sent.
+    parts: VecDeque<Zeroizing<Vec<u8>>>,
+    /// The parts of the response that have come.
+    arriving: Option<Arriving>,
+}
+
+impl Pending {
+    /// Takes an answer: the response, or none if more is to be sent before it is there.
+    fn take(&mut self, payload: &[u8]) -> Result<Option<Response>> {
+        if !self.parts.is_empty() {
+            return match Response::decode(parts::PART, payload)? {
+                Response::Done => Ok(None),
+                refused => Ok(Some(refused)),
+            };
+        }
+        if let Some(arriving) = &mut self.arriving {
+            let whole = arriving.push(payload)?;
+            return whole.map(|whole| Response::decode(self.operation, &whole)).transpose();
+        }
+        self.arriving = Arriving::begin(self.operation, payload)?;
+        match self.arriving {
+            Some(_) => Ok(None),
+            None => Response::decode(self.operation, payload).map(Some),
+        }
+    }
 }
 
 impl Host {
@@ -132,14 +158,29 @@ impl Host {
         if request.capabilities() & !self.agreed != 0 {
             return Err(Error::NotAgreed);
         }
-        let payload = request.encode()?;
-        self.latest = following(self.latest);
-        let frame = Frame { kind: Kind::Request, session: self.session, number: self.latest, payload };
-        self.send(&frame);
-        self.resend = now + RESEND_AFTER;
-        self.pending =
-            Some(Pending { operation: request.operation(), frame, attempts: 1, until: now + limit });
+        let message = request.encode()?;
+        let parts = match message.len() {
+            ..=MAX_PAYLOAD => VecDeque::from([message]),
+            _ if self.agreed & capability::PARTS != 0 => parts::of_request(&message).into(),
+            _ => return Err(Error::TooLong),
+        };
+        let frame = Frame::bare(Kind::Request, self.session, 0);
+        let (operation, until) = (request.operation(), now + limit);
+        let pending = Pending { operation, frame, attempts: 0, until, parts, arriving: None };
+        self.send_next(pending, now);
         Ok(())
+    }
+
+    /// Sends the next part of what is under way, or asks for the rest of its response.
+    fn send_next(&mut self, mut pending: Pending, now: Duration) {
+        self.latest = following(self.latest);
+        let payload = pending.parts.pop_front().unwrap_or_else(|| vec![parts::REST].into());
+        pending.frame = Frame { kind: Kind::Request, session: self.session, number: self.latest, payload };
+        pending.attempts = 1;
+        self.resend = now + RESEND_AFTER;
+        let frame = pending.frame.clone();
+        self.pending = Some(pending);
+        self.send(&frame);
     }
 
     /// Whether a request may be sent now.
@@ -261,11 +302,12 @@ impl Host {
     }
 
     fn response(&mut self, frame: &Frame, now: Duration) {
-        let Some(pending) = self.pending.take_if(|pending| pending.frame.number == frame.number) else {
+        let Some(mut pending) = self.pending.take_if(|pending| pending.frame.number == frame.number) else {
             return;
         };
-        match Response::decode(pending.operation, &frame.payload) {
-            Ok(response) => self.happenings.push_back(Happening::Answered(response)),
+        match pending.take(&frame.payload) {
+            Ok(Some(response)) => self.happenings.push_back(Happening::Answered(response)),
+            Ok(None) => self.send_next(pending, now),
             Err(error) => {
                 self.pending = Some(pending);
                 self.start_over(Fault::Protocol(error), now);

@@ -17,6 +17,7 @@ mod key_loading;
 pub mod message;
 mod module;
 mod noise;
+mod parts;
 mod protection;
 mod wire;
 
@@ -30,6 +31,7 @@ pub use message::{
     DUKPT, Hello, KBPK, MAK_X919, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
 };
 pub use module::{Incoming, Module};
+pub use parts::MAX_MESSAGE;
 pub use protection::{Pairing, Protection};
 
 /// The version of the protocol that this crate speaks.

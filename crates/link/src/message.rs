@@ -11,6 +11,8 @@ use crate::wire::{Reader, Writer};
 
 /// What an end may be able to do beyond its version, a bit each. It holds where both ends say it.
 pub mod capability {
+    /// Messages longer than a frame, in parts.
+    pub const PARTS: u32 = 1;
     /// The line is protected: both ends know each other, and what is said in a session is enciphered.
     pub const PROTECTION: u32 = 1 << 1;
     /// Card tokens: [`Request::CardToken`](super::Request::CardToken).
@@ -32,8 +34,16 @@ pub mod capability {
     /// Loading keys: [`Request::KeySlots`](super::Request::KeySlots) and those after it.
     pub const KEY_LOADING: u32 = 1 << 10;
     /// All that this crate knows, on a line that is protected or not.
-    pub(crate) const ALL: u32 =
-        CARD_TOKEN | SM4 | X919 | STORED_CARD | DUKPT | KEYED_CARD | JOURNAL_SEAL | TLS_KEY | KEY_LOADING;
+    pub(crate) const ALL: u32 = PARTS
+        | CARD_TOKEN
+        | SM4
+        | X919
+        | STORED_CARD
+        | DUKPT
+        | KEYED_CARD
+        | JOURNAL_SEAL
+        | TLS_KEY
+        | KEY_LOADING;
 }
 
 /// The slot of the master key of SM4.
@@ -244,15 +254,15 @@ impl Request {
             Self::LoadKey { key, .. } if key == MAK_X919 => capability::X919,
             Self::TlsPublicKey | Self::SignTls { .. } | Self::TlsRequest { .. } => capability::TLS_KEY,
             Self::LoadKey { under, .. } if under == TMK_SM4 => capability::SM4,
-            _ if self.operation() >= 0x44 => capability::KEY_LOADING,
+            _ if (0x44..=0x4E).contains(&self.operation()) => capability::KEY_LOADING,
             _ => 0,
         }
     }
 
-    /// The payload of a request frame.
+    /// The request as bytes, of which one frame or several parts carry [`MAX_MESSAGE`](crate::MAX_MESSAGE) at most.
     ///
     /// # Errors
-    /// [`Error::TooLong`] if it doesn't fit.
+    /// [`Error::TooLong`] if it has more.
     pub fn encode(&self) -> Result<Secret> {
         let mut to = Writer::new();
         to.u8(self.operation());
@@ -483,10 +493,10 @@ pub enum Response {
 }
 
 impl Response {
-    /// The payload of a response frame to `operation`.
+    /// The response to `operation` as bytes, of which one frame or several parts carry [`MAX_MESSAGE`](crate::MAX_MESSAGE) at most.
     ///
     /// # Errors
-    /// [`Error::TooLong`] if it doesn't fit.
+    /// [`Error::TooLong`] if it has more.
     pub fn encode(&self, operation: u8) -> Result<Secret> {
         let mut to = Writer::new();
         to.u8(operation);
@@ -538,7 +548,9 @@ impl Response {
             0x02 | 0x10 | 0x12 | 0x22 | 0x24..=0x26 | 0x34..=0x36 | 0x40..=0x43 | 0x49 | 0x4B => {
                 Self::Data(from.data()?)
             }
-            0x11 | 0x20 | 0x21 | 0x23 | 0x27 | 0x30 | 0x45 | 0x46 | 0x48 | 0x4A | 0x4C..=0x4E => Self::Done,
+            0x03 | 0x11 | 0x20 | 0x21 | 0x23 | 0x27 | 0x30 | 0x45 | 0x46 | 0x48 | 0x4A | 0x4C..=0x4E => {
+                Self::Done
+            }
             0x44 => Self::KeySlots(KeySlotInfo::decode_all(&mut from)?),
             0x47 => Self::KeyEntry(KeyEntryState::decode(&mut from)?),
             0x31 => Self::CheckValue(from.array()?),

@@ -7,9 +7,10 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::event::Event;
-use crate::frame::{Decoder, Frame, Kind};
+use crate::frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
 use crate::host::NOT_PROTECTED;
-use crate::message::{Hello, Refusal, Request, Response, Welcome, capability};
+use crate::message::{Hello, Refusal, Request, Response, Secret, Welcome, capability};
+use crate::parts::{Assembly, LAST, Outgoing, PART, REST};
 use crate::protection::{Channel, Protection};
 use crate::{RESEND_AFTER, VERSION};
 
@@ -50,6 +51,10 @@ struct Session {
     operation: u8,
     /// The answer to it, once there is one: it is sent again if the request comes again.
     answer: Option<Frame>,
+    /// The parts of a long request that have come.
+    parts: Assembly,
+    /// The response that the host fetches in parts.
+    rest: Option<Outgoing>,
     /// Events that the host hasn't acknowledged; the first one is on its way.
     events: VecDeque<Event>,
     /// The number of the first event.
@@ -92,10 +97,24 @@ impl Module {
             return;
         }
         let refused = || {
-            let reason = "the answer does not fit into a frame".to_owned();
+            let reason = "the answer does not fit into a message".to_owned();
             Response::Refused { refusal: Refusal::Invalid, reason }.encode(session.operation)
         };
-        let payload = response.encode(session.operation).or_else(|_| refused()).unwrap_or_default();
+        let in_parts = session.agreed & capability::PARTS != 0;
+        let fits = |payload: &Secret| in_parts || payload.len() <= MAX_PAYLOAD;
+        let encoded = response.encode(session.operation).ok().filter(fits);
+        let mut payload = encoded.map_or_else(refused, Ok).unwrap_or_default();
+        if payload.len() > MAX_PAYLOAD {
+            let (rest, first) = Outgoing::new(payload);
+            session.rest = Some(rest);
+            payload = first;
+        }
+        self.answer(payload);
+    }
+
+    /// Answers the request that came last with these bytes.
+    fn answer(&mut self, payload: Secret) {
+        let Some(session) = &mut self.session else { return };
         let frame = Frame { kind: Kind::Response, session: session.id, number: session.latest, payload };
         session.answer = Some(frame.clone());
         self.send(&frame);
@@ -190,6 +209,8 @@ impl Module {
             latest: 0,
             operation: 0,
             answer: None,
+            parts: Assembly::default(),
+            rest: None,
             events: VecDeque::new(),
             event: 1,
             sent: Duration::ZERO,
@@ -228,21 +249,65 @@ impl Module {
             return None;
         }
         session.latest = frame.number;
-        session.operation = frame.payload.first().copied().unwrap_or_default();
         session.answer = None;
-        let agreed = |request: Request| match request.capabilities() & !session.agreed {
-            0 => Ok(request),
-            _ => Err(Error::Operation(session.operation)),
+        let message = match self.message(&frame.payload) {
+            Ok(message) => message?,
+            Err((operation, error)) => {
+                self.refuse(operation, error);
+                return None;
+            }
         };
-        match Request::decode(&frame.payload).and_then(agreed) {
+        let session = self.session.as_mut()?;
+        let operation = message.first().copied().unwrap_or_default();
+        session.operation = operation;
+        let without = !session.agreed;
+        let agreed = |request: Request| match request.capabilities() & without {
+            0 => Ok(request),
+            _ => Err(Error::Operation(operation)),
+        };
+        match Request::decode(&message).and_then(agreed) {
             Ok(request) => Some(Incoming::Request(request)),
             Err(error) => {
-                let refusal =
-                    if let Error::Operation(_) = error { Refusal::NotSupported } else { Refusal::Invalid };
-                self.respond(&Response::Refused { refusal, reason: error.to_string() });
+                self.refuse(operation, error);
                 None
             }
         }
+    }
+
+    /// The whole request that a payload is, or completes; none where a part was answered.
+    fn message(&mut self, payload: &Secret) -> std::result::Result<Option<Secret>, (u8, Error)> {
+        let Some(session) = &mut self.session else { return Ok(None) };
+        let (operation, part) = payload.split_first().unwrap_or((&0, &[]));
+        let operation = *operation;
+        if session.agreed & capability::PARTS == 0 || !matches!(operation, PART | LAST | REST) {
+            session.parts = Assembly::default();
+            session.rest = None;
+            return Ok(Some(payload.clone()));
+        }
+        if operation == REST {
+            let (part, last) = match &mut session.rest {
+                Some(rest) if part.is_empty() => rest.next(),
+                _ => return Err((REST, Error::NotReady)),
+            };
+            if last {
+                session.rest = None;
+            }
+            self.answer(part);
+            return Ok(None);
+        }
+        session.rest = None;
+        session.parts.push(part).map_err(|error| (operation, error))?;
+        if operation == LAST {
+            return Ok(Some(session.parts.take()));
+        }
+        self.answer(Zeroizing::new(vec![PART, 0]));
+        Ok(None)
+    }
+
+    fn refuse(&mut self, operation: u8, error: Error) {
+        let refusal = if let Error::Operation(_) = error { Refusal::NotSupported } else { Refusal::Invalid };
+        let refused = Response::Refused { refusal, reason: error.to_string() };
+        self.answer(refused.encode(operation).unwrap_or_default());
     }
 
     fn acknowledged(&mut self, frame: &Frame, now: Duration) {

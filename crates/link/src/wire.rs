@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::frame::MAX_PAYLOAD;
+use crate::parts::MAX_MESSAGE;
 
 /// Writes a message field by field.
 pub(crate) struct Writer {
@@ -13,15 +14,22 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new() -> Self {
-        // Room for any message from the start: growing would leave clear copies behind.
+        // Room for any message of one frame from the start: growing would leave clear copies behind.
         Self { bytes: Zeroizing::new(Vec::with_capacity(MAX_PAYLOAD)), fits: true }
     }
 
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        self.fits &= self.bytes.len() + bytes.len() <= MAX_PAYLOAD;
-        if self.fits {
-            self.bytes.extend(bytes);
+        let length = self.bytes.len() + bytes.len();
+        self.fits &= length <= MAX_MESSAGE;
+        if !self.fits {
+            return;
         }
+        if length > self.bytes.capacity() {
+            let mut room = Zeroizing::new(Vec::with_capacity(MAX_MESSAGE));
+            room.extend(self.bytes.iter());
+            self.bytes = room;
+        }
+        self.bytes.extend(bytes);
     }
 
     pub(crate) fn u8(&mut self, value: u8) {

@@ -11,7 +11,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use link::{
-    Event, Fault, Happening, Host, Incoming, Module, Pairing, PinResult, Protection, Request, Response,
+    Decoder, Error, Event, Fault, Frame, Happening, Host, Incoming, Kind, Module, Pairing, PinResult,
+    Protection, Request, Response,
 };
 use proptest::prelude::*;
 
@@ -76,10 +77,18 @@ impl Line {
         while let Some(bytes) = self.host.output() {
             let bytes = self.distort(&bytes);
             for incoming in self.module.receive(&bytes, self.now) {
-                if let Incoming::Request(Request::Random { length }) = incoming {
-                    self.executed.push(length);
-                    let data = vec![0; length.into()].into();
-                    self.module.respond(&Response::Data(data));
+                match incoming {
+                    Incoming::Request(Request::Random { length }) => {
+                        self.executed.push(length);
+                        let data = vec![0; length.into()].into();
+                        self.module.respond(&Response::Data(data));
+                    }
+                    // Whatever is sealed comes back.
+                    Incoming::Request(Request::SealTrack2 { track2, .. }) => {
+                        self.executed.push(u16::try_from(track2.len()).unwrap());
+                        self.module.respond(&Response::Data(track2));
+                    }
+                    _ => {}
                 }
             }
         }
@@ -118,6 +127,11 @@ impl Line {
         }
         panic!("the line never became ready");
     }
+}
+
+/// So many bytes, of which no part is like another.
+fn pattern(length: usize) -> Vec<u8> {
+    (0_u32..).flat_map(u32::to_be_bytes).take(length).collect()
 }
 
 fn trouble() -> impl Strategy<Value = Trouble> {
@@ -358,4 +372,63 @@ fn a_pin_block_passes_as_an_event() {
         let event = Event::PinEnded { entry: 3, result };
         assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_message_of_any_length_arrives_whole_and_once_or_fails_and_the_next_one_works(
+        lengths in proptest::collection::vec(0_usize..65_500, 1..4), troubles in proptest::collection::vec(trouble(), 0..40), protected: bool,
+    ) {
+        let mut line = Line::new(troubles, protected);
+        let message = |length: usize| Request::SealTrack2 { key: "tdk".to_owned(), track2: pattern(length).into() };
+        for length in &lengths {
+            line.until_ready();
+            line.host.request(&message(*length), LIMIT, line.now).unwrap();
+        }
+        line.until_ready();
+        line.troubles.clear();
+        line.host.request(&message(65_500), LIMIT, line.now).unwrap();
+        line.until_ready();
+        let mut once = line.executed.clone();
+        once.dedup();
+        prop_assert!(line.executed == once || lengths.windows(2).any(|two| two[0] == two[1]));
+        let ends: Vec<_> = line.happenings.iter().filter(|what| matches!(what, Happening::Answered(_) | Happening::Failed(_))).collect();
+        prop_assert_eq!(ends.len(), lengths.len() + 1);
+        for (length, end) in lengths.iter().chain([&65_500]).zip(ends) {
+            match end {
+                Happening::Answered(Response::Data(data)) => prop_assert_eq!(data.to_vec(), pattern(*length)),
+                other => prop_assert_eq!(other, &Happening::Failed(Fault::Timeout)),
+            }
+        }
+        prop_assert!(matches!(line.happenings.last(), Some(Happening::Answered(_))));
+    }
+}
+
+#[test]
+fn a_message_longer_than_any_is_refused_at_either_end() {
+    let mut line = Line::new(Vec::new(), false);
+    line.until_ready();
+    let long = Request::TlsRequest { subject: vec![0; 65_535].into() };
+    assert_eq!(line.host.request(&long, LIMIT, line.now), Err(Error::TooLong));
+    let part = |number, operation: u8| Frame {
+        kind: Kind::Request,
+        session: 7,
+        number,
+        payload: [&[operation], &[9; 4000][..]].concat().into(),
+    };
+    let answers: Vec<Vec<u8>> = (1..=17)
+        .map(|number| {
+            assert!(line.module.receive(&part(number, 3).encode().unwrap(), line.now).is_empty());
+            let answer = line.module.output().unwrap();
+            Decoder::default().push(&answer).remove(0).payload.to_vec()
+        })
+        .collect();
+    assert!(answers[..16].iter().all(|answer| answer == &[3, 0]));
+    assert_eq!(answers[16][..2], [3, 2], "65,536 bytes are the most");
+    // There is nothing to fetch.
+    line.module.receive(&part(18, 5).encode().unwrap(), line.now);
+    let answer = line.module.output().unwrap();
+    assert_eq!(Decoder::default().push(&answer).remove(0).payload[..2], [5, 2]);
 }

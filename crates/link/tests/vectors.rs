@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use link::{
-    CardEntry, CardPart, CardResult, Decoder, Event, Frame, Host, KeyEntryRequest, KeyEntryState,
+    CardEntry, CardPart, CardResult, Decoder, Event, Frame, Host, Incoming, KeyEntryRequest, KeyEntryState,
     KeySlotInfo, Kind, Module, Refusal, Request, Response,
 };
 
@@ -36,7 +36,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 36);
+    assert_eq!(vectors().len(), 40);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -138,6 +138,18 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
         assert!(said(&answered), "{response:?}");
         host.receive(&answered, now);
     }
+
+    let ask = |number: u16, payload: &[u8]| {
+        let frame = Frame { kind: Kind::Request, session: 0x0A0B, number, payload: payload.to_vec().into() };
+        frame.encode().unwrap()
+    };
+    let (part, last) = (ask(15, &[3, 2]), ask(16, &[4, 0, 8]));
+    assert!(said(&part) && said(&last));
+    assert_eq!(module.receive(&part, now), []);
+    assert!(said(&module.output().unwrap()));
+    assert_eq!(module.receive(&last, now), [Incoming::Request(Request::Random { length: 8 })]);
+    module.respond(&Response::Data(vec![1, 2, 3, 4, 5, 6, 7, 8].into()));
+    assert!(said(&module.output().unwrap()));
 
     module.report(Event::CardInserted { slot: 0 }, now);
     let reported = module.output().unwrap();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use link::{Event, Happening, Host, Incoming, Module, Pairing, Protection, Request};
+use link::{Event, Happening, Host, Incoming, MAX_PAYLOAD, Module, Pairing, Protection, Request};
 
 use crate::dice::Dice;
 use crate::operations::{self, Operation};
@@ -21,6 +21,10 @@ const OPENING: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(4);
 /// How long a piece is on its way.
 const LATENCY: Duration = Duration::from_millis(2);
+/// Of a session with more bytes, not each is a case but those around the borders of its parts.
+const LONG: usize = 4000;
+/// How many bytes around a border are cases.
+const EDGE: usize = 100;
 /// More turns than any case takes: the ends would never come to rest.
 const MOST_TURNS: usize = 5000;
 
@@ -158,8 +162,12 @@ fn cases(ends: &Ends) -> Result<Vec<Case>, String> {
             for (sender, bytes) in
                 [(Sender::Host, faultless.from_host), (Sender::Module, faultless.from_module)]
             {
+                // In the middle of a long part one byte is like another.
+                let step = if bytes > LONG { 61 } else { 1 };
+                let places = (0..bytes)
+                    .filter(|byte| byte % step == 0 || byte % MAX_PAYLOAD < EDGE || bytes - byte < EDGE);
                 for (fault, byte) in
-                    Fault::ALL.into_iter().flat_map(|fault| (0..bytes).map(move |byte| (fault, byte)))
+                    Fault::ALL.into_iter().flat_map(|fault| places.clone().map(move |byte| (fault, byte)))
                 {
                     let strike = Strike { fault, sender, byte };
                     cases.push(Case { operation: operation.clone(), protected, strike });

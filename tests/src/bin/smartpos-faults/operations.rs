@@ -128,6 +128,10 @@ pub(crate) fn all() -> Vec<Operation> {
     ]
     .into_iter()
     .chain(key_loading())
+    .chain([
+        with("long-request", Request::BindKeyHost { token: vec![0x31; 4200].into() }, Response::Done),
+        with("long-response", Request::CardTransmit { slot: 0, command: vec![1; 5].into() }, data(4200)),
+    ])
     .collect()
 }
 
