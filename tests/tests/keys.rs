@@ -95,6 +95,12 @@ async fn a_key_distribution_host_is_bound_hands_over_a_key_and_lets_go() {
     keyhost(&bench, &["make"]).await;
     posctl(&bench, &["keys", "credential", "device"]).await;
     keyhost(&bench, &["credential", "host"]).await;
+    // Longer than a frame of the line, and than any message of it.
+    for (length, problem) in [(20_000, "too long"), (70_000, "too long")] {
+        std::fs::write(bench.folder().join("garbage"), vec![0x30; length]).unwrap();
+        let (success, _, err) = run(&bench, "posctl", &["keys", "bind", "garbage"]).await;
+        assert!(!success && err.contains(problem), "{length}: {err}");
+    }
     posctl(&bench, &["keys", "bind", "host"]).await;
     posctl(&bench, &["keys", "nonce", "nonce"]).await;
     keyhost(&bench, &["key", "device", "nonce", "D0000K1AD00N0000", &"42".repeat(32), "token"]).await;

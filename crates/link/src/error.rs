@@ -15,8 +15,8 @@ pub enum Error {
     /// A field has a value that the protocol doesn't know.
     #[error("the field {0} has a value that the protocol does not know")]
     Value(&'static str),
-    /// A field or message is too long for its length or its frame.
-    #[error("the message does not fit into a frame")]
+    /// A field or message is too long for its length, or for the line.
+    #[error("the message is too long for the line")]
     TooLong,
     /// The operation code isn't known.
     #[error("operation {0:#04x} is not known")]
