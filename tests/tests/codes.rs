@@ -333,3 +333,35 @@ async fn a_gateway_that_is_away_fails_a_payment_before_anything_is_at_stake() {
     is_approved(&bench, pay(&shop, ALIPAY, "back").await);
     bench.settle_and_compare().await;
 }
+
+#[tokio::test]
+async fn an_order_that_somebody_else_gave_back_settles_as_what_it_is_and_blocks_nothing() {
+    let (bench, shop) = impatient().await;
+    for (key, given_back) in [("whole", ""), ("part", " 234")] {
+        // The customer pays, and the terminal does not hear of it.
+        bench.sim("qr user waits").await;
+        let code = fresh(&bench, "alipay").await;
+        let started = shop.payment.start_code_payment(1234, CNY, &code, key, HashMap::new());
+        let mut sale = shop.follow(key, started).await.unwrap();
+        sale.reached("customer").await;
+        bench.sim("qr rule query silent").await;
+        bench.sim("qr user pays").await;
+        let order = text(&result(&shop, key).await, "gateway_order").to_owned();
+        until("the payment", async || bench.terminal.simctl(&["qr", "refund", &order, "1"]).await.is_ok())
+            .await;
+        bench.sim(&format!("qr refund {order}{given_back}")).await;
+        sale.proxy.cancel().await.unwrap();
+        assert_eq!(sale.completed().await.0, "reversed");
+        bench.sim("qr truthful").await;
+        until("the end of the doubt", async || shop.payment.pending_reversals().await == Ok(0)).await;
+        assert_eq!(text(&result(&shop, key).await, "host"), "reversed");
+        let known = orders(&bench)
+            .await
+            .into_iter()
+            .find(|one| one["order"] == order.as_str() && one["state"] == "paid")
+            .unwrap();
+        let back = known["refunds"].as_array().unwrap().iter().filter_map(|one| one["amount"].as_u64());
+        assert_eq!(back.sum::<u64>(), 1234, "{known}");
+        is_approved(&bench, pay(&shop, &fresh(&bench, "alipay").await, &format!("{key}-next")).await);
+    }
+}

@@ -25,12 +25,13 @@ use tokio::runtime::Runtime;
 
 use crate::journal::{Filter, Journal, Terms};
 use crate::limits::{Limits, LimitsByService, OwnerLimits};
-use crate::originals::Percent;
+use crate::originals::Bounds;
 use crate::services::Service;
 use crate::transaction::{Acceptor, Answer, Card, Event, Outcome, Request, Transaction};
 
 static NO_LIMITS: OwnerLimits = OwnerLimits { by_service: LimitsByService::new(), moto: Limits::NONE };
-const TERMS: Terms<'_> = Terms { percent: Percent { completion: 100, tip: 0 }, limits: &NO_LIMITS };
+const TERMS: Terms<'_> =
+    Terms { bounds: Bounds { completion: 100, tip: 0, refund_days: 0 }, limits: &NO_LIMITS };
 const NOW: i64 = 1_763_900_000_000;
 const MILLION: i64 = 1_000_000;
 const PAGE: u32 = 100;

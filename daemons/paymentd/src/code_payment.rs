@@ -22,6 +22,10 @@ pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Event, J
     if let Some(end) = begin(teller, ticket).await? {
         return Ok(end);
     }
+    // It may have been called off in the moment in which the connection was there.
+    if ticket.is_cancelled() {
+        return Ok(Event::finished(Outcome::Cancelled, ticket.why_cancelled()));
+    }
     // The point of no return: durable before the first byte leaves.
     teller.order(ticket).await?;
     let transaction = ticket.transaction();
@@ -67,8 +71,10 @@ async fn charge(gateway: &mut QrGateway, ticket: &Ticket, transaction: &Transact
     let limit = Instant::now() + gateway.customer_limit();
     ticket.progress("gateway", Default::default()).await;
     let first = tokio::select! {
-        answered = gateway.order(request.clone()) => answered,
+        // What was called off while the numbers became durable is not sent any more.
+        biased;
         () = ticket.cancelled() => return Event::cancelled_at_gateway(ticket.why_cancelled()),
+        answered = gateway.order(request.clone()) => answered,
     };
     match &first {
         // Nothing was charged before this one.
@@ -122,6 +128,14 @@ async fn understood(
     let doubt = match asked {
         Ok(OrderOutcome::Paid(payment)) if is_all_of(&payment, transaction) => {
             return Some(approved(payment));
+        }
+        // Somebody else has given money of it back since it was paid.
+        Ok(OrderOutcome::Refunded { payment, refunded }) if is_all_of(&payment, transaction) => {
+            return Some(if refunded < payment.amount {
+                approved(payment)
+            } else {
+                Event::finished(Outcome::Declined, "it was paid, and given back at the QR gateway")
+            });
         }
         Ok(OrderOutcome::Failed { reason }) => {
             let reason = format!("the wallet refused: {}", clean(&reason));

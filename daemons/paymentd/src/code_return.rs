@@ -7,7 +7,7 @@ use gateway::message::RefundOutcome;
 use crate::code_payment::{begin, clean};
 use crate::desk::Ticket;
 use crate::journal::JournalError;
-use crate::qr_gateway::{GatewayError, QrGateway};
+use crate::qr_gateway::{Cancelled, GatewayError, QrGateway};
 use crate::services::Service;
 use crate::teller::Teller;
 use crate::transaction::{Answer, Event, Outcome, Transaction};
@@ -19,6 +19,9 @@ pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Option<E
     }
     if let Some(reason) = elsewhere(teller, &ticket.transaction()) {
         return Ok(Some(Event::finished(Outcome::Failed, reason)));
+    }
+    if ticket.is_cancelled() {
+        return Ok(Some(Event::finished(Outcome::Cancelled, ticket.why_cancelled())));
     }
     teller.order(ticket).await?;
     ticket.progress("gateway", Default::default()).await;
@@ -50,7 +53,7 @@ pub(crate) async fn ask(
         return Ok(Event::finished(Outcome::Declined, "it has no order at the QR gateway"));
     };
     let asked = match transaction.service() {
-        Service::CodeVoid => gateway.cancel(Some(order)).await.map(|_| Event::approved(Answer::default())),
+        Service::CodeVoid => gateway.cancel(Some(order)).await.map(voided),
         _ => {
             let currency = &transaction.request.currency;
             gateway.refund(order, transaction.amount(), currency).await.and_then(refunded)
@@ -62,6 +65,16 @@ pub(crate) async fn ask(
             Ok(Event::finished(Outcome::Declined, reason))
         }
         asked => asked,
+    }
+}
+
+fn voided(cancelled: Cancelled) -> Event {
+    match cancelled {
+        Cancelled::Refunded { left } => {
+            let reason = format!("money of it was given back at the QR gateway; {left} minor units are left");
+            Event::finished(Outcome::Declined, reason)
+        }
+        Cancelled::Closed | Cancelled::Failed => Event::approved(Answer::default()),
     }
 }
 

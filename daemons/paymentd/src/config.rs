@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) offline: Offline,
     pub(crate) moto: Moto,
     pub(crate) tips: Tips,
+    pub(crate) refunds: Refunds,
     pub(crate) journal: Journal,
 }
 
@@ -48,6 +49,14 @@ impl Default for Tips {
     fn default() -> Tips {
         Tips { percent: 20 }
     }
+}
+
+/// Refunds of what was paid by card or by code.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Refunds {
+    /// How many days of the local calendar back the original may be; 0 is any.
+    pub(crate) days: u16,
 }
 
 /// What becomes of the journal.

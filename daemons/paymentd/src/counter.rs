@@ -17,7 +17,7 @@ use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
 use crate::journal::{Filter, Journal, JournalError, Linked, ServiceSum, Terms};
 use crate::limits::OwnerLimits;
-use crate::originals::Percent;
+use crate::originals::Bounds;
 use crate::services::{Offers, Service};
 use crate::transaction::{Outcome, Request, Transaction};
 use crate::{api, now, receipt};
@@ -49,6 +49,8 @@ pub(crate) struct Means {
 pub(crate) struct Rules {
     pub(crate) offers: Offers,
     pub(crate) limits: OwnerLimits,
+    /// How many days back a sale may be that is refunded; 0 is any.
+    pub(crate) refund_days: u16,
     /// Whose codes are taken, where there is a QR gateway.
     pub(crate) wallets: Option<Wallets>,
 }
@@ -113,9 +115,9 @@ impl Counter {
         let place = self.means.teller.try_reserve();
         let place =
             place.map_err(|_| Error::Busy("the transaction before is just ending; try again".to_string()))?;
-        let Rules { offers, limits, .. } = &self.means.rules;
-        let percent = Percent { completion: offers.completion_percent, tip: offers.tip_percent };
-        let terms = Terms { percent, limits };
+        let Rules { offers, limits, refund_days, .. } = &self.means.rules;
+        let (completion, tip) = (offers.completion_percent, offers.tip_percent);
+        let terms = Terms { bounds: Bounds { completion, tip, refund_days: *refund_days }, limits };
         let begun = self.means.journal.create(request, original, &terms, now()).await;
         let ticket = self.show(begun.map_err(not_begun)?, caller).await?;
         if let Some(code) = code {

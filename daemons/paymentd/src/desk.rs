@@ -212,6 +212,11 @@ impl Ticket {
         let _ = asked.wait_for(Option::is_some).await;
     }
 
+    /// Whether somebody has called the ticket off.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.shared.cancel.borrow().is_some()
+    }
+
     pub(crate) fn why_cancelled(&self) -> &'static str {
         self.shared.cancel.borrow().unwrap_or("called off")
     }

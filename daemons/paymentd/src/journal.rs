@@ -27,7 +27,7 @@ pub(crate) use chain::Linked;
 use writing::Writing;
 
 use crate::limits::OwnerLimits;
-use crate::originals::Percent;
+use crate::originals::Bounds;
 use crate::services::{Class, Service};
 use crate::transaction::{Acceptor, Card, Event, Order, Request, State, Totals, Transaction};
 
@@ -94,7 +94,7 @@ pub(crate) struct Filter {
 
 /// What a new transaction has to keep to.
 pub(crate) struct Terms<'a> {
-    pub(crate) percent: Percent,
+    pub(crate) bounds: Bounds,
     pub(crate) limits: &'a OwnerLimits,
 }
 
@@ -141,7 +141,7 @@ impl Journal {
     ) -> Result<Transaction> {
         let mut tx = self.write().await?;
         let original = match original {
-            Some(id) => Some(history::admit(&mut tx, id, &request, terms.percent).await?),
+            Some(id) => Some(history::admit(&mut tx, id, &request, terms.bounds, now).await?),
             None => None,
         };
         let mut transaction = Transaction::new(request.clone(), original.clone(), now);

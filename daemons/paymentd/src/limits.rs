@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
 use serde::Deserialize;
 use service::{Error, Result};
 
@@ -30,6 +30,8 @@ pub(crate) struct Applied<'a> {
     /// The section of `paymentd.toml`.
     section: String,
     pub(crate) limits: &'a Limits,
+    /// What counts: these services.
+    pub(crate) services: [Service; 2],
     /// Whether transactions with a keyed card alone count.
     pub(crate) moto: bool,
 }
@@ -38,13 +40,23 @@ impl OwnerLimits {
     /// Those that `transaction` has to keep to.
     pub(crate) fn of(&self, transaction: &Transaction) -> impl Iterator<Item = Applied<'_>> {
         let service = transaction.service();
-        let own = self.by_service.get(&service);
-        let section = || format!("limits.{}", service.as_str());
-        let own = own.map(|limits| Applied { section: section(), limits, moto: false });
+        let of = |section, services| {
+            let limits = self.by_service.get(&section)?;
+            let section = format!("limits.{}", section.as_str());
+            Some(Applied { section, limits, services, moto: false })
+        };
+        // Money that goes back is one thing to the owner, whichever way it goes.
+        let refunds = matches!(service, Service::Refund | Service::CodeRefund);
+        let refund = refunds.then(|| of(Service::Refund, [Service::Refund, Service::CodeRefund]));
+        let own = (service != Service::Refund).then(|| of(service, [service; 2]));
         let moto = transaction.is_moto() && service == Service::Sale;
-        let moto =
-            moto.then(|| Applied { section: "moto.limits".to_string(), limits: &self.moto, moto: true });
-        own.into_iter().chain(moto)
+        let moto = moto.then(|| Applied {
+            section: "moto.limits".to_string(),
+            limits: &self.moto,
+            services: [service; 2],
+            moto: true,
+        });
+        own.flatten().into_iter().chain(refund.flatten()).chain(moto)
     }
 }
 
@@ -155,6 +167,14 @@ pub(crate) fn day_of(now: i64) -> i64 {
     day.map_or(now, |day| day.timestamp().as_millisecond())
 }
 
+/// When the local day began that was so many days before that of `now`; both in milliseconds since 1970.
+pub(crate) fn days_before(now: i64, days: u16) -> i64 {
+    let time = Timestamp::from_millisecond(now).unwrap_or(Timestamp::UNIX_EPOCH);
+    let day = time.to_zoned(TimeZone::system()).start_of_day();
+    let before = day.and_then(|day| day.checked_sub(i64::from(days).days()));
+    before.map_or(now, |day| day.timestamp().as_millisecond())
+}
+
 /// An hour before `now`, in milliseconds since 1970.
 pub(crate) fn hour_before(now: i64) -> i64 {
     now.saturating_sub(HOUR)
@@ -174,7 +194,8 @@ mod tests {
             per_hour: Some(3),
             over_limit: OverLimit::Refuse,
         };
-        let applied = |limits| Applied { section: "limits.sale".to_string(), limits, moto: false };
+        let services = [Service::Sale; 2];
+        let applied = |limits| Applied { section: "limits.sale".to_string(), limits, services, moto: false };
         let (none, limits) = (Limits::default(), applied(&limits));
         let done = |day, app_day, hour| Done { day, app_day, hour };
         limits.check(100, done(150, 50, 2)).unwrap();

@@ -97,7 +97,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         desk: desk.clone(),
         printer: printer.clone(),
         merchant: merchant.clone(),
-        rules: Rules { offers, limits: limits.clone(), wallets },
+        rules: Rules { offers, limits: limits.clone(), refund_days: config.refunds.days, wallets },
         teller,
     });
     let sealer = Sealer::new(journal.clone(), card.clone(), &config.journal);

@@ -3,6 +3,7 @@
 
 use service::{Error, Result};
 
+use crate::limits::days_before;
 use crate::services::{Service, Side};
 use crate::transaction::{Advice, Original, Outcome, State, Transaction};
 
@@ -16,13 +17,15 @@ pub(crate) struct Successor {
     pub(crate) open: bool,
 }
 
-/// How much may be asked for, in percent of what the original holds.
+/// What acquirer and owner allow of an original.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Percent {
-    /// The most of a reservation that may be completed.
+pub(crate) struct Bounds {
+    /// The most of a reservation that may be completed, in percent.
     pub(crate) completion: u16,
-    /// The most of a sale without tips that its tips may be.
+    /// The most of a sale without tips that its tips may be, in percent.
     pub(crate) tip: u16,
+    /// How many days back a sale may be that is refunded; 0 is any.
+    pub(crate) refund_days: u16,
 }
 
 /// An original with all that built on it so far, failures left out.
@@ -32,6 +35,8 @@ pub(crate) struct History<'a> {
     pub(crate) successors: &'a [Successor],
     /// Whether its batch is closed.
     pub(crate) settled: bool,
+    /// In milliseconds since 1970.
+    pub(crate) now: i64,
 }
 
 impl History<'_> {
@@ -39,16 +44,16 @@ impl History<'_> {
     ///
     /// # Errors
     /// [`Error::WrongState`] with the original's state and what to do instead, [`Error::InvalidArgument`] for an amount.
-    pub(crate) fn admit(&self, service: Service, amount: u64, percent: Percent) -> Result<Original> {
+    pub(crate) fn admit(&self, service: Service, amount: u64, bounds: Bounds) -> Result<Original> {
         self.check_stands()?;
         self.check_advice(service)?;
         match service {
             Service::Void | Service::CompletionVoid => self.check_void()?,
-            Service::Refund => self.check_refund(amount)?,
+            Service::Refund => self.check_refund(amount, bounds.refund_days)?,
             Service::Increment => self.check_reservation("incremented")?,
             Service::PreauthorisationCancel => self.check_reservation("cancelled")?,
-            Service::Completion => self.check_completion(amount, percent.completion)?,
-            Service::TipAdjustment => self.check_tip(amount, percent.tip)?,
+            Service::Completion => self.check_completion(amount, bounds.completion)?,
+            Service::TipAdjustment => self.check_tip(amount, bounds.tip)?,
             _ => return Err(self.wrong_kind(service.as_str())),
         }
         Ok(Original {
@@ -177,9 +182,15 @@ impl History<'_> {
         Ok(())
     }
 
-    fn check_refund(&self, amount: u64) -> Result<()> {
+    fn check_refund(&self, amount: u64, days: u16) -> Result<()> {
         if !is_refundable(self.original.service()) {
             return Err(self.wrong_kind("refunded"));
+        }
+        if days > 0 && self.original.created < days_before(self.now, days) {
+            let key = &self.original.request.key;
+            return Err(Error::WrongState(format!(
+                "`{key}` is more than {days} days old, and no longer refunded (refunds.days of paymentd.toml)"
+            )));
         }
         let left = self.held().saturating_sub(self.refunded());
         if self.original.request.instalments > 0 && amount != left {

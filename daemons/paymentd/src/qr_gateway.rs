@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use gateway::key::{RsaSigner, RsaVerifier};
 use gateway::message::{
-    Answer, OrderAnswer, OrderNumber, OrderOutcome, Refund, RefundAnswer, RefundOutcome, Refusal, Request,
+    Answer, OrderAnswer, OrderNumber, OrderOutcome, Refund, RefundAnswer, RefundOutcome, Refusal,
+    RefusalKind, Request,
 };
 use gateway::terminal::Call;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::config::Gateway as Config;
-use crate::transaction::Order;
+use crate::transaction::{Order, Transaction};
 use link::{Connector, Link};
 
 /// Why there is no answer that can be used.
@@ -36,6 +37,17 @@ pub(crate) enum GatewayError {
         "the order is at the QR gateway `{0}`, and [gateway] names another one; configure that one to end it"
     )]
     Elsewhere(String),
+}
+
+/// How an order stands for ever that was to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    /// It is closed: nothing was taken, or all was given back.
+    Closed,
+    /// It had failed.
+    Failed,
+    /// It was paid, and somebody else has given money of it back: so much is left, in minor units.
+    Refunded { left: u64 },
 }
 
 /// The QR gateway, with all that is needed to speak to it.
@@ -111,14 +123,44 @@ impl QrGateway {
         self.order(Request::Query(OrderNumber { order: self.number(order)? })).await
     }
 
-    /// Closes an order, whatever has become of it; a word for how it stands now, when that is for ever.
-    pub(crate) async fn cancel(&mut self, order: Option<&Order>) -> Result<&'static str, GatewayError> {
+    /// Closes an order, whatever has become of it; how it stands now, when that is for ever.
+    pub(crate) async fn cancel(&mut self, order: Option<&Order>) -> Result<Cancelled, GatewayError> {
         // What never had a number never reached the gateway.
-        let Some(order) = order else { return Ok("closed") };
-        match self.order(Request::Cancel(OrderNumber { order: self.number(order)? })).await? {
-            OrderOutcome::Closed { .. } => Ok("closed"),
-            OrderOutcome::Failed { .. } => Ok("failed"),
+        let Some(order) = order else { return Ok(Cancelled::Closed) };
+        let outcome = match self.order(Request::Cancel(OrderNumber { order: self.number(order)? })).await {
+            // Somebody else may have given money of it back: then it is open no more, and can't be closed.
+            Err(GatewayError::Refused(refusal)) if refusal.error == RefusalKind::WrongState => {
+                match self.query(order).await? {
+                    refunded @ OrderOutcome::Refunded { .. } => refunded,
+                    _ => return Err(GatewayError::Refused(refusal)),
+                }
+            }
+            answered => answered?,
+        };
+        match outcome {
+            OrderOutcome::Closed { .. } => Ok(Cancelled::Closed),
+            OrderOutcome::Failed { .. } => Ok(Cancelled::Failed),
+            OrderOutcome::Refunded { payment, refunded } => {
+                Ok(Cancelled::Refunded { left: payment.amount.saturating_sub(refunded) })
+            }
             other => Err(GatewayError::NoAnswer(format!("the order is not closed: {other:?}"))),
+        }
+    }
+
+    /// Takes a payment back that does not stand, whatever has become of its order; a word for how that stands then.
+    pub(crate) async fn take_back(&mut self, payment: &Transaction) -> Result<&'static str, GatewayError> {
+        let order = payment.order.as_ref();
+        let left = match self.cancel(order).await? {
+            Cancelled::Closed => return Ok("closed"),
+            Cancelled::Failed => return Ok("failed"),
+            Cancelled::Refunded { left } => left,
+        };
+        let Some(order) = order.filter(|_| left > 0) else { return Ok("refunded") };
+        // Nothing was sold for the rest either. The order's own number is that of no other refund of it.
+        let rest = Order { refund: order.number.clone(), ..order.clone() };
+        match self.refund(&rest, left, &payment.request.currency).await? {
+            RefundOutcome::Refunded { .. } => Ok("refunded"),
+            other => Err(GatewayError::NoAnswer(format!("the rest is not given back: {other:?}"))),
         }
     }
 

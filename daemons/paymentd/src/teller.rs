@@ -375,8 +375,7 @@ impl Teller {
     ) -> Result<Option<OverCardLimit>, JournalError> {
         let mut over: Option<OverCardLimit> = None;
         for applied in self.limits.of(transaction).filter(|_| !card.token.is_empty()) {
-            let service = transaction.service();
-            let done = self.journal.card_day(service, applied.moto, &card.token, now()).await?;
+            let done = self.journal.card_day(&applied, &card.token, now()).await?;
             let Err(service::Error::LimitExceeded(limit)) = applied.check_card(transaction.amount(), done)
             else {
                 continue;

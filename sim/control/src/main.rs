@@ -88,6 +88,8 @@ simctl [--json] [--dir DIR] COMMAND
 
   qr code WALLET        a code that a customer shows: alipay, wechat, unionpay
   qr pay CODE           a customer scans the code that is shown, and pays
+  qr refund ORDER [AMOUNT]
+                        somebody gives minor units of a paid order back, or all, in the gateway's office
   qr user pays          customers pay with their wallets at once (the start)
   qr user declines      customers refuse
   qr user waits [40s]   customers take so long, or until the next of these

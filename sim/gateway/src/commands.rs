@@ -31,6 +31,11 @@ pub fn run(gateway: &mut Gateway, words: &[String]) -> Reply {
             Ok(order) => Reply::ok(format!("order {order} is paid")),
             Err(problem) => Reply::refused(problem),
         },
+        ["qr", "refund", order] => give_back(gateway, order, None),
+        ["qr", "refund", order, amount] => match amount.parse() {
+            Ok(amount) => give_back(gateway, order, Some(amount)),
+            Err(_) => Reply::refused("the amount is a number of minor units"),
+        },
         ["qr", "truthful"] => {
             (gateway.rules, gateway.user) = Default::default();
             status(gateway)
@@ -38,9 +43,16 @@ pub fn run(gateway: &mut Gateway, words: &[String]) -> Reply {
         ["qr", "once", rule @ ..] | ["qr", "rule", "once", rule @ ..] => set(gateway, rule, true),
         ["qr", "rule", rule @ ..] => set(gateway, rule, false),
         _ => Reply::refused(
-            "the QR gateway takes: qr ledger; qr status; qr code WALLET; qr pay CODE; \
+            "the QR gateway takes: qr ledger; qr status; qr code WALLET; qr pay CODE; qr refund ORDER [AMOUNT]; \
              qr user pays|declines|waits [40s]; qr rule|once [OPERATION] RULE; qr truthful",
         ),
+    }
+}
+
+fn give_back(gateway: &mut Gateway, order: &str, amount: Option<u64>) -> Reply {
+    match gateway.give_back(order, amount, now()) {
+        Ok(amount) => Reply::ok(format!("{amount} of order {order} are given back")),
+        Err(problem) => Reply::refused(problem),
     }
 }
 

@@ -83,6 +83,27 @@ impl Gateway {
         Ok(order)
     }
 
+    /// Somebody gives money of an order back in the gateway's own office: `amount` minor units, or all that is left.
+    ///
+    /// # Errors
+    /// Why it can't be given back.
+    pub fn give_back(&mut self, order: &str, amount: Option<u64>, now: Duration) -> Result<u64, String> {
+        let is_it = |entry: &&Entry| entry.order == order && entry.state == State::Paid;
+        let Some(mut entry) = self.ledger.entries().iter().find(is_it).cloned() else {
+            return Err(format!("there is no paid order {order}"));
+        };
+        let left = entry.amount.saturating_sub(entry.refunded());
+        let amount = amount.unwrap_or(left);
+        if amount == 0 || amount > left {
+            return Err(format!("{left} of {} are left to give back", entry.amount));
+        }
+        let (reference, at) = (self.reference(), now.as_secs());
+        let refund = format!("office-{}", entry.refunds.len());
+        entry.refunds.push(ledger::Refund { refund, amount, reference, at });
+        self.book(entry).map_err(|refusal| refusal.reason)?;
+        Ok(amount)
+    }
+
     fn paid(&self, entry: &mut Entry, now: Duration) {
         entry.wallet.get_or_insert_with(|| SCANNING_WALLET.to_owned());
         (entry.state, entry.reason) = (State::Paid, "paid".to_owned());

@@ -3,7 +3,7 @@
 use sqlx::{Row as _, SqliteConnection};
 
 use super::{JournalError, Result, open_batch, read};
-use crate::originals::{History, Percent, Successor};
+use crate::originals::{Bounds, History, Successor};
 use crate::services::Service;
 use crate::transaction::{Original, Request};
 
@@ -12,7 +12,8 @@ pub(super) async fn admit(
     connection: &mut SqliteConnection,
     id: i64,
     request: &Request,
-    percent: Percent,
+    bounds: Bounds,
+    now: i64,
 ) -> Result<Original> {
     let row = sqlx::query("SELECT id, body FROM transactions WHERE id = ?")
         .bind(id)
@@ -21,8 +22,8 @@ pub(super) async fn admit(
     let original = read(&row)?;
     let successors = successors(connection, id).await?;
     let settled = original.batch != open_batch(connection).await?;
-    let history = History { original: &original, successors: &successors, settled };
-    history.admit(request.service, request.amount, percent).map_err(JournalError::Refused)
+    let history = History { original: &original, successors: &successors, settled, now };
+    history.admit(request.service, request.amount, bounds).map_err(JournalError::Refused)
 }
 
 /// What built on the transaction `id` and stands, or may come to stand. What was undone in its turn is left out.

@@ -7,24 +7,24 @@ use crate::limits::{Applied, Done, OverLimit, OwnerLimits, day_of, hour_before};
 use crate::services::Service;
 use crate::transaction::Transaction;
 
-/// What counts of a service: approved, or under way; where `?2` says so, with a keyed card alone.
+/// What counts of a service: approved, or under way; where `?3` says so, with a keyed card alone.
 macro_rules! counted {
     ($columns:literal) => {
         concat!(
             "SELECT ",
             $columns,
-            " FROM transactions WHERE service = ?1 AND (state <> 'final' OR outcome = 'approved') AND moto >= ?2"
+            " FROM transactions WHERE service IN (?1, ?2) AND (state <> 'final' OR outcome = 'approved') AND moto >= ?3"
         )
     };
 }
 
 impl Journal {
-    /// What the card with `token` had of `service` on the day of `now`, in minor units; with its number keyed, where `moto` says so.
-    pub(crate) async fn card_day(&self, service: Service, moto: bool, token: &str, now: i64) -> Result<u64> {
-        let select = concat!(counted!("coalesce(sum(amount), 0)"), " AND token = ?3 AND created >= ?4");
-        let query =
-            sqlx::query_scalar(select).bind(service.as_str()).bind(moto).bind(token).bind(day_of(now));
-        let sum: i64 = query.fetch_one(&self.reader).await?;
+    /// What of the card with `token` counts for `applied` on the day of `now`, in minor units.
+    pub(crate) async fn card_day(&self, applied: &Applied<'_>, token: &str, now: i64) -> Result<u64> {
+        let select = concat!(counted!("coalesce(sum(amount), 0)"), " AND token = ?4 AND created >= ?5");
+        let [one, other] = applied.services.map(Service::as_str);
+        let query = sqlx::query_scalar(select).bind(one).bind(other).bind(applied.moto);
+        let sum: i64 = query.bind(token).bind(day_of(now)).fetch_one(&self.reader).await?;
         Ok(u64::try_from(sum).unwrap_or_default())
     }
 }
@@ -56,14 +56,16 @@ async fn done(
 ) -> Result<Done> {
     let select = concat!(
         counted!(
-            "coalesce(sum(amount) FILTER (WHERE created >= ?3), 0) AS day,
-             coalesce(sum(amount) FILTER (WHERE created >= ?3 AND owner = ?5), 0) AS app_day,
-             count(*) FILTER (WHERE created >= ?4) AS hour"
+            "coalesce(sum(amount) FILTER (WHERE created >= ?4), 0) AS day,
+             coalesce(sum(amount) FILTER (WHERE created >= ?4 AND owner = ?6), 0) AS app_day,
+             count(*) FILTER (WHERE created >= ?5) AS hour"
         ),
-        " AND created >= min(?3, ?4)"
+        " AND created >= min(?4, ?5)"
     );
+    let [one, other] = applied.services.map(Service::as_str);
     let query = sqlx::query(select)
-        .bind(transaction.service().as_str())
+        .bind(one)
+        .bind(other)
         .bind(applied.moto)
         .bind(day_of(now))
         .bind(hour_before(now))

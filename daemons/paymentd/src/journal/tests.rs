@@ -6,8 +6,8 @@ use crate::services::Service;
 use crate::transaction::{Answer, Outcome, Reversal, Sum};
 
 static NO_LIMITS: OwnerLimits = OwnerLimits { by_service: LimitsByService::new(), moto: Limits::NONE };
-const PERCENT: Percent = Percent { completion: 115, tip: 20 };
-const TERMS: Terms<'_> = Terms { percent: PERCENT, limits: &NO_LIMITS };
+const BOUNDS: Bounds = Bounds { completion: 115, tip: 20, refund_days: 0 };
+const TERMS: Terms<'_> = Terms { bounds: BOUNDS, limits: &NO_LIMITS };
 
 fn request(key: &str) -> Request {
     Request {
@@ -255,7 +255,7 @@ async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and
         by_service: LimitsByService::from([(Service::Sale, limits)]),
         moto: Limits { transaction: Some(1000), ..Limits::NONE },
     };
-    let terms = Terms { percent: PERCENT, limits: &limits };
+    let terms = Terms { bounds: BOUNDS, limits: &limits };
     let mut first = journal.create(request("first"), None, &terms, 1).await.unwrap();
     let over = journal.create(request("second"), None, &terms, 2).await;
     assert!(refusal(over).contains("766 are left"));
@@ -271,8 +271,38 @@ async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and
         journal.create(request("second"), None, &terms, 4).await.expect("what failed is not counted");
     let card = Card { token: "0011223344556677".to_string(), ..Card::default() };
     journal.authorize(&mut second, Acceptor::default(), card.clone(), String::new(), 5).await.unwrap();
-    assert_eq!(journal.card_day(Service::Sale, false, &card.token, 6).await.unwrap(), 1234);
-    assert_eq!(journal.card_day(Service::Sale, false, "another", 6).await.unwrap(), 0);
+    let [applied] = limits.of(&second).collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(journal.card_day(&applied, &card.token, 6).await.unwrap(), 1234);
+    assert_eq!(journal.card_day(&applied, "another", 6).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn refunds_of_cards_and_of_codes_have_one_limit_together_and_none_is_of_an_old_sale() {
+    let (_folder, journal) = journal().await;
+    let limits = OwnerLimits {
+        by_service: LimitsByService::from([(Service::Refund, Limits { day: Some(1000), ..Limits::NONE })]),
+        moto: Limits::NONE,
+    };
+    let bounds = Bounds { refund_days: 2, ..BOUNDS };
+    let terms = Terms { bounds, limits: &limits };
+    let sale = approved(&journal, request("original"), None).await;
+    let code = Request { service: Service::CodePayment, code: "28****5432".to_string(), ..request("code") };
+    let code = paid(&journal, code, None).await;
+    let refund = |key: &str, amount| following(key, Service::Refund, amount);
+    let back = |key: &str, amount| Request { original: Some("code".parse().unwrap()), ..refund(key, amount) };
+    journal.create(refund("card", 600), Some(sale.id), &terms, 5).await.unwrap();
+    let over = journal.create(back("wallet", 401), Some(code.id), &terms, 5).await;
+    assert!(refusal(over).contains("limits.refund.day: of 1000 minor units 400 are left"));
+    let begun = journal.create(back("wallet", 400), Some(code.id), &terms, 5).await.unwrap();
+    assert_eq!(begun.service(), Service::CodeRefund);
+
+    const DAY: i64 = 86_400_000;
+    let free = Terms { bounds, limits: &NO_LIMITS };
+    let other = approved(&journal, request("other"), None).await;
+    let old = Request { original: Some("other".parse().unwrap()), ..refund("old", 1) };
+    let late = journal.create(old.clone(), Some(other.id), &free, 4 * DAY).await;
+    assert!(refusal(late).contains("more than 2 days old"));
+    journal.create(old, Some(other.id), &free, 2 * DAY).await.expect("it is young enough");
 }
 
 /// Whether the journal's events are the chain that its head says, from its first event or from the seal before that.
@@ -525,7 +555,7 @@ async fn a_void_withdraws_what_was_not_sent_and_nothing_else() {
         Limits { transaction: Some(1), over_limit: OverLimit::Supervisor, ..Default::default() },
     )]);
     let limits = OwnerLimits { by_service, moto: Limits::NONE };
-    let terms = Terms { percent: PERCENT, limits: &limits };
+    let terms = Terms { bounds: BOUNDS, limits: &limits };
     let second = approved_offline(&journal, "second").await;
     let undo = following("undo-2", Service::Void, 0);
     let mut void = journal.create(undo, Some(second.id), &terms, 5).await.unwrap();

@@ -52,7 +52,7 @@ impl Teller {
         }
         let Some(gateway) = &mut self.gateway else { return Err(not_configured()) };
         if let Some(cancelled) = self.owed.cancels.first() {
-            let word = gateway.cancel(cancelled.order.as_ref()).await?;
+            let word = gateway.take_back(cancelled).await?;
             return Ok(Some(Answered::Cancelled(word)));
         }
         let Some(ticket) = self.owed.returns.first() else { return Ok(None) };
