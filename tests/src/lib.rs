@@ -85,6 +85,7 @@ impl Bench {
         let bus = self.terminal.system_bus().await.expect("the system bus");
         let payment = client::proxy::<PaymentProxy>(&bus).await.expect("a proxy");
         until("the reversals to be acknowledged", async || payment.pending_reversals().await == Ok(0)).await;
+        until("the results of scripts to be told", async || payment.untold_scripts().await == Ok(0)).await;
         let disagreements = self.terminal.disagreements().await.expect("journal and ledger");
         assert!(disagreements.is_empty(), "terminal and host disagree: {disagreements:?}\n{}", self.logs());
         assert_eq!(check_chain(&payment).await, Ok(()));

@@ -189,3 +189,17 @@ async fn a_host_whose_clock_is_far_from_ours_is_told_to_the_operator() {
     let warnings = payment.warnings().await.unwrap();
     assert!(warnings.iter().any(|warning| warning.contains("minutes apart")), "{warnings:?}");
 }
+
+#[tokio::test]
+async fn the_clock_of_a_host_that_is_only_echoed_is_looked_at_too_and_a_warning_goes_when_it_is_right_again()
+{
+    let bench = persistent(&[("after_s = 60", "after_s = 1")]).await;
+    let bus = bench.terminal.system_bus().await.unwrap();
+    let payment = client::proxy::<PaymentProxy>(&bus).await.unwrap();
+    bench.sim("host 0820 wrong clock").await;
+    let told =
+        async || payment.warnings().await.unwrap().iter().any(|warning| warning.contains("minutes apart"));
+    until("a warning", &told).await;
+    bench.sim("host 0820 approve").await;
+    until("none", async || !told().await).await;
+}

@@ -141,3 +141,18 @@ async fn a_day_of_business_with_tdes() {
 async fn a_day_of_business_with_sm4() {
     a_day_of_business("unionpay-direct-sm4").await;
 }
+
+#[tokio::test]
+async fn a_host_with_a_key_for_each_message_that_would_take_stored_sales_is_refused_at_the_start() {
+    let shipped = include_str!("../../config/hosts/p2pe-dukpt.toml");
+    let offline = "[offline]\nunreachable = true\nagain = []\nadvice = { mti = \"0220\", processing_code = \"000000\", \
+                   condition_code = \"00\", card = \"full\" }\n\n[settlement]\n";
+    let profile = shipped.replacen("[settlement]\n", offline, 1);
+    assert_ne!(profile, shipped, "the shipped profile has changed");
+    let mut bench = Bench::start_as(&[], |terminal| terminal.host_profile("p2pe-dukpt")).await;
+    let hosts = bench.folder().join("config/hosts");
+    std::fs::create_dir_all(&hosts).unwrap();
+    std::fs::write(hosts.join("p2pe-dukpt.toml"), profile).unwrap();
+    assert!(bench.terminal.restart(Part::Paymentd).await.is_err());
+    assert!(bench.logs().contains("not under DUKPT; leave [offline] out"), "{}", bench.logs());
+}

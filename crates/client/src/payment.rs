@@ -177,6 +177,10 @@ pub trait Payment {
     #[zbus(property(emits_changed_signal = "false"))]
     fn stored_sales(&self) -> zbus::Result<u32>;
 
+    /// Transactions of whose issuer scripts the host has still to be told what became of them.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn untold_scripts(&self) -> zbus::Result<u32>;
+
     /// What the operator should look at, a sentence each.
     #[zbus(property(emits_changed_signal = "false"))]
     fn warnings(&self) -> zbus::Result<Vec<String>>;

@@ -33,6 +33,8 @@ pub struct Host {
     pub offline: Option<Offline>,
     /// How mail and telephone orders are said; `None` where the host takes none.
     pub moto: Option<Moto>,
+    /// How the issuer is told what became of its scripts; `None` where the host does not want to know.
+    pub scripts: Option<Scripts>,
     /// How the host is asked for parameters of the EMV kernel; `None` where it has none.
     pub downloads: Option<Downloads>,
     /// How a batch is closed; `None` where the host closes it by itself.
@@ -123,6 +125,22 @@ pub struct Moto {
     pub field: u8,
     /// Whether its security code is asked for, and goes along in there.
     pub security_code: bool,
+}
+
+/// The message that tells what became of the issuer's scripts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scripts {
+    /// The message type.
+    #[serde(deserialize_with = "mti")]
+    pub mti: Mti,
+    /// The type of the message, for hosts that want one (UnionPay's DE 60.1).
+    #[serde(default)]
+    pub message_type: String,
+    /// Its network management code.
+    pub network_code: String,
+    /// The codes (DE 39) after which it is sent again. `00` acknowledges it, and any other refuses it for good.
+    pub again: Vec<String>,
 }
 
 /// Parameters that the host has for the terminal's EMV kernel, a set of records for each kind.

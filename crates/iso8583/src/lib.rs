@@ -26,7 +26,7 @@ pub use build::Builder;
 pub use error::{Error, Place};
 pub use host::{
     CardFlow, DownloadSet, Downloads, Echo, Elements, Host, Instalments, KeyDownload, KeyPart, Link, Moto,
-    Offline, Reversal, Security, Service, Settlement, SignOn, Sums, Timeouts, WrappedKey,
+    Offline, Reversal, Scripts, Security, Service, Settlement, SignOn, Sums, Timeouts, WrappedKey,
 };
 pub use message::{Message, Mti, Value};
 pub use profile::{Align, Class, Encoding, Field, Length, Profile, Unit};

@@ -375,7 +375,8 @@ impl TransactionObject {
 
     /// The end, once: `approved`, `declined`, `cancelled` or `failed`. `result` has `reason` s, and as far as
     /// the card came what `OnlineRequested` has, without what is enciphered. Where the card approved without the host, it has
-    /// `token` s, too, and `stored_track2` ay: track 2 under a key that stays in the module, for `Reseal`.
+    /// `token` s, too, and `stored_track2` ay: track 2 under a key that stays in the module, for `Reseal`. Where the issuer had
+    /// the card run scripts, `script_data` ay is what it is told of them: DE 55, with their results as DF31.
     ///
     /// A card that is removed before its last word makes it `failed`; a PIN or a card that is waited for in
     /// vain, `cancelled`.

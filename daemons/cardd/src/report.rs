@@ -15,6 +15,22 @@ const CHIP_WITHOUT_PIN: &str = "052";
 /// POS entry mode (DE 22): keyed, at a terminal that takes no PIN for it.
 const KEYED: &str = "012";
 
+/// Book 4 Annex A5 calls the results of scripts 9F5B; UnionPay's messages have them as this.
+const UNIONPAY_SCRIPT_RESULTS: Tag = Tag::new(0xDF31);
+/// What goes with them.
+const SCRIPT_NOTICE: &[Tag] = &[
+    tags::TERMINAL_CAPABILITIES,
+    tags::TVR,
+    tags::UNPREDICTABLE_NUMBER,
+    tags::IFD_SERIAL_NUMBER,
+    tags::IAD,
+    tags::CRYPTOGRAM,
+    tags::ATC,
+    tags::AIP,
+    tags::TERMINAL_COUNTRY,
+    tags::TRANSACTION_DATE,
+];
+
 /// What the host needs beyond [`card`], enciphered by the secure module.
 #[derive(Debug)]
 pub(crate) struct Sealed {
@@ -67,8 +83,19 @@ pub(crate) fn for_end(
             put(&mut values, "token", hexadecimal(token));
         }
     }
+    if let Some(data) = script_data(kernel) {
+        put(&mut values, "script_data", data);
+    }
     put(&mut values, "reason", reason);
     values
+}
+
+/// What the issuer is told of the scripts that the card has run, as UnionPay has it in DE 55; `None` where it had none run.
+fn script_data(kernel: &Kernel) -> Option<Vec<u8>> {
+    let results = element(kernel, tags::SCRIPT_RESULTS)?;
+    let mut data = kernel.field_55(SCRIPT_NOTICE).ok()?;
+    tlv::write(&mut data, UNIONPAY_SCRIPT_RESULTS, &results).ok()?;
+    Some(data)
 }
 
 /// What is shown once the card has been read.

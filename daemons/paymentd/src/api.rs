@@ -413,6 +413,13 @@ impl PaymentService {
         Ok(self.stored.borrow().count)
     }
 
+    /// Transactions of whose issuer scripts the host has still to be told what became of them.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn untold_scripts(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<u32> {
+        self.check_reader(header).await?;
+        Ok(self.stored.borrow().scripts)
+    }
+
     /// What the operator should look at, a sentence each; empty where all is well.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn warnings(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<Vec<String>> {

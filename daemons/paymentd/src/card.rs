@@ -48,6 +48,7 @@ pub(crate) struct CardSession {
     proxy: CardTransactionProxy<'static>,
     signals: MessageStream,
     gone: tokio::task::JoinHandle<()>,
+    scripts: bool,
 }
 
 /// How a card is asked.
@@ -60,6 +61,8 @@ pub(crate) struct Way<'a> {
     pub(crate) dukpt: bool,
     /// Whether the security code of a card whose number is keyed is asked for.
     pub(crate) security_code: bool,
+    /// Whether the host wants to know what became of the issuer's scripts.
+    pub(crate) scripts: bool,
 }
 
 impl CardSession {
@@ -81,7 +84,7 @@ impl CardSession {
             .interface("org.smartpos.CardTransaction1")
             .build()?;
         let signals = MessageStream::for_match_rule(rule, bus, None).await?;
-        let Way { service, offline, dukpt, security_code } = way;
+        let Way { service, offline, dukpt, security_code, scripts } = way;
         let mut options = match service.card {
             _ if transaction.is_moto() => HashMap::from([
                 ("type", transaction.service().as_str().into()),
@@ -107,7 +110,7 @@ impl CardSession {
                 log::warn!("the card daemon can't be watched: {error}");
             }
         });
-        Ok(CardSession { proxy, signals, gone })
+        Ok(CardSession { proxy, signals, gone, scripts })
     }
 
     /// What the card's side says next.
@@ -127,9 +130,10 @@ impl CardSession {
                     message.body().deserialize().map(|(step, details)| CardEvent::Progress(step, details))
                 }
                 Some("OnlineRequested") => message.body().deserialize().map(|card| online_card(&card)),
-                Some("Completed") => {
-                    message.body().deserialize().map(|(outcome, result)| completed(outcome, &result))
-                }
+                Some("Completed") => message
+                    .body()
+                    .deserialize()
+                    .map(|(outcome, result)| completed(outcome, &result, self.scripts)),
                 _ => continue,
             };
             return event.unwrap_or_else(|error| {
@@ -190,11 +194,16 @@ fn online_card(values: &Dictionary) -> CardEvent {
     }))
 }
 
-fn completed(outcome: String, values: &Dictionary) -> CardEvent {
+/// `scripts`: the host is told of them.
+fn completed(outcome: String, values: &Dictionary, scripts: bool) -> CardEvent {
+    let mut card = card(values);
+    if !scripts {
+        card.script_data.clear();
+    }
     CardEvent::Completed(Box::new(CardEnd {
         outcome,
         reason: text(values, "reason"),
-        card: card(values),
+        card,
         chip_data: bytes(values, "chip_data").unwrap_or_default(),
         stored_track2: bytes(values, "stored_track2"),
     }))
@@ -212,6 +221,7 @@ fn card(values: &Dictionary) -> Card {
         tvr: text(values, "tvr"),
         tsi: text(values, "tsi"),
         cryptogram: text(values, "cryptogram"),
+        script_data: bytes(values, "script_data").map(hex::encode).unwrap_or_default(),
     }
 }
 

@@ -55,7 +55,8 @@ async fn begin(teller: &mut Teller, ticket: &Ticket, offline: bool) -> Result<Be
     let service = teller.host().described(&transaction).map_err(|error| failed(error.to_string()))?;
     let when = Zoned::now().strftime("%y%m%d%H%M%S").to_string();
     let (dukpt, security_code) = (teller.host().wants_dukpt(), teller.host().wants_security_code());
-    let way = Way { service, offline, dukpt, security_code };
+    let scripts = teller.host().wants_scripts();
+    let way = Way { service, offline, dukpt, security_code, scripts };
     let started = CardSession::start(teller.system_bus(), teller.card(), &transaction, way, &when).await;
     let mut session = started.map_err(|error| failed(format!("the card daemon: {error}")))?;
     let mut cancelling = false;

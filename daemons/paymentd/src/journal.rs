@@ -39,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_seals.sql"),
     include_str!("../migrations/0005_advices.sql"),
     include_str!("../migrations/0006_moto.sql"),
+    include_str!("../migrations/0007_scripts.sql"),
 ];
 /// The first version whose events are a chain.
 const CHAINED: usize = 3;
@@ -260,6 +261,13 @@ impl Journal {
         rows.iter().map(read).collect()
     }
 
+    /// The transactions of whose issuer scripts the host has still to be told, oldest first.
+    pub(crate) async fn untold_scripts(&self) -> Result<Vec<Transaction>> {
+        let select = "SELECT id, body FROM transactions WHERE script = 'pending' ORDER BY id";
+        let rows = sqlx::query(select).fetch_all(&self.writer).await?;
+        rows.iter().map(read).collect()
+    }
+
     async fn write(&self) -> Result<Writing> {
         Writing::begin(&self.writer, &self.in_doubt).await
     }
@@ -384,7 +392,8 @@ async fn write(
     append_event(connection, transaction.id, now, event).await?;
     // The state that the event was decided on must still be the one that stands here.
     let update = "UPDATE transactions
-                  SET state = ?, outcome = ?, reversal = ?, receipt = ?, body = ?, batch = ?, token = ?, advice = ?
+                  SET state = ?, outcome = ?, reversal = ?, receipt = ?, body = ?, batch = ?, token = ?, advice = ?,
+                      script = ?
                   WHERE id = ? AND state = ?";
     let updated = sqlx::query(update)
         .bind(transaction.state.as_str())
@@ -395,6 +404,7 @@ async fn write(
         .bind(transaction.batch)
         .bind(&transaction.card.token)
         .bind(transaction.advice.map(|advice| advice.as_str()).unwrap_or_default())
+        .bind(transaction.script.map(|script| script.as_str()).unwrap_or_default())
         .bind(transaction.id)
         .bind(before.state.as_str())
         .execute(&mut *connection)

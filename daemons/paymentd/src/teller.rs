@@ -2,6 +2,7 @@
 
 mod download;
 mod owed;
+mod scripts;
 mod stored;
 
 use std::time::Duration;
@@ -54,6 +55,8 @@ pub(crate) struct Teller {
     settling: Option<Ticket>,
     /// Transactions whose reversals the host has not acknowledged, oldest first.
     pending: Vec<Transaction>,
+    /// Transactions of whose issuer scripts the host has still to be told, oldest first.
+    scripts: Vec<Transaction>,
     /// How much may wait for the host.
     offline: Offline,
     /// Sales that the host has still to be told of, as the journal has them.
@@ -138,6 +141,7 @@ impl Teller {
                 unprinted.push(transaction);
             }
         }
+        let scripts = journal.untold_scripts().await.map_err(|error| error.to_string())?;
         let bus = buses.system;
         let inhibitor = Inhibitor::new(&bus).await.map_err(|error| error.to_string())?;
         let mut teller = Teller {
@@ -154,6 +158,7 @@ impl Teller {
             stop,
             settling,
             pending,
+            scripts,
             offline,
             waiting,
             downloads,
@@ -302,7 +307,7 @@ impl Teller {
     }
 
     fn owes_host(&self) -> bool {
-        !self.pending.is_empty() || self.has_stored()
+        !self.pending.is_empty() || self.has_stored() || !self.scripts.is_empty()
     }
 
     /// Sends what is owed, to whom its time comes first: reversals and advices to the host after `delay`. Parameters are fetched
@@ -314,7 +319,7 @@ impl Teller {
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 Settled::Gateway(self.ask_owed().await)
             }
-            () = sleep(delay), if self.owes_host() => Settled::Host(self.prepare().await),
+            () = sleep(delay), if self.owes_host() => Settled::Host(self.settle_host().await),
             () = sleep_until(fetch.unwrap_or_else(Instant::now)), if fetch.is_some() && !self.owes_host() => {
                 self.download().await;
                 Settled::Downloaded
@@ -415,6 +420,7 @@ impl Teller {
             self.pending.push(transaction.clone());
         }
         self.note_pending();
+        self.note_script(&transaction).await?;
         self.end(ticket, transaction).await
     }
 

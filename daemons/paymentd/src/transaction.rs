@@ -19,11 +19,13 @@ mod advice;
 mod diagram;
 mod dictionary;
 mod parts;
+mod script;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use advice::Advice;
 pub(crate) use parts::{Acceptor, Answer, Card, Order, Original, Request, Sum, Totals};
+pub(crate) use script::Script;
 
 use crate::services::{Class, Service};
 
@@ -122,6 +124,7 @@ pub(crate) enum Step {
     AdviceRefused,
     AdviceWithdrawn,
     ReversalAcknowledged,
+    ScriptTold,
     ReceiptQueued,
 }
 
@@ -136,6 +139,7 @@ pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
         Step::ApprovedOffline | Step::Finished(_) | Step::ReversalAcknowledged | Step::ReceiptQueued => {
             State::Final
         }
+        Step::ScriptTold => State::Final,
         Step::AdviceSent | Step::AdviceAcknowledged | Step::AdviceRefused | Step::AdviceWithdrawn => {
             State::Final
         }
@@ -167,6 +171,7 @@ pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
             State::Final,
             Step::AdviceSent | Step::AdviceAcknowledged | Step::AdviceRefused | Step::AdviceWithdrawn,
         ) => class == Class::Money,
+        (State::Final, Step::ScriptTold) => matches!(class, Class::Money | Class::Inquiry),
         (State::Final, Step::ReceiptQueued) => true,
         _ => false,
     };
@@ -238,6 +243,8 @@ pub(crate) enum Event {
     AdviceWithdrawn { by: String },
     /// The host acknowledged the reversal with this code (DE 39).
     ReversalAcknowledged { code: String },
+    /// The host was told what became of the issuer's scripts, and answered with this code (DE 39).
+    ScriptTold { code: String },
     /// The receipt was handed to the printer as this job.
     ReceiptQueued { job: String },
 }
@@ -295,6 +302,7 @@ impl Event {
             Event::AdviceRefused { .. } => Step::AdviceRefused,
             Event::AdviceWithdrawn { .. } => Step::AdviceWithdrawn,
             Event::ReversalAcknowledged { .. } => Step::ReversalAcknowledged,
+            Event::ScriptTold { .. } => Step::ScriptTold,
             Event::ReceiptQueued { .. } => Step::ReceiptQueued,
         })
     }
@@ -339,6 +347,9 @@ pub(crate) struct Transaction {
     /// Of a sale that was approved offline: what has become of its advice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) advice: Option<Advice>,
+    /// Where the issuer had the card run scripts: whether the host was told what became of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) script: Option<Script>,
     /// What the QR gateway calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) order: Option<Order>,
@@ -379,6 +390,7 @@ impl Transaction {
             card: Card::default(),
             chip_data: String::new(),
             advice: None,
+            script: None,
             order: None,
             totals: None,
             answer: Answer::default(),
@@ -430,6 +442,7 @@ impl Transaction {
                 (*outcome == Outcome::Reversed) == reversal.is_some()
             }
             Event::ReversalAcknowledged { .. } => self.reversal == Some(Reversal::Pending),
+            Event::ScriptTold { .. } => self.script == Some(Script::Pending),
             event => self.advice_allows(event),
         };
         let after = event.step().filter(|_| fits).and_then(|step| next(class, self.state, step));
@@ -468,6 +481,7 @@ impl Transaction {
                 self.reason.clone_from(reason);
                 if let Some(card) = card {
                     self.keep_card(card);
+                    self.script = (!card.script_data.is_empty()).then_some(Script::Pending);
                 }
                 if let Some(answer) = answer {
                     self.answer.clone_from(answer);
@@ -488,6 +502,7 @@ impl Transaction {
             }
             Event::AdviceWithdrawn { .. } => self.advice = Some(Advice::Withdrawn),
             Event::ReversalAcknowledged { .. } => self.reversal = Some(Reversal::Acknowledged),
+            Event::ScriptTold { code } => self.script = Some(Script::answered(code)),
             Event::ReceiptQueued { job } => self.receipt_job.clone_from(job),
         }
         self.state = after;

@@ -39,6 +39,7 @@ async fn payment(bus: &Connection) -> Result<Value, Error> {
         "merchant": payment.merchant().await?,
         "pending_reversals": payment.pending_reversals().await?,
         "stored_sales": payment.stored_sales().await?,
+        "untold_scripts": payment.untold_scripts().await?,
         "warnings": payment.warnings().await?,
     }))
 }

@@ -6,9 +6,10 @@ use crate::host::Acquirer;
 use crate::ledger::{self, Entry};
 use crate::parameters;
 use crate::rules::Rule;
+use crate::scripts::Sealed;
 
 const HELP: &str = "the acquirer takes: ledger; ledger batch NUMBER; host status; host restart; \
-                    host [once|rule] [0100|0200|0220|0320|0400|0500|0800|0820] RULE; host script RULE; RULE; …; host capk|application|parameters …";
+                    host [once|rule] [0100|0200|0220|0320|0400|0500|0620|0800|0820] RULE; host script RULE; RULE; …; host capk|application|parameters …; host issuer script right|wrong";
 
 /// Carries out one command.
 pub fn run(acquirer: &mut Acquirer, words: &[String]) -> Reply {
@@ -20,6 +21,13 @@ pub fn run(acquirer: &mut Acquirer, words: &[String]) -> Reply {
         },
         ["ledger"] => ledger(acquirer, |_| true),
         ["ledger", "batch", batch] => ledger(acquirer, |entry| entry.batch == *batch),
+        ["host", "issuer", "script", how] => match Sealed::parse(how) {
+            Ok(sealed) => {
+                acquirer.script = Some(sealed);
+                Reply::ok("the next answer to a card has a script for it")
+            }
+            Err(problem) => Reply::refused(problem),
+        },
         ["host", "status"] => status(acquirer),
         ["host", "restart"] => {
             acquirer.restart();

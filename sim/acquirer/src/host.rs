@@ -17,9 +17,10 @@ use crate::mangling::Mangling;
 use crate::parameters::{self, Parameters};
 use crate::request::{self, APPROVED, MALFUNCTION, Refusal};
 use crate::rules::{Part, Rule, Rules, targets};
+use crate::scripts::Sealed;
 use crate::service::{Form, Service};
 use crate::working_keys::WorkingKeys;
-use crate::{echo_test, reversal, settlement, sign_on, transaction};
+use crate::{echo_test, reversal, scripts, settlement, sign_on, transaction};
 
 /// Sign-on.
 pub(crate) const SIGN_ON: Mti = Mti(0x0800);
@@ -38,9 +39,12 @@ pub(crate) const REVERSAL: Mti = Mti(0x0400);
 /// Settlement.
 pub(crate) const SETTLEMENT: Mti = Mti(0x0500);
 
+/// Results of issuer scripts.
+pub(crate) const SCRIPTS: Mti = Mti(0x0620);
+
 /// All that this host takes.
-pub(crate) const REQUESTS: [Mti; 8] =
-    [AUTHORISATION, FINANCIAL, ADVICE, UPLOAD, REVERSAL, SETTLEMENT, SIGN_ON, ECHO];
+pub(crate) const REQUESTS: [Mti; 9] =
+    [AUTHORISATION, FINANCIAL, ADVICE, UPLOAD, REVERSAL, SETTLEMENT, SCRIPTS, SIGN_ON, ECHO];
 
 /// DE 32 of every answer: who this acquirer is.
 const INSTITUTION: &str = "00010344";
@@ -60,6 +64,8 @@ pub struct Acquirer {
     pub ledger: Ledger,
     /// What it does on purpose.
     pub rules: Rules,
+    /// The script that goes with the next answer to a card, where a tester wants one.
+    pub script: Option<Sealed>,
     /// What it has for the terminals' EMV kernels.
     pub parameters: Parameters,
     pub(crate) sessions: HashMap<String, WorkingKeys>,
@@ -129,6 +135,7 @@ impl Acquirer {
             issuer,
             ledger,
             rules: Rules::default(),
+            script: None,
             parameters: Parameters::default(),
             sessions: HashMap::new(),
             base_key: None,
@@ -215,6 +222,7 @@ impl Acquirer {
             ECHO => echo_test::echo_test(self, message, rule),
             REVERSAL => reversal::reversal(self, message, rule),
             SETTLEMENT => settlement::settle(self, message, rule),
+            SCRIPTS => scripts::told(self, message, rule),
             UPLOAD => settlement::upload(self, message, rule),
             _ => transaction::transaction(self, message, rule, now),
         }
@@ -362,6 +370,7 @@ pub(crate) fn new_entry(message: &Message<'_>, key: Key, state: State, refusal: 
         reason: refusal.reason.clone(),
         card: None,
         atc: None,
+        script: String::new(),
         uploaded: false,
         settled: false,
     }

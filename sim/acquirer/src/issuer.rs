@@ -45,7 +45,7 @@ pub(crate) struct Terms<'a> {
 /// A cryptogram that was right.
 pub(crate) struct Verified {
     session: TdesKey,
-    arqc: [u8; 8],
+    pub(crate) arqc: [u8; 8],
     pub(crate) atc: u16,
 }
 
@@ -84,9 +84,14 @@ impl Issuer {
         Ok(card)
     }
 
+    /// The card with this name.
+    pub(crate) fn named(&self, name: &str) -> Option<&Profile> {
+        self.cards.iter().find(|card| card.name == name)
+    }
+
     /// What the owner of the card with this name has, in minor units.
     pub(crate) fn available(&self, name: &str) -> u64 {
-        self.cards.iter().find(|card| card.name == name).map_or(0, |card| card.available)
+        self.named(name).map_or(0, |card| card.available)
     }
 
     /// Checks that the chip speaks of the transaction of the message.

@@ -76,6 +76,9 @@ pub struct Entry {
     pub card: Option<String>,
     /// That card's application transaction counter.
     pub atc: Option<u16>,
+    /// Issuer scripts: empty where the answer had none, `sent`, and then the results that the terminal told (DF31), in hex.
+    #[serde(default)]
+    pub script: String,
     /// Whether the terminal has uploaded it.
     pub uploaded: bool,
     /// Whether its batch is closed.

@@ -29,6 +29,7 @@ pub mod pki;
 mod request;
 pub mod reversal;
 pub mod rules;
+pub mod scripts;
 pub mod server;
 pub mod service;
 pub mod settlement;

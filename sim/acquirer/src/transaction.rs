@@ -15,7 +15,7 @@ use crate::originals::{self, Successor};
 use crate::request::{DO_NOT_HONOUR, DUPLICATE, INSUFFICIENT, INVALID, Refusal};
 use crate::rules::Rule;
 use crate::service::Service;
-use crate::{CURRENCY, advice, moto};
+use crate::{CURRENCY, advice, moto, scripts};
 
 /// A transaction that is being decided.
 struct Booking {
@@ -57,10 +57,15 @@ pub(crate) fn transaction(
         decide_without_card(host, &request, rule, &mut booking)
     };
     let offline = request.offline;
+    let script =
+        if offline { Vec::new() } else { scripts::take(host, &mut booking.entry, booking.verified.as_ref()) };
     let mut answer = book(host, booking, decision, now)?;
     if offline {
         // The card has gone.
         answer.chip = None;
+    }
+    if let Some(chip) = &mut answer.chip {
+        chip.extend(script);
     }
     Ok(answer)
 }

@@ -69,10 +69,12 @@ simctl [--json] [--dir DIR] COMMAND
                         start anew before or after booking
   host 0500 unbalanced  find that a settlement does not balance
   host MTI RULE…        any of these, for messages of this type: 0100, 0200, 0220, 0320, 0400,
-                        0500, 0800
+                        0500, 0620, 0800, 0820
   host once RULE…       any of these, for the next message only
   host script RULE; RULE; …
                         several of these, one after the other
+  host issuer script right|wrong
+                        the next answer to a card has a script for it, sealed right or wrong
   host capk revoke|add RID INDEX
                         take a CA key off the list that terminals fetch, or put it back; that is due then
   host application floor AID AMOUNT

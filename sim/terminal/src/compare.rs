@@ -63,6 +63,8 @@ pub struct Booking {
     pub approval: String,
     /// DE 37; empty where there is none.
     pub reference: String,
+    /// The results of issuer scripts, in hex; empty where none were told.
+    pub scripts: String,
 }
 
 /// One thing on which the two sides differ.
@@ -98,6 +100,9 @@ pub fn from_journal(transaction: &Dictionary) -> Result<Entry> {
         ("", _, _) => return Err(lacks("state")),
         ("final", _, "pending") => Standing::Open("its reversal is not acknowledged".to_owned()),
         ("final", ..) if NO_MONEY.contains(&text("type").as_str()) => Standing::Nothing,
+        ("final", ..) if text("script") == "pending" => {
+            Standing::Open("the results of its scripts are not acknowledged".to_owned())
+        }
         ("final", "approved", _) => match text("advice").as_str() {
             "" | "acknowledged" => Standing::Approved,
             "withdrawn" => Standing::Nothing,
@@ -127,8 +132,16 @@ pub fn from_journal(transaction: &Dictionary) -> Result<Entry> {
         masked_pan: text("masked_pan"),
         approval: text("approval"),
         reference: text("reference"),
+        scripts: script_results(&text("script_data")),
     };
     Ok(Entry { number, standing, booking })
+}
+
+/// What stands as DF31 in what the issuer is told of its scripts; all in hex.
+fn script_results(data: &str) -> String {
+    let bytes = hex::decode(data).unwrap_or_default();
+    let results = tlv::find(&bytes, tlv::Tag::new(0xDF31));
+    results.ok().flatten().map(hex::encode).unwrap_or_default()
 }
 
 /// Reads the data of `simctl ledger`.
@@ -155,6 +168,8 @@ struct LedgerLine {
     state: LedgerState,
     service: String,
     original: Option<LedgerOriginal>,
+    #[serde(default)]
+    script: String,
 }
 
 #[derive(Deserialize)]
@@ -192,6 +207,7 @@ impl From<LedgerLine> for Entry {
                 masked_pan: line.masked_pan,
                 approval: line.approval.unwrap_or_default(),
                 reference: line.rrn.unwrap_or_default(),
+                scripts: if line.script == "sent" { String::new() } else { line.script },
             },
         }
     }
@@ -270,6 +286,7 @@ fn differ_in_booking(ours: &Booking, theirs: &Booking) -> Option<String> {
         ("card", &ours.masked_pan, &theirs.masked_pan),
         ("DE 38", &ours.approval, &theirs.approval),
         ("DE 37", &ours.reference, &theirs.reference),
+        ("the results of scripts", &ours.scripts, &theirs.scripts),
     ]
     .into_iter()
     .find(|(_, ours, theirs)| ours != theirs)
@@ -299,6 +316,7 @@ mod tests {
                 masked_pan: "621700******0007".to_owned(),
                 approval: "A00001".to_owned(),
                 reference: "000000000001".to_owned(),
+                scripts: String::new(),
             },
         }
     }
@@ -347,7 +365,7 @@ mod tests {
     #[test]
     fn an_approval_that_differs_in_any_field_is_a_disagreement() {
         let ours = entry("1", Standing::Approved);
-        let wrong: [fn(&mut Booking); 8] = [
+        let wrong: [fn(&mut Booking); 9] = [
             |booking| booking.service = "refund".to_owned(),
             |booking| booking.original = Some(("000001".to_owned(), "000002".to_owned())),
             |booking| booking.amount = 1235,
@@ -356,6 +374,7 @@ mod tests {
             |booking| booking.masked_pan.clear(),
             |booking| booking.approval.clear(),
             |booking| booking.reference.clear(),
+            |booking| booking.scripts = "20".to_owned(),
         ];
         for change in wrong {
             let mut theirs = ours.clone();

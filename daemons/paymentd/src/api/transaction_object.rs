@@ -67,7 +67,8 @@ impl TransactionObject {
     /// `currency` s, `state` s, `host` s, `created` x; and as they become known `outcome` s (`approved`, `declined`,
     /// `cancelled`, `failed`, `reversed`), `finished` x, `over_limit` s and `approver` s (the limit that it is over, and the
     /// supervisor who approved it nevertheless), `reason` s, `reversal` s (`pending`, `acknowledged`), of a sale that was approved
-    /// offline `advice` s (`stored`, `sent`, `acknowledged`, `refused`, `withdrawn` by a void), `stan` s,
+    /// offline `advice` s (`stored`, `sent`, `acknowledged`, `refused`, `withdrawn` by a void), where the issuer had the card run
+    /// scripts `script` s (whether the host was told the results: `pending`, `acknowledged`, `refused`) and `script_data` s (DE 55, in hex), `stan` s,
     /// `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code` s,
     /// `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
     /// `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u, `debit_amount` t,

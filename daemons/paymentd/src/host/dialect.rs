@@ -145,7 +145,7 @@ pub(super) struct Plan<'h> {
 }
 
 /// The plan of `transaction`, where it has one.
-fn plan<'h>(host: &'h Host, transaction: &Transaction) -> Result<Option<Plan<'h>>, HostError> {
+pub(super) fn plan<'h>(host: &'h Host, transaction: &Transaction) -> Result<Option<Plan<'h>>, HostError> {
     if transaction.instalments() == 0 {
         return Ok(None);
     }
@@ -165,7 +165,7 @@ fn moto<'h>(host: &'h Host, transaction: &Transaction) -> Result<Option<&'h Moto
 }
 
 /// DE 25.
-fn condition<'h>(
+pub(super) fn condition<'h>(
     host: &'h Host,
     transaction: &Transaction,
     plan: Option<&Plan<'h>>,

@@ -7,6 +7,7 @@ mod downloads;
 mod filling;
 mod link;
 mod module_key;
+mod scripts;
 mod settlement;
 mod sums;
 mod tls;
@@ -68,8 +69,6 @@ pub(crate) struct Host {
     /// DE 49.
     currency: String,
     line: Arc<Line>,
-    /// What the operator should know of the host's clock; empty where that is right.
-    clock: watch::Sender<String>,
     journal: Journal,
     card: CardPaymentProxy<'static>,
     signed_on: bool,
@@ -119,7 +118,6 @@ impl Host {
             merchant: merchant.clone(),
             currency,
             line: Arc::new(line),
-            clock: watch::Sender::default(),
             journal,
             card,
             signed_on: false,
@@ -182,7 +180,7 @@ impl Host {
 
     /// What the operator should know of the host's clock; empty where that is right.
     pub(crate) fn clock(&self) -> watch::Receiver<String> {
-        self.clock.subscribe()
+        self.line.clock()
     }
 
     /// The line to the host, to be tended while nothing is asked.
@@ -217,7 +215,7 @@ impl Host {
         if code != "00" {
             return Err(HostError::SignOnRefused(code));
         }
-        self.check_clock(&answer);
+        self.line.check_clock(&answer);
         self.note_due(link.header());
         if let Some(download) = &profile.sign_on.keys {
             let keys = dialect::working_keys(download, &answer)?;
@@ -230,15 +228,6 @@ impl Host {
         self.signed_on = true;
         log::info!("signed on");
         Ok(())
-    }
-
-    fn check_clock(&self, answer: &iso8583::Message<'_>) {
-        let limit_s = self.profile.sign_on.clock_limit_s;
-        let warning = clock::warning(answer, jiff::Zoned::now().datetime(), limit_s).unwrap_or_default();
-        if !warning.is_empty() {
-            log::warn!("{warning}");
-        }
-        self.clock.send_replace(warning);
     }
 
     /// Asks the host for what `transaction` wants. Anything but an `Ok` leaves its outcome unknown, once this was called.

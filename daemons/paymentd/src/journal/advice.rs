@@ -17,6 +17,8 @@ pub(crate) struct Waiting {
     pub(crate) oldest: i64,
     /// How many of the open batch the host refused.
     pub(crate) refused: u32,
+    /// Transactions of whose issuer scripts the host has still to be told.
+    pub(crate) scripts: u32,
 }
 
 impl Journal {
@@ -80,7 +82,8 @@ impl Journal {
         let select = "SELECT count(*) FILTER (WHERE advice <> 'refused') AS count,
                              coalesce(sum(amount) FILTER (WHERE advice <> 'refused'), 0) AS sum,
                              coalesce(min(created) FILTER (WHERE advice <> 'refused'), 0) AS oldest,
-                             count(*) FILTER (WHERE advice = 'refused') AS refused
+                             count(*) FILTER (WHERE advice = 'refused') AS refused,
+                             (SELECT count(*) FROM transactions WHERE script = 'pending') AS scripts
                       FROM transactions
                       WHERE advice IN ('stored', 'sent')
                          OR (advice = 'refused' AND batch = (SELECT batch FROM counters))";
@@ -91,6 +94,7 @@ impl Journal {
             sum: u64::try_from(sum).unwrap_or_default(),
             oldest: row.try_get("oldest")?,
             refused: row.try_get("refused")?,
+            scripts: row.try_get("scripts")?,
         })
     }
 

@@ -17,7 +17,7 @@ const STAYS: &str = "
     SELECT EXISTS (
         SELECT 1 FROM transactions AS one
         WHERE id <= ?1
-          AND (state <> 'final' OR reversal = 'pending' OR receipt = 'owed' OR created >= ?2
+          AND (state <> 'final' OR reversal = 'pending' OR receipt = 'owed' OR script = 'pending' OR created >= ?2
                OR batch = (SELECT batch FROM counters) OR id = (SELECT max(id) FROM transactions)
                OR (service = 'preauthorisation' AND outcome = 'approved'
                    AND NOT EXISTS (SELECT 1 FROM transactions AS next WHERE next.original = one.id

@@ -349,7 +349,8 @@ async fn the_events_of_a_journal_without_a_chain_are_bound_when_it_is_opened() {
         approved(&journal, request(&format!("order-{number}")), None).await;
     }
     // As version 2 left it.
-    let undo = "DROP TABLE stored_cards; DROP INDEX transactions_advised;
+    let undo = "DROP INDEX transactions_scripted; ALTER TABLE transactions DROP COLUMN script;
+                DROP TABLE stored_cards; DROP INDEX transactions_advised;
                 ALTER TABLE transactions DROP COLUMN advice; ALTER TABLE transactions DROP COLUMN moto; DROP INDEX events_by_transaction; DROP TABLE seals;
                 ALTER TABLE events DROP COLUMN link; DROP TABLE chain; PRAGMA user_version = 2";
     sqlx::raw_sql(undo).execute(&journal.writer).await.unwrap();
@@ -516,7 +517,7 @@ async fn offline_sales_are_told_in_order_and_their_cards_are_kept_until_then() {
     for key in ["first", "second"] {
         approved_offline(&journal, key).await;
     }
-    let waiting = Waiting { count: 2, sum: 2468, oldest: 1, refused: 0 };
+    let waiting = Waiting { count: 2, sum: 2468, oldest: 1, refused: 0, scripts: 0 };
     assert_eq!(journal.waiting().await.unwrap(), waiting);
     // Sent again, it is the same one.
     for _ in 0..2 {
@@ -527,7 +528,10 @@ async fn offline_sales_are_told_in_order_and_their_cards_are_kept_until_then() {
     let refused = Event::advised(Err("code 05".to_string()));
     journal.end_advice(&mut sale, &refused, 4).await.unwrap();
     assert_eq!(stored_cards(&journal).await, 1);
-    assert_eq!(journal.waiting().await.unwrap(), Waiting { count: 1, sum: 1234, oldest: 1, refused: 1 });
+    assert_eq!(
+        journal.waiting().await.unwrap(),
+        Waiting { count: 1, sum: 1234, oldest: 1, refused: 1, scripts: 0 }
+    );
     let (batch, sums) = journal.open_totals().await.unwrap();
     let sum = Sum { count: 1, amount: 1234 };
     assert_eq!(

@@ -131,7 +131,7 @@ impl Teller {
     }
 
     /// Shows what has become of a transaction that has ended, where it is still shown.
-    async fn show(&self, transaction: &Transaction) {
+    pub(super) async fn show(&self, transaction: &Transaction) {
         if let Some(shown) = self.desk.find(transaction.id) {
             shown.update(transaction.clone()).await;
         }
@@ -157,7 +157,7 @@ mod tests {
     fn each_limit_is_reached_exactly_and_a_clock_that_was_wrong_tells_no_age() {
         let limits = Offline { count: 2, sum: 100, age_h: 1 };
         let hour = i64::try_from(HOUR).unwrap();
-        let waiting = |count, sum| Waiting { count, sum, oldest: 10 * hour, refused: 0 };
+        let waiting = |count, sum| Waiting { count, sum, oldest: 10 * hour, ..Waiting::default() };
         assert!(limits.allows(&waiting(1, 40), 60, 11 * hour - 1));
         assert!(!limits.allows(&waiting(1, 40), 61, 10 * hour), "sum");
         assert!(!limits.allows(&waiting(2, 40), 1, 10 * hour), "count");

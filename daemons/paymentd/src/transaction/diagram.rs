@@ -46,6 +46,7 @@ fn steps() -> Vec<(Step, String)> {
         steps.push((step, word.to_string()));
     }
     steps.push((Step::ReversalAcknowledged, "reversal-acknowledged".to_string()));
+    steps.push((Step::ScriptTold, "script-told".to_string()));
     steps.push((Step::ReceiptQueued, "receipt-queued".to_string()));
     steps
 }
@@ -66,6 +67,7 @@ fn allows(step: Step) -> &'static str {
         Step::Finished(Outcome::Approved) => "the receipt is printed and the end is told",
         Step::Finished(_) => "the end is told",
         Step::ReversalAcknowledged => "other transactions go online",
+        Step::ScriptTold => "the results of the next card's scripts are sent",
         Step::ReceiptQueued => "the next receipt is handed to the printer",
     }
 }

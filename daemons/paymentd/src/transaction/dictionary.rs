@@ -31,6 +31,10 @@ impl Transaction {
         if let Some(advice) = self.advice {
             values.insert("advice", advice.as_str().into());
         }
+        if let Some(script) = self.script {
+            values.insert("script", script.as_str().into());
+            values.insert("script_data", self.card.script_data.as_str().into());
+        }
         if self.request.tip > 0 {
             values.insert("tip", self.request.tip.into());
         }

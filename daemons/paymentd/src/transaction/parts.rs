@@ -134,6 +134,9 @@ pub(crate) struct Card {
     pub(crate) tsi: String,
     /// The application cryptogram that the card gave last.
     pub(crate) cryptogram: String,
+    /// What the issuer is told of the scripts that it had the card run, in hex (DE 55); empty where it had none run.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) script_data: String,
 }
 
 /// What the host answered.

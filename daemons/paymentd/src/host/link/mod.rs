@@ -12,8 +12,10 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use iso8583::Builder;
+use iso8583::{Builder, Message};
+use jiff::Zoned;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
@@ -21,7 +23,7 @@ use self::addresses::Addresses;
 pub(super) use self::backoff::pause;
 use self::connection::Connection;
 use super::filling::{self, Filling};
-use super::{HostError, dialect, tls};
+use super::{HostError, clock, dialect, parse, tls};
 use crate::config::Merchant;
 
 type Stream = TlsStream<TcpStream>;
@@ -32,6 +34,8 @@ pub(crate) struct Line {
     tls: tls::Connector,
     merchant: Merchant,
     answer_timeout: Duration,
+    /// What the operator should know of the host's clock; empty where that is right.
+    clock: watch::Sender<String>,
     state: Mutex<State>,
 }
 
@@ -67,7 +71,8 @@ impl Line {
         let first_again = Duration::from_secs(profile.link.first_again_s.into());
         let addresses = Addresses::new(addresses, first_again);
         let state = State { addresses, kept: None, failures: 0, echo_stan: 0 };
-        Line { profile, tls, merchant, answer_timeout, state: Mutex::new(state) }
+        let clock = watch::Sender::default();
+        Line { profile, tls, merchant, answer_timeout, clock, state: Mutex::new(state) }
     }
 
     /// A connection on which the next request can leave: the kept one if it stands, else a new one.
@@ -144,6 +149,21 @@ impl Line {
         Err(HostError::Unreachable(failures.join("; ")))
     }
 
+    /// What the operator should know of the host's clock; empty where that is right.
+    pub(super) fn clock(&self) -> watch::Receiver<String> {
+        self.clock.subscribe()
+    }
+
+    /// Compares the host's clock, as an `answer` without a transaction tells it, with ours.
+    pub(super) fn check_clock(&self, answer: &Message<'_>) {
+        let limit_s = self.profile.sign_on.clock_limit_s;
+        let warning = clock::warning(answer, Zoned::now().datetime(), limit_s).unwrap_or_default();
+        if !warning.is_empty() {
+            log::warn!("{warning}");
+        }
+        self.clock.send_replace(warning);
+    }
+
     fn kept(self: &Arc<Line>) -> Option<Link> {
         let kept = self.state().kept.take();
         kept.map(|connection| Link { line: Arc::clone(self), connection: Some(connection) })
@@ -203,7 +223,8 @@ impl Link {
         message.text(41, &merchant.terminal).text(42, &merchant.merchant);
         filling::put(&mut message, &own);
         let limit = Duration::from_secs(profile.timeouts.connect_s.into());
-        self.exchange_within(&dialect::pack(&message)?, limit).await?;
+        let answer = self.exchange_within(&dialect::pack(&message)?, limit).await?;
+        self.line.check_clock(&parse(&profile, &answer)?);
         Ok(())
     }
 
