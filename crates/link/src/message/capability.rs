@@ -1,0 +1,27 @@
+//! What an end may be able to do beyond its version, a bit each. It holds where both ends say it.
+
+/// Messages longer than a frame, in parts.
+pub const PARTS: u32 = 1;
+/// The line is protected: both ends know each other, and what is said in a session is enciphered.
+pub const PROTECTION: u32 = 1 << 1;
+/// Card tokens: [`Request::CardToken`](super::Request::CardToken).
+pub const CARD_TOKEN: u32 = 1 << 2;
+/// Keys of SM4: the master key slot [`TMK_SM4`](super::TMK_SM4), and what is loaded under it.
+pub const SM4: u32 = 1 << 3;
+/// MACs by ANSI X9.19: the key slot [`MAK_X919`](super::MAK_X919).
+pub const X919: u32 = 1 << 4;
+/// Stored cards: track 2 sealed under [`STORE`](super::STORE), and [`Request::ResealTrack2`](super::Request::ResealTrack2).
+pub const STORED_CARD: u32 = 1 << 5;
+/// AES DUKPT: [`Request::NextDukptKey`](super::Request::NextDukptKey), and the key slot [`DUKPT`](super::DUKPT).
+pub const DUKPT: u32 = 1 << 6;
+/// Cards whose number is keyed at the pad: [`Request::EnterCard`](super::Request::EnterCard) and those after it.
+pub const KEYED_CARD: u32 = 1 << 7;
+/// Seals over a journal: [`Request::SealJournal`](super::Request::SealJournal).
+pub const JOURNAL_SEAL: u32 = 1 << 8;
+/// A key for TLS: [`Request::TlsPublicKey`](super::Request::TlsPublicKey) and those after it.
+pub const TLS_KEY: u32 = 1 << 9;
+/// Loading keys: [`Request::KeySlots`](super::Request::KeySlots) and those after it.
+pub const KEY_LOADING: u32 = 1 << 10;
+/// All that this crate knows, on a line that is protected or not.
+pub(crate) const ALL: u32 =
+    PARTS | CARD_TOKEN | SM4 | X919 | STORED_CARD | DUKPT | KEYED_CARD | JOURNAL_SEAL | TLS_KEY | KEY_LOADING;
