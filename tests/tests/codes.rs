@@ -365,3 +365,20 @@ async fn an_order_that_somebody_else_gave_back_settles_as_what_it_is_and_blocks_
         is_approved(&bench, pay(&shop, &fresh(&bench, "alipay").await, &format!("{key}-next")).await);
     }
 }
+
+#[tokio::test]
+async fn an_answer_that_the_line_brings_twice_is_one_answer_and_none_to_the_next_request() {
+    let (bench, shop) = impatient().await;
+    for operation in ["pay", "query", "cancel", "refund"] {
+        bench.sim(&format!("qr rule {operation} repeat")).await;
+    }
+    bench.sim("qr user waits 100ms").await;
+    for key in ["first", "second"] {
+        let paid = is_approved(&bench, pay(&shop, &fresh(&bench, "alipay").await, key).await);
+        assert_eq!(get::<u64>(&paid, "amount"), Some(1234));
+    }
+    is_approved(&bench, refund(&shop, 234, "first", "part").await);
+    is_approved(&bench, refund(&shop, 1000, "first", "rest").await);
+    is_approved(&bench, void(&shop, "second", "undo").await);
+    bench.settle_and_compare().await;
+}

@@ -99,10 +99,10 @@ simctl [--json] [--dir DIR] COMMAND
                         answer OPERATION (pay, prepare, query, cancel, refund, refund-query; pay if
                         none is named) truthfully, never, later, with no answer in it, forged, or
                         with the answer before
-  qr rule [OPERATION] twice
+  qr rule [OPERATION] repeat|twice
   qr rule [OPERATION] drop before|after
   qr rule [OPERATION] restart before|after
-                        do it twice; close the connection, or forget what was seen, before or after
+                        send the answer twice; do it twice; close the connection, or forget what was seen, before or after
                         booking
   qr once …             any of these rules, for the next request only
   qr truthful           forget the rules; customers pay at once

@@ -9,6 +9,7 @@ pub mod commands;
 pub mod host;
 pub mod ledger;
 pub mod pki;
+mod repeating;
 pub mod rules;
 pub mod server;
 

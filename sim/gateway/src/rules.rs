@@ -26,6 +26,8 @@ pub enum Rule {
     WrongSignature,
     /// Book, and answer with the answer to the request before, once more.
     Replay,
+    /// Book, and answer twice with the same bytes, as where a line brings the answer twice.
+    Repeat,
     /// Do it twice, as where a line brings the request twice.
     Twice,
     /// Close the connection before booking.
@@ -53,6 +55,7 @@ impl Rule {
             ["garbage"] => Rule::Garbage,
             ["wrong", "signature"] => Rule::WrongSignature,
             ["replay"] => Rule::Replay,
+            ["repeat"] => Rule::Repeat,
             ["twice"] => Rule::Twice,
             ["restart", "before"] => Rule::RestartBefore,
             ["restart", "after"] => Rule::RestartAfter,
@@ -60,7 +63,7 @@ impl Rule {
             ["drop", "after"] => Rule::DropAfter,
             _ => {
                 return Err("a rule is [OPERATION] truthful, silent, late 40s, garbage, wrong signature, \
-                            replay, twice, drop before|after, or restart before|after"
+                            replay, repeat, twice, drop before|after, or restart before|after"
                     .to_owned());
             }
         };

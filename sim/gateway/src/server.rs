@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gateway::MAX_BODY;
@@ -24,6 +25,7 @@ use tokio::time;
 use tokio_rustls::TlsAcceptor;
 
 use crate::host::Gateway;
+use crate::repeating::{Repeating, Twice};
 use crate::rules::{OPERATIONS, Rule};
 use crate::{commands, pki};
 
@@ -125,7 +127,9 @@ impl Server {
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let tls = time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
         let tls = tls.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
-        let service = service_fn(|request| self.respond(request));
+        let twice = Twice::default();
+        let tls = Repeating::new(tls, Arc::clone(&twice));
+        let service = service_fn(|request| self.respond(request, &twice));
         hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HANDSHAKE)
@@ -135,7 +139,11 @@ impl Server {
             .map_err(|error| error.to_string())
     }
 
-    async fn respond(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        twice: &Twice,
+    ) -> Result<Response<Full<Bytes>>, Dropped> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path_and_query().map_or("", |path| path.as_str()).to_owned();
         let head = match read_head(&parts.headers) {
@@ -157,6 +165,7 @@ impl Server {
         match rule {
             Rule::Silent => std::future::pending().await,
             Rule::Late(delay) => time::sleep(delay).await,
+            Rule::Repeat => twice.store(true, Ordering::Relaxed),
             _ => {}
         }
         let sealed = self.seal(&head.nonce, &path, &answer, &rule);

@@ -31,13 +31,14 @@ const RULES: [&str; 18] = [
 ];
 
 /// What can become of a request to the QR gateway and its answer.
-const GATEWAY_RULES: [&str; 11] = [
+const GATEWAY_RULES: [&str; 12] = [
     "truthful",
     "silent",
     "late 900ms",
     "garbage",
     "wrong signature",
     "replay",
+    "repeat",
     "twice",
     "drop before",
     "drop after",
