@@ -140,6 +140,24 @@ async fn an_advice_is_repeated_until_it_is_answered_and_booked_once() {
 }
 
 #[tokio::test]
+async fn a_receipt_that_has_to_wait_for_the_printer_forgets_nothing_that_the_host_said() {
+    let (mut bench, shop) = bench().await;
+    bench.terminal.kill(Part::Printerd).await.unwrap();
+    assert_eq!(shop.sell(3000, "sale").await.0, "approved");
+    all_told(&shop.payment).await;
+    bench.terminal.restart(Part::Printerd).await.unwrap();
+    until("the receipt", async || {
+        let path = shop.payment.get_transaction("sale").await.unwrap();
+        let sale = client::proxy_at::<client::payment::TransactionProxy>(&shop.bus, path).await.unwrap();
+        !text(&sale.get_result().await.unwrap(), "receipt_job").is_empty()
+    })
+    .await;
+    assert_eq!(advice(&shop, "sale").await, ("acknowledged".to_string(), "approved".to_string()));
+    assert_eq!(shop.payment.stored_sales().await, Ok(0));
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
 async fn a_sale_that_the_host_refuses_afterwards_is_told_and_counts_nowhere() {
     let (bench, shop) = bench().await;
     bench.sim("host once 0220 decline 05").await;

@@ -1,11 +1,13 @@
 //! Events: what the payload of an event frame says.
 
+use std::fmt;
+
 use crate::error::{Error, Result};
 use crate::message::Secret;
 use crate::wire::{Reader, Writer};
 
 /// How a PIN entry ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PinResult {
     /// A PIN was typed: its enciphered block under TDES.
     Entered([u8; 8]),
@@ -17,6 +19,18 @@ pub enum PinResult {
     Cancelled,
     /// No key for too long.
     TimedOut,
+}
+
+/// Without the block: an event may come into a log.
+impl fmt::Debug for PinResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Entered(_) | Self::EnteredLong(_) => "Entered",
+            Self::Bypassed => "Bypassed",
+            Self::Cancelled => "Cancelled",
+            Self::TimedOut => "TimedOut",
+        })
+    }
 }
 
 /// What of a card is being keyed.

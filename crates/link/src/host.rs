@@ -297,6 +297,8 @@ impl Host {
             self.channel = Some(channel);
         }
         self.open = true;
+        // With its keys, whoever recorded the session could read it.
+        self.hello = Default::default();
         self.agreed = welcome.capabilities & capability::ALL;
         self.happenings.push_back(Happening::Opened(welcome));
     }

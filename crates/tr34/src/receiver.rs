@@ -131,13 +131,18 @@ impl Receiver {
         cms::token(&cms::signed_data(1, &[], DATA, &[], self.certificate.der(), &[], &[])?)
     }
 
-    /// Binds the host whose credential (CT-KDH) this is, at the time `now` since 1970. The device must not be bound.
+    /// Binds the host whose credential (CT-KDH) this is, at the time `now` since 1970. The device must not be bound. `latest` is
+    /// when the latest list of revoked certificates was made that the device has seen ([`Binding::list_made`], also of a binding
+    /// that has ended), zero if it has seen none: an older one could admit a host that was revoked since.
     ///
     /// # Errors
-    /// What is wrong with the credential.
-    pub fn bind(&self, credential: &[u8], now: Duration) -> Result<Binding> {
+    /// What is wrong with the credential; [`Error::OldList`].
+    pub fn bind(&self, credential: &[u8], latest: Duration, now: Duration) -> Result<Binding> {
         let credential = SignedData::token(credential)?;
         let list = self.list(&credential, now)?;
+        if list.made() < latest {
+            return Err(Error::OldList);
+        }
         let host = credential.certificate.ok_or(Error::Form("it has no certificate"))?;
         Ok(Binding { host: self.authority.host(host, &list, now)?, list_made: list.made() })
     }
@@ -161,23 +166,25 @@ impl Receiver {
     ///
     /// # Errors
     /// What is wrong with the token. The nonce is used up in any case.
-    pub fn rebind(&self, mut binding: Binding, nonce: Nonce, token: &[u8], now: Duration) -> Result<Binding> {
+    pub fn rebind(&self, binding: &mut Binding, nonce: Nonce, token: &[u8], now: Duration) -> Result<()> {
         let token = SignedData::token(token)?;
-        self.signed_by_host(&mut binding, &nonce, &token, SIGNED_DATA, now)?;
+        self.signed_by_host(binding, &nonce, &token, SIGNED_DATA, now)?;
         let list = self.list(&token, now)?;
         let inner = SignedData::inner(token.content)?;
         self.is_for_us(inner.content)?;
         let host = inner.certificate.ok_or(Error::Form("it has no certificate"))?;
-        Ok(Binding { host: self.authority.host(host, &list, now)?, list_made: list.made() })
+        *binding = Binding { host: self.authority.host(host, &list, now)?, list_made: list.made() };
+        Ok(())
     }
 
-    /// Lets go of the host: an unbind token (UBT-KDH) of the bound one, that answers `nonce`.
+    /// Lets go of the host: an unbind token (UBT-KDH) of the bound one, that answers `nonce`. What is left of the binding is its
+    /// [`list_made`](Binding::list_made).
     ///
     /// # Errors
     /// What is wrong with the token; then the host stays bound. The nonce is used up in any case.
-    pub fn unbind(&self, binding: &Binding, nonce: Nonce, token: &[u8], now: Duration) -> Result<()> {
+    pub fn unbind(&self, binding: &mut Binding, nonce: Nonce, token: &[u8], now: Duration) -> Result<()> {
         let token = SignedData::token(token)?;
-        self.signed_by_host(&mut binding.clone(), &nonce, &token, DATA, now)?;
+        self.signed_by_host(binding, &nonce, &token, DATA, now)?;
         self.is_for_us(token.content)
     }
 

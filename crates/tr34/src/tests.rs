@@ -38,7 +38,7 @@ fn host() -> Distributor {
 }
 
 fn bound() -> Binding {
-    receiver().bind(vector!("b-6-kdh-credential"), NOW).unwrap()
+    receiver().bind(vector!("b-6-kdh-credential"), Duration::ZERO, NOW).unwrap()
 }
 
 fn nonce(bytes: &[u8]) -> Nonce {
@@ -89,7 +89,7 @@ fn the_host_of_b_6_is_bound_while_its_certificate_and_list_are_valid() {
         (NOW - 30 * day, Error::Expired("the list of revoked certificates")),
         (NOW + 30 * day, Error::Expired("the list of revoked certificates")),
     ] {
-        assert_eq!(receiver().bind(vector!("b-6-kdh-credential"), now).err(), Some(refused));
+        assert_eq!(receiver().bind(vector!("b-6-kdh-credential"), Duration::ZERO, now).err(), Some(refused));
     }
 }
 
@@ -124,26 +124,27 @@ fn a_key_token_of_openssl_gives_its_key() {
 
 #[test]
 fn the_host_of_b_11_takes_over_and_that_of_b_14_lets_go() {
-    let second = receiver().rebind(bound(), short_nonce(), vector!("b-11-rebind"), NOW).unwrap();
+    let mut second = bound();
+    receiver().rebind(&mut second, short_nonce(), vector!("b-11-rebind"), NOW).unwrap();
     assert_ne!(second.host(), KDH);
-    assert_eq!(receiver().unbind(&bound(), short_nonce(), vector!("b-14-unbind"), NOW), Ok(()));
+    assert_eq!(receiver().unbind(&mut bound(), short_nonce(), vector!("b-14-unbind"), NOW), Ok(()));
     // The first host has nothing to say any more.
-    let refused = receiver().unbind(&second, short_nonce(), vector!("b-14-unbind"), NOW);
+    let refused = receiver().unbind(&mut second, short_nonce(), vector!("b-14-unbind"), NOW);
     assert_eq!(refused, Err(Error::OtherHost));
 }
 
 #[test]
 fn what_the_host_makes_the_device_takes() {
     let credential = receiver().credential().unwrap();
-    let mut binding = receiver().bind(&host().credential().unwrap(), NOW).unwrap();
+    let mut binding = receiver().bind(&host().credential().unwrap(), Duration::ZERO, NOW).unwrap();
     for content_key in [&[0x11; 16][..], &[0x22; 32], &[KEY, [0x33; 16]].concat()[..24]] {
         let token = key_token(&sample_nonce(), &handed(content_key));
         assert_eq!(receiver().receive(&mut binding, sample_nonce(), &token, NOW), Ok(sample_key()));
     }
     let token = host().rebind(&credential, &sample_nonce(), KDH).unwrap();
-    let binding = receiver().rebind(binding, sample_nonce(), &token, NOW).unwrap();
+    receiver().rebind(&mut binding, sample_nonce(), &token, NOW).unwrap();
     let token = host().unbind(&credential, &sample_nonce()).unwrap();
-    assert_eq!(receiver().unbind(&binding, sample_nonce(), &token, NOW), Ok(()));
+    assert_eq!(receiver().unbind(&mut binding, sample_nonce(), &token, NOW), Ok(()));
 }
 
 #[test]
@@ -161,10 +162,10 @@ fn a_token_of_one_kind_is_not_taken_for_another() {
     assert_eq!(receiver().receive(&mut bound(), sample_nonce(), &unbind, NOW), other);
     let key = key_token(&sample_nonce(), &handed(&[0x11; 16]));
     assert_eq!(
-        receiver().unbind(&bound(), sample_nonce(), &key, NOW),
+        receiver().unbind(&mut bound(), sample_nonce(), &key, NOW),
         Err(Error::Form("it is another token"))
     );
-    assert!(receiver().bind(&key, NOW).is_err());
+    assert!(receiver().bind(&key, Duration::ZERO, NOW).is_err());
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn another_device_another_host_and_another_authority_are_refused() {
     let token =
         imposter.key(&receiver().credential().unwrap(), &sample_nonce(), &handed(&[0x11; 16])).unwrap();
     assert_eq!(receiver().receive(&mut bound(), sample_nonce(), &token, NOW), Err(Error::OtherHost));
-    let refused = receiver().bind(&imposter.credential().unwrap(), NOW).err();
+    let refused = receiver().bind(&imposter.credential().unwrap(), Duration::ZERO, NOW).err();
     assert_eq!(refused, Some(Error::Signature("the host's certificate")));
     // The host's certificate with the key of the device.
     let thief = Distributor::new(KRD_KEY, KDH, CRL).unwrap();
@@ -229,7 +230,10 @@ fn another_device_another_host_and_another_authority_are_refused() {
 #[test]
 fn a_host_that_its_authority_revoked_is_refused() {
     let revoked = Distributor::new(KDH_KEY, KDH, vector!("crl-revoking-kdh-1")).unwrap();
-    assert_eq!(receiver().bind(&revoked.credential().unwrap(), NOW).err(), Some(Error::Revoked));
+    assert_eq!(
+        receiver().bind(&revoked.credential().unwrap(), Duration::ZERO, NOW).err(),
+        Some(Error::Revoked)
+    );
     let credential = receiver().credential().unwrap();
     let token = revoked.key(&credential, &sample_nonce(), &handed(&[0x11; 16])).unwrap();
     assert_eq!(receiver().receive(&mut bound(), sample_nonce(), &token, NOW), Err(Error::Revoked));

@@ -51,6 +51,10 @@ impl Keyed {
         let sealed = self.watch.unless_interrupted(sealing).await??;
         let token = self.module.keyed_card_token(&KeySlot::TOKEN);
         let token = self.watch.unless_interrupted(token).await??;
+        // The host takes its time, and nothing more is asked of the number.
+        if let Err(error) = self.module.forget_keyed_card().await {
+            log::warn!("the module keeps the keyed card until the end: {error}");
+        }
         self.watch.progress("authorizing").await;
         let card = report::keyed_for_host(masked, sealed, &token);
         self.watch.ask_host(card, self.config.host_timeout()).await

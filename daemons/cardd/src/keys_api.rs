@@ -8,7 +8,7 @@ use secure_module::{
     Error as ModuleError, KeyEntryRequest, KeyEntryState, KeySlot, KeySlotInfo, SecureModule,
 };
 use service::grants::Permission;
-use service::guard::Guard;
+use service::guard::{Admitted, Guard};
 use service::{Error, Result};
 use x509_cert::der::pem::LineEnding;
 use x509_cert::der::{Decode as _, Encode as _, EncodePem as _};
@@ -41,7 +41,7 @@ impl CardKeysService {
         subject: &str,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String> {
-        self.guard.admit_operator(&header).await?;
+        let _admitted = self.guard.admit_operator(&header).await?;
         let subject = name(subject)?;
         let (module, _) = self.module.ready()?;
         let request = module.tls_certificate_request(&subject).await.map_err(no_tls_key)?;
@@ -74,7 +74,7 @@ impl CardKeysService {
         block: &str,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<()> {
-        let (module, who) = self.loader(&header).await?;
+        let (_admitted, module, who) = self.loader(&header).await?;
         let slot = key_slot(slot)?;
         module.load_key_block(&slot, block.as_bytes()).await.map_err(no_key_loading)?;
         loaded(&slot, "a key block", &who);
@@ -93,7 +93,7 @@ impl CardKeysService {
         components: u32,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<()> {
-        let (module, who) = self.loader(&header).await?;
+        let (_admitted, module, who) = self.loader(&header).await?;
         let request = key_entry_request(slot, algorithm, bits, components)?;
         let slot = request.slot.clone();
         module.begin_key_entry(request).await.map_err(no_key_loading)?;
@@ -106,7 +106,7 @@ impl CardKeysService {
     ///
     /// Errors: NotPermitted (`keys.load`), DeviceGone, Timeout, NotSupported.
     async fn key_entry(&self, #[zbus(header)] header: Header<'_>) -> Result<(String, u32, Vec<u8>, String)> {
-        let (module, _) = self.loader(&header).await?;
+        let (_admitted, module, _) = self.loader(&header).await?;
         let state = module.key_entry().await.map_err(no_key_loading)?;
         let told = |state: &str, component, check, reason| (state.to_owned(), component, check, reason);
         Ok(match state {
@@ -123,7 +123,7 @@ impl CardKeysService {
     ///
     /// Errors: NotPermitted (`keys.load`), DeviceGone, Timeout, NotSupported.
     async fn cancel_key_entry(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
-        let (module, _) = self.loader(&header).await?;
+        let (_admitted, module, _) = self.loader(&header).await?;
         module.cancel_key_entry().await.map_err(no_key_loading)
     }
 
@@ -131,7 +131,7 @@ impl CardKeysService {
     ///
     /// Errors: NotPermitted (`keys.load`), DeviceGone, Timeout, NotSupported.
     async fn key_credential(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
-        let (module, _) = self.loader(&header).await?;
+        let (_admitted, module, _) = self.loader(&header).await?;
         module.key_credential().await.map_err(no_key_loading)
     }
 
@@ -139,7 +139,7 @@ impl CardKeysService {
     ///
     /// Errors: InvalidArgument, NotPermitted (`keys.load`), DeviceGone, Timeout, NotSupported.
     async fn bind_key_host(&self, credential: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<()> {
-        let (module, who) = self.loader(&header).await?;
+        let (_admitted, module, who) = self.loader(&header).await?;
         module.bind_key_host(&credential).await.map_err(no_key_loading)?;
         log::warn!("{who} bound a key distribution host");
         Ok(())
@@ -149,7 +149,7 @@ impl CardKeysService {
     ///
     /// Errors: NotPermitted (`keys.load`), DeviceGone, Timeout, NotSupported.
     async fn key_nonce(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
-        let (module, _) = self.loader(&header).await?;
+        let (_admitted, module, _) = self.loader(&header).await?;
         module.key_nonce().await.map_err(no_key_loading)
     }
 
@@ -163,7 +163,7 @@ impl CardKeysService {
         token: Vec<u8>,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<()> {
-        let (module, who) = self.loader(&header).await?;
+        let (_admitted, module, who) = self.loader(&header).await?;
         let slot = key_slot(slot)?;
         module.load_key_token(&slot, &token).await.map_err(no_key_loading)?;
         loaded(&slot, "a token of the key distribution host", &who);
@@ -174,7 +174,7 @@ impl CardKeysService {
     ///
     /// Errors: InvalidArgument, NotPermitted (`keys.load`), WrongState where no host is bound, DeviceGone, Timeout, NotSupported.
     async fn rebind_key_host(&self, token: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<()> {
-        let (module, who) = self.loader(&header).await?;
+        let (_admitted, module, who) = self.loader(&header).await?;
         module.rebind_key_host(&token).await.map_err(no_key_loading)?;
         log::warn!("{who} bound another key distribution host");
         Ok(())
@@ -184,7 +184,7 @@ impl CardKeysService {
     ///
     /// Errors: InvalidArgument, NotPermitted (`keys.load`), WrongState where no host is bound, DeviceGone, Timeout, NotSupported.
     async fn unbind_key_host(&self, token: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<()> {
-        let (module, who) = self.loader(&header).await?;
+        let (_admitted, module, who) = self.loader(&header).await?;
         module.unbind_key_host(&token).await.map_err(no_key_loading)?;
         log::warn!("{who} let the key distribution host go");
         Ok(())
@@ -192,12 +192,13 @@ impl CardKeysService {
 }
 
 impl CardKeysService {
-    /// The module for an operator who may load keys, and what records call them.
-    async fn loader(&self, header: &Header<'_>) -> Result<(Arc<dyn SecureModule>, String)> {
+    /// The module for an operator who may load keys, and what records call them; a call in flight while the first is kept.
+    async fn loader(&self, header: &Header<'_>) -> Result<(Admitted, Arc<dyn SecureModule>, String)> {
         let admitted = self.guard.admit_operator(header).await?;
         self.guard.authorize(&admitted.caller, Permission::KeysLoad)?;
         let (module, _) = self.module.ready()?;
-        Ok((module, self.guard.operator_name(&admitted.caller)))
+        let name = self.guard.operator_name(&admitted.caller);
+        Ok((admitted, module, name))
     }
 }
 

@@ -103,6 +103,7 @@ pub(crate) struct Attempt {
     downloads: Downloads,
     pub(crate) sets: Vec<Set>,
     by_operator: bool,
+    ended: bool,
 }
 
 impl Downloads {
@@ -123,13 +124,13 @@ impl Downloads {
             return Err(Error::NotSupported(problem.to_string()));
         }
         let mut view = self.view();
-        view.asked = true;
         if !view.followers.iter().any(|follower| follower.name == caller.name) {
             if view.followers.len() == MAX_FOLLOWERS {
                 return Err(Error::Throttled("others wait for this download already".to_string()));
             }
             view.followers.push(caller);
         }
+        view.asked = true;
         drop(view);
         self.shared.called.notify_one();
         Ok(())
@@ -189,7 +190,7 @@ impl Downloads {
         let mut view = self.view();
         view.running = true;
         let sets = if view.asked { Set::ALL.to_vec() } else { view.due.clone() };
-        Attempt { downloads: self.clone(), sets, by_operator: view.asked }
+        Attempt { downloads: self.clone(), sets, by_operator: view.asked, ended: false }
     }
 
     /// `idle`, `waiting` or `running`.
@@ -255,13 +256,15 @@ impl Attempt {
         self.downloads.view().failures
     }
 
-    /// Ends it. What the host says is due, and could not be fetched, is tried again after `pause`.
-    pub(crate) async fn end(self, end: End, pause: Duration) {
+    /// Ends it. What the host says is due, and could not be fetched, is tried again after `pause`; what is `settled` is not due
+    /// any more.
+    pub(crate) fn end(mut self, end: End, settled: &[Set], pause: Duration) {
+        self.ended = true;
         let succeeded = end.outcome == "completed";
         let told = {
             let mut view = self.downloads.view();
+            view.due.retain(|set| !settled.contains(set));
             if succeeded {
-                view.due.retain(|set| !self.sets.contains(set));
                 (view.failures, view.again) = (0, None);
             } else {
                 view.failures = view.failures.saturating_add(1);
@@ -276,15 +279,23 @@ impl Attempt {
         let downloads = self.downloads.clone();
         drop(self);
         if told {
-            downloads.tell_end(end).await;
+            // A transaction that comes now must not keep it from them.
+            tokio::spawn(async move { downloads.tell_end(end).await });
         }
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        let mut view = self.downloads.view();
-        (view.running, view.progress) = (false, None);
+        let called_off = {
+            let mut view = self.downloads.view();
+            (view.running, view.progress) = (false, None);
+            !self.ended && !view.asked && !view.followers.is_empty()
+        };
+        if called_off {
+            let downloads = self.downloads.clone();
+            tokio::spawn(async move { downloads.tell_end(End::cancelled()).await });
+        }
     }
 }
 

@@ -158,9 +158,22 @@ impl QrGateway {
         let Some(order) = order.filter(|_| left > 0) else { return Ok("refunded") };
         // Nothing was sold for the rest either. The order's own number is that of no other refund of it.
         let rest = Order { refund: order.number.clone(), ..order.clone() };
-        match self.refund(&rest, left, &payment.request.currency).await? {
-            RefundOutcome::Refunded { .. } => Ok("refunded"),
-            other => Err(GatewayError::NoAnswer(format!("the rest is not given back: {other:?}"))),
+        let kept = |reason: &str| {
+            let (id, currency) = (payment.id, &payment.request.currency);
+            log::error!(id; "{left} minor units of {currency} stay with the merchant, give them back at the gateway: {reason}");
+            Ok("rest-kept")
+        };
+        match self.refund(&rest, left, &payment.request.currency).await {
+            Ok(RefundOutcome::Refunded { .. }) => Ok("refunded"),
+            // Nothing will ever be under this number.
+            Ok(RefundOutcome::Failed { reason }) => kept(&reason),
+            Err(GatewayError::Refused(refusal))
+                if matches!(refusal.error, RefusalKind::NumberInUse | RefusalKind::RefundTooLarge) =>
+            {
+                kept("somebody gave another part of it back meanwhile")
+            }
+            Ok(other) => Err(GatewayError::NoAnswer(format!("the rest is not given back: {other:?}"))),
+            Err(error) => Err(error),
         }
     }
 

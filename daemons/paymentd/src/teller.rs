@@ -1,6 +1,7 @@
 //! The one who works: runs a transaction at a time, and in between sends what the host has not acknowledged.
 
 mod download;
+mod ending;
 mod owed;
 mod scripts;
 mod stored;
@@ -13,14 +14,14 @@ use futures_util::StreamExt as _;
 use iso8583::CardFlow;
 use service::bus::Buses;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use zbus::Connection;
 
 use crate::approval::OverCardLimit;
 use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
 use crate::downloads::Downloads;
-use crate::host::{Host, HostError, Link, OnlineCard};
+use crate::host::{Host, HostError, Link};
 use crate::inhibitor::Inhibitor;
 use crate::journal::{Journal, JournalError, Waiting};
 use crate::limits::{OverLimit, OwnerLimits};
@@ -28,7 +29,7 @@ use crate::qr_gateway::{GatewayError, QrGateway};
 use crate::sealer::Sealer;
 use crate::services::Class;
 use crate::transaction::{Card, Event, Reversal, Transaction};
-use crate::{approval, card_absent, card_payment, code_payment, code_return, now, receipt, settlement};
+use crate::{approval, card_absent, card_payment, code_payment, code_return, now, settlement};
 use owed::{Answered, Owed};
 
 pub(crate) use stored::Offline;
@@ -141,7 +142,17 @@ impl Teller {
                 unprinted.push(transaction);
             }
         }
-        let scripts = journal.untold_scripts().await.map_err(|error| error.to_string())?;
+        let mut scripts = Vec::new();
+        for mut transaction in journal.untold_scripts().await.map_err(|error| error.to_string())? {
+            if host.takes_scripts_of(&transaction) {
+                scripts.push(transaction);
+                continue;
+            }
+            // The acquirer's profile had it once.
+            let never = Event::ScriptTold { code: "not-offered".to_string() };
+            journal.record(&mut transaction, &never, now()).await.map_err(|error| error.to_string())?;
+            log::error!(id = transaction.id; "the host's profile takes no results of scripts: this one stays untold");
+        }
         let bus = buses.system;
         let inhibitor = Inhibitor::new(&bus).await.map_err(|error| error.to_string())?;
         let mut teller = Teller {
@@ -220,7 +231,7 @@ impl Teller {
                     }
                     continue;
                 }
-                () = downloads.called() => continue,
+                () = downloads.called(), if !self.owes_something() => continue,
                 () = sealer.seal(), if sealer.is_owed() => continue,
                 never = line.tend(), if self.asks_host_nothing() => match never {},
             };
@@ -310,19 +321,25 @@ impl Teller {
         !self.pending.is_empty() || self.has_stored() || !self.scripts.is_empty()
     }
 
-    /// Sends what is owed, to whom its time comes first: reversals and advices to the host after `delay`. Parameters are fetched
-    /// where the host is owed nothing.
+    /// Sends what is owed, to whom its time comes first: to the host after `delay`. Parameters are fetched where no money is owed
+    /// to the host.
     async fn settle_next(&mut self, delay: Duration) -> Settled {
-        let (due, fetch) = (self.gateway_due(), self.downloads.next_at());
-        tokio::select! {
-            biased;
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                Settled::Gateway(self.ask_owed().await)
-            }
-            () = sleep(delay), if self.owes_host() => Settled::Host(self.settle_host().await),
-            () = sleep_until(fetch.unwrap_or_else(Instant::now)), if fetch.is_some() && !self.owes_host() => {
-                self.download().await;
-                Settled::Downloaded
+        let retry = Instant::now() + delay;
+        let downloads = self.downloads.clone();
+        loop {
+            let (due, fetch) = (self.gateway_due(), downloads.next_at());
+            let may_fetch = self.pending.is_empty() && !self.has_stored();
+            tokio::select! {
+                biased;
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    return Settled::Gateway(self.ask_owed().await);
+                }
+                () = sleep_until(retry), if self.owes_host() => return Settled::Host(self.settle_host().await),
+                () = sleep_until(fetch.unwrap_or_else(Instant::now)), if fetch.is_some() && may_fetch => {
+                    self.download().await;
+                    return Settled::Downloaded;
+                }
+                () = downloads.called() => {}
             }
         }
     }
@@ -380,7 +397,7 @@ impl Teller {
     ) -> Result<Option<OverCardLimit>, JournalError> {
         let mut over: Option<OverCardLimit> = None;
         for applied in self.limits.of(transaction).filter(|_| !card.token.is_empty()) {
-            let done = self.journal.card_day(&applied, &card.token, now()).await?;
+            let done = self.journal.card_day(&applied, transaction.id, &card.token, now()).await?;
             let Err(service::Error::LimitExceeded(limit)) = applied.check_card(transaction.amount(), done)
             else {
                 continue;
@@ -400,91 +417,6 @@ impl Teller {
     /// How long to wait for a supervisor.
     pub(crate) fn approval_limit(&self) -> Duration {
         self.approval_limit
-    }
-
-    /// Records a step of a transaction, and shows it.
-    pub(crate) async fn record(&mut self, ticket: &Ticket, event: &Event) -> Result<(), JournalError> {
-        let mut transaction = ticket.transaction();
-        self.journal.record(&mut transaction, event, now()).await?;
-        ticket.update(transaction).await;
-        Ok(())
-    }
-
-    /// Ends a transaction, prints its receipt, and tells the end.
-    async fn finish(&mut self, ticket: &Ticket, end: &Event) -> Result<(), JournalError> {
-        let mut transaction = ticket.transaction();
-        self.journal.record(&mut transaction, end, now()).await?;
-        if transaction.is_cancelled_at_gateway() {
-            self.owed.cancels.push(transaction.clone());
-        } else if transaction.reversal.is_some() {
-            self.pending.push(transaction.clone());
-        }
-        self.note_pending();
-        self.note_script(&transaction).await?;
-        self.end(ticket, transaction).await
-    }
-
-    /// Prints the receipt of what has ended in the journal, and tells the end.
-    async fn end(&mut self, ticket: &Ticket, transaction: Transaction) -> Result<(), JournalError> {
-        self.print(transaction.clone()).await?;
-        // A receipt that was taken has shown the end already, with its job.
-        if !ticket.is_final() {
-            ticket.update(transaction).await;
-        }
-        Ok(())
-    }
-
-    /// Prints the receipt of `transaction`, if it wants one, after those that are owed already.
-    async fn print(&mut self, transaction: Transaction) -> Result<(), JournalError> {
-        if transaction.wants_receipt() {
-            self.unprinted.push(transaction);
-            self.print_owed().await?;
-        }
-        Ok(())
-    }
-
-    /// Arms the reversal: from here on the host may know of the transaction.
-    pub(crate) async fn authorize(&mut self, ticket: &Ticket, card: &OnlineCard) -> Result<(), JournalError> {
-        let mut transaction = ticket.transaction();
-        let chip_data = hex::encode(&card.chip_data);
-        let acceptor = self.host.acceptor();
-        self.journal.authorize(&mut transaction, acceptor, card.card.clone(), chip_data, now()).await?;
-        ticket.update(transaction).await;
-        Ok(())
-    }
-
-    /// Takes the totals that the host is going to be told.
-    pub(crate) async fn authorize_settlement(&mut self, ticket: &Ticket) -> Result<(), JournalError> {
-        let mut transaction = ticket.transaction();
-        let acceptor = self.host.acceptor();
-        self.journal.authorize_settlement(&mut transaction, acceptor, now()).await?;
-        ticket.update(transaction).await;
-        Ok(())
-    }
-
-    /// Hands the receipts that are owed to the printer, in order. A printer that is away undoes nothing; what it does
-    /// not take now it gets when its daemon is back.
-    async fn print_owed(&mut self) -> Result<(), JournalError> {
-        while let Some(mut transaction) = self.unprinted.first().cloned() {
-            let printing = receipt::print(&self.printer, &transaction, &self.merchant);
-            let job = match tokio::time::timeout(PRINTER_LIMIT, printing).await {
-                Ok(Ok(job)) => job.to_string(),
-                Ok(Err(error)) if is_refusal(&error) => {
-                    log::error!(id = transaction.id; "the printer daemon refuses a receipt: {error}");
-                    "refused".to_string()
-                }
-                failed => {
-                    log::warn!(id = transaction.id; "the receipt has to wait for the printer daemon: {failed:?}");
-                    return Ok(());
-                }
-            };
-            self.journal.record(&mut transaction, &Event::ReceiptQueued { job }, now()).await?;
-            self.unprinted.remove(0);
-            if let Some(shown) = self.desk.find(transaction.id) {
-                shown.update(transaction).await;
-            }
-        }
-        Ok(())
     }
 
     /// Tells how much is owed. It is called when no transaction is open at the host: where nothing is owed, nothing is in
@@ -520,9 +452,4 @@ impl Teller {
     pub(crate) fn host_mut(&mut self) -> &mut Host {
         &mut self.host
     }
-}
-
-/// Whether the printer daemon will never take this document.
-fn is_refusal(error: &zbus::Error) -> bool {
-    matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.smartpos.Error.InvalidArgument")
 }

@@ -22,6 +22,7 @@ pub(crate) async fn download(bus: &Connection, as_json: bool) -> Outcome {
     // Before it is asked for, so that nothing is missed.
     let mut steps = parameters.receive_state_changed().await?;
     let mut ends = parameters.receive_completed().await?;
+    let mut services = parameters.inner().receive_owner_changed().await?;
     parameters.download(HashMap::new()).await?;
     loop {
         tokio::select! {
@@ -30,12 +31,10 @@ pub(crate) async fn download(bus: &Connection, as_json: bool) -> Outcome {
                 let count = |key| get::<u32>(step.details(), key).unwrap_or_default();
                 output::progress(&format!("{} {} of {}", step.progress(), count("done"), count("total")));
             }
-            end = ends.next() => {
-                if end.is_none() {
-                    return Err(zbus::Error::Failure("the payment service went away".to_owned()).into());
-                }
-                break;
-            }
+            Some(_) = ends.next() => break,
+            owner = services.next() => if !matches!(owner, Some(Some(_))) {
+                return Err(zbus::Error::Failure("the payment service went away".to_owned()).into());
+            },
             interrupt = interrupted() => {
                 interrupt.map_err(|error| zbus::Error::Failure(error.to_string()))?;
                 parameters.cancel().await?;

@@ -16,6 +16,8 @@ pub struct KeyHost {
     /// Read when it is first needed.
     receiver: Option<Receiver>,
     binding: Option<Binding>,
+    /// When the latest list of revoked certificates was made.
+    latest: Duration,
     nonce: Option<Nonce>,
 }
 
@@ -23,7 +25,7 @@ impl KeyHost {
     /// With the private key, the certificate and the authority of hosts in the folder `dir`, which [`pki`](crate::pki) makes.
     #[must_use]
     pub fn new(dir: PathBuf) -> Self {
-        Self { credential: dir, receiver: None, binding: None, nonce: None }
+        Self { credential: dir, receiver: None, binding: None, latest: Duration::ZERO, nonce: None }
     }
 
     fn receiver(&mut self) -> Result<&Receiver, Refused> {
@@ -47,7 +49,9 @@ impl KeyHost {
         if self.binding.is_some() {
             return refused(Refusal::Invalid, "a host is bound already: it can rebind or unbind");
         }
-        self.binding = Some(self.receiver()?.bind(credential, now()?).map_err(invalid)?);
+        let latest = self.latest;
+        let binding = self.receiver()?.bind(credential, latest, now()?).map_err(invalid)?;
+        self.keep(Some(binding));
         Ok(())
     }
 
@@ -66,23 +70,34 @@ impl KeyHost {
         let nonce = self.asked()?;
         let mut binding = self.binding.clone().ok_or_else(unbound)?;
         let key = self.receiver()?.receive(&mut binding, nonce, token, now()?);
-        self.binding = Some(binding);
+        self.keep(Some(binding));
         key.map_err(invalid)
     }
 
     pub(crate) fn rebind(&mut self, token: &[u8]) -> Result<(), Refused> {
         let nonce = self.asked()?;
-        let binding = self.binding.clone().ok_or_else(unbound)?;
-        self.binding = Some(self.receiver()?.rebind(binding, nonce, token, now()?).map_err(invalid)?);
-        Ok(())
+        let mut binding = self.binding.clone().ok_or_else(unbound)?;
+        let rebound = self.receiver()?.rebind(&mut binding, nonce, token, now()?);
+        self.keep(Some(binding));
+        rebound.map_err(invalid)
     }
 
     pub(crate) fn unbind(&mut self, token: &[u8]) -> Result<(), Refused> {
         let nonce = self.asked()?;
-        let binding = self.binding.clone().ok_or_else(unbound)?;
-        self.receiver()?.unbind(&binding, nonce, token, now()?).map_err(invalid)?;
-        self.binding = None;
+        let mut binding = self.binding.clone().ok_or_else(unbound)?;
+        let unbound = self.receiver()?.unbind(&mut binding, nonce, token, now()?);
+        self.keep(Some(binding));
+        unbound.map_err(invalid)?;
+        self.keep(None);
         Ok(())
+    }
+
+    /// Keeps a binding, or none, and in any case how new the latest list was.
+    fn keep(&mut self, binding: Option<Binding>) {
+        self.binding = binding;
+        if let Some(binding) = &self.binding {
+            self.latest = self.latest.max(binding.list_made());
+        }
     }
 
     /// The random number, which is used up.

@@ -29,7 +29,7 @@ pub(crate) fn tr34_token(bytes: &[u8]) -> bool {
     let bound = || Binding::restore(host, Duration::ZERO).expect("the sample host");
     let nonces = || NONCES.iter().map(|nonce| Nonce::new(nonce).expect("8 or 16 bytes"));
     let mut taken = false;
-    if let Ok(binding) = DEVICE.bind(bytes, NOW) {
+    if let Ok(binding) = DEVICE.bind(bytes, Duration::ZERO, NOW) {
         assert_eq!(binding.host(), host, "another host is bound");
         taken = true;
     }
@@ -42,8 +42,8 @@ pub(crate) fn tr34_token(bytes: &[u8]) -> bool {
             taken = true;
         }
     }
-    taken |= nonces().any(|nonce| DEVICE.rebind(bound(), nonce, bytes, NOW).is_ok());
-    taken |= nonces().any(|nonce| DEVICE.unbind(&bound(), nonce, bytes, NOW).is_ok());
+    taken |= nonces().any(|nonce| DEVICE.rebind(&mut bound(), nonce, bytes, NOW).is_ok());
+    taken |= nonces().any(|nonce| DEVICE.unbind(&mut bound(), nonce, bytes, NOW).is_ok());
     if let Ok(nonce) = Nonce::from_token(bytes) {
         assert_eq!(nonce.token().expect("what was taken fits"), bytes, "a random number token");
         taken = true;

@@ -11,7 +11,7 @@ pub struct Hello {
     pub lowest: u8,
     /// The highest version that the host speaks.
     pub highest: u8,
-    /// What the host can do beyond the version: the bits of [`capability`].
+    /// What the host can do beyond the version: the bits of [`capability`](super::capability).
     pub capabilities: u32,
 }
 

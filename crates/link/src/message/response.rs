@@ -77,20 +77,20 @@ impl Refusal {
 pub enum Response {
     /// It is done, and there is nothing to tell.
     Done,
-    /// To [`Request::Status`].
+    /// To [`Request::Status`](super::Request::Status).
     Status(Status),
     /// Random bytes, an ATR, a response APDU, sealed data, a masked PAN, a token, a key serial number, a public key, a signature, a request for a
     /// certificate.
     Data(Secret),
-    /// To [`Request::KeyCheckValue`].
+    /// To [`Request::KeyCheckValue`](super::Request::KeyCheckValue).
     CheckValue([u8; 4]),
-    /// To [`Request::Mac`].
+    /// To [`Request::Mac`](super::Request::Mac).
     Mac([u8; 8]),
-    /// To [`Request::VerifyMac`].
+    /// To [`Request::VerifyMac`](super::Request::VerifyMac).
     Verified(bool),
-    /// To [`Request::KeySlots`].
+    /// To [`Request::KeySlots`](super::Request::KeySlots).
     KeySlots(Vec<KeySlotInfo>),
-    /// To [`Request::KeyEntry`].
+    /// To [`Request::KeyEntry`](super::Request::KeyEntry).
     KeyEntry(KeyEntryState),
     /// It was refused. The reason is for a person, and holds no card data.
     Refused { refusal: Refusal, reason: String },

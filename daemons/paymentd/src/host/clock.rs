@@ -4,17 +4,19 @@ use iso8583::Message;
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime, Time};
 
-/// What to tell the operator where the host's clock and ours, `now` in local time, differ by more than `limit_s` seconds.
+/// What to tell the operator where the host's clock and ours, `now` in local time, differ by more than `limit_s` seconds; empty
+/// where they don't, and `None` where the answer tells no time.
 pub(super) fn warning(answer: &Message<'_>, now: DateTime, limit_s: u32) -> Option<String> {
     let text = |field| answer.get(field).map(|value| value.text()).unwrap_or_default();
     let host = host_time(&text(12), &text(13), now)?;
     let apart = now.duration_since(host).abs();
-    (apart > SignedDuration::from_secs(limit_s.into())).then(|| {
-        let minutes = apart.as_mins();
-        format!(
-            "the host's clock says {host}, ours {now}, {minutes} minutes apart: set the clock or its zone"
-        )
-    })
+    if apart <= SignedDuration::from_secs(limit_s.into()) {
+        return Some(String::new());
+    }
+    let minutes = apart.as_mins();
+    Some(format!(
+        "the host's clock says {host}, ours {now}, {minutes} minutes apart: set the clock or its zone"
+    ))
 }
 
 /// The moment that `hhmmss` and `MMDD` mean: they name no year, and it is the nearest one.

@@ -14,6 +14,15 @@ impl Host {
         self.profile.scripts.is_some()
     }
 
+    /// Whether the profile has words for what became of the scripts of `transaction`.
+    pub(crate) fn takes_scripts_of(&self, transaction: &Transaction) -> bool {
+        self.wants_scripts()
+            && dialect::described(&self.profile, transaction).is_ok()
+            && dialect::plan(&self.profile, transaction)
+                .and_then(|plan| dialect::condition(&self.profile, transaction, plan.as_ref()).map(drop))
+                .is_ok()
+    }
+
     /// Tells the host what became of the scripts of `transaction`. Its code: that it knows, or does not want to; an error is no
     /// answer.
     pub(crate) async fn tell_scripts(

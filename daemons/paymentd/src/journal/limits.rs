@@ -19,12 +19,19 @@ macro_rules! counted {
 }
 
 impl Journal {
-    /// What of the card with `token` counts for `applied` on the day of `now`, in minor units.
-    pub(crate) async fn card_day(&self, applied: &Applied<'_>, token: &str, now: i64) -> Result<u64> {
-        let select = concat!(counted!("coalesce(sum(amount), 0)"), " AND token = ?4 AND created >= ?5");
+    /// What of the card with `token` counts for `applied` on the day of `now` besides the transaction `own`, in minor units.
+    pub(crate) async fn card_day(
+        &self,
+        applied: &Applied<'_>,
+        own: i64,
+        token: &str,
+        now: i64,
+    ) -> Result<u64> {
+        let select =
+            concat!(counted!("coalesce(sum(amount), 0)"), " AND token = ?4 AND created >= ?5 AND id <> ?6");
         let [one, other] = applied.services.map(Service::as_str);
         let query = sqlx::query_scalar(select).bind(one).bind(other).bind(applied.moto);
-        let sum: i64 = query.bind(token).bind(day_of(now)).fetch_one(&self.reader).await?;
+        let sum: i64 = query.bind(token).bind(day_of(now)).bind(own).fetch_one(&self.reader).await?;
         Ok(u64::try_from(sum).unwrap_or_default())
     }
 }

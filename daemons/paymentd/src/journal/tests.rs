@@ -272,8 +272,8 @@ async fn a_limit_counts_what_stands_and_what_is_under_way_of_its_own_service_and
     let card = Card { token: "0011223344556677".to_string(), ..Card::default() };
     journal.authorize(&mut second, Acceptor::default(), card.clone(), String::new(), 5).await.unwrap();
     let [applied] = limits.of(&second).collect::<Vec<_>>().try_into().unwrap();
-    assert_eq!(journal.card_day(&applied, &card.token, 6).await.unwrap(), 1234);
-    assert_eq!(journal.card_day(&applied, "another", 6).await.unwrap(), 0);
+    assert_eq!(journal.card_day(&applied, 0, &card.token, 6).await.unwrap(), 1234);
+    assert_eq!(journal.card_day(&applied, 0, "another", 6).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -5,18 +5,31 @@ use client::card::CardParametersProxy;
 
 use super::Teller;
 use crate::downloads::{Attempt, End, Progress, Set};
-use crate::host::{HostError, is_invalid};
+use crate::host::{HostError, Link, is_invalid};
+
+/// Why a set was not taken.
+enum Failure {
+    Host(HostError),
+    /// The card daemon will never take it as it is.
+    Invalid(String),
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Failure::Host(error)
+    }
+}
 
 impl Teller {
     /// Fetches what is wanted. It may be given up at any time.
     pub(super) async fn download(&mut self) {
         let attempt = self.downloads.begin();
         let downloads = self.downloads.clone();
-        let mut taken = Vec::new();
+        let (mut taken, mut settled) = (Vec::new(), Vec::new());
         let fetched = tokio::select! {
             biased;
             () = downloads.cancelled() => None,
-            fetched = self.fetch_all(&attempt, &mut taken) => Some(fetched),
+            fetched = self.fetch_all(&attempt, &mut taken, &mut settled) => Some(fetched),
         };
         let end = match fetched {
             None => End { taken, ..End::cancelled() },
@@ -27,34 +40,64 @@ impl Teller {
             }
         };
         let pause = self.host.reversal_delay(attempt.failures().saturating_add(1));
-        attempt.end(end, pause).await;
+        attempt.end(end, &settled, pause);
     }
 
-    async fn fetch_all(&mut self, attempt: &Attempt, taken: &mut Vec<(Set, usize)>) -> Result<(), HostError> {
+    /// Fetches each set, also where another one can't be had. Those that are `settled` need not be fetched again: they were taken,
+    /// there is nothing in them, or the card daemon will never take them.
+    async fn fetch_all(
+        &mut self,
+        attempt: &Attempt,
+        taken: &mut Vec<(Set, usize)>,
+        settled: &mut Vec<Set>,
+    ) -> Result<(), HostError> {
         self.prepare().await?;
         let card = client::proxy::<CardParametersProxy>(&self.bus).await?;
         let mut link = self.host.connect().await?;
+        let mut failed = None;
         for set in attempt.sets.iter().copied() {
-            let names = self.host.list_records(&mut link, set).await?;
-            if names.is_empty() {
-                log::info!("the host has no {} for this terminal", set.name());
-                continue;
+            match self.fetch_set(&mut link, &card, attempt, set).await {
+                Ok(0) => log::info!("the host has no {} for this terminal", set.name()),
+                Ok(count) => {
+                    log::info!(records = count; "took the host's {}", set.name());
+                    taken.push((set, count));
+                }
+                Err(Failure::Invalid(problem)) => failed = Some(HostError::BadAnswer(problem)),
+                Err(Failure::Host(error @ HostError::BadAnswer(_))) => {
+                    failed = Some(error);
+                    continue;
+                }
+                Err(Failure::Host(error)) => return Err(error),
             }
-            let mut records = Vec::with_capacity(names.len());
-            for name in &names {
-                attempt.progress(Progress { set, done: records.len(), total: names.len() }).await;
-                records.push(self.host.fetch_record(&mut link, set, name).await?);
-            }
-            attempt.progress(Progress { set, done: records.len(), total: names.len() }).await;
-            let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
-            match card.replace(set.name(), &records).await {
-                Err(error) if is_invalid(&error) => return Err(HostError::BadAnswer(error.to_string())),
-                replaced => replaced?,
-            }
-            self.host.end_download(&mut link, set).await?;
-            log::info!(records = records.len(); "took the host's {}", set.name());
-            taken.push((set, records.len()));
+            settled.push(set);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Fetches a set and has it taken; how many records it has.
+    async fn fetch_set(
+        &mut self,
+        link: &mut Link,
+        card: &CardParametersProxy<'_>,
+        attempt: &Attempt,
+        set: Set,
+    ) -> Result<usize, Failure> {
+        let names = self.host.list_records(link, set).await?;
+        let mut records = Vec::with_capacity(names.len());
+        for name in &names {
+            attempt.progress(Progress { set, done: records.len(), total: names.len() }).await;
+            records.push(self.host.fetch_record(link, set, name).await?);
+        }
+        if records.is_empty() {
+            return Ok(0);
+        }
+        attempt.progress(Progress { set, done: records.len(), total: names.len() }).await;
+        let records: Vec<&[u8]> = records.iter().map(Vec::as_slice).collect();
+        match card.replace(set.name(), &records).await {
+            Err(error) if is_invalid(&error) => return Err(Failure::Invalid(error.to_string())),
+            replaced => replaced.map_err(HostError::from)?,
+        }
+        self.host.end_download(link, set).await?;
+        Ok(records.len())
     }
 }

@@ -24,10 +24,18 @@ impl Teller {
             return Ok(());
         }
         let mut link = self.host.connect().await?;
-        while let Some(mut transaction) = self.scripts.first().cloned() {
-            let code = self.host.tell_scripts(&mut link, &transaction).await?;
-            // A receipt, or the reversal, may have been recorded meanwhile.
-            transaction = self.journal.by_id(transaction.id).await?;
+        while let Some(noted) = self.scripts.first() {
+            // A receipt may have been recorded since; and so may the answer, if a transaction came just then.
+            let mut transaction = self.journal.by_id(noted.id).await?;
+            if transaction.script != Some(Script::Pending) {
+                self.scripts.remove(0);
+                continue;
+            }
+            let told = self.host.tell_scripts(&mut link, &transaction).await;
+            let code = told.inspect_err(|_| {
+                // One that the host does not take now keeps it from no other.
+                self.scripts.rotate_left(1);
+            })?;
             match code.as_str() {
                 "00" => {
                     log::info!(stan = transaction.stan; "the host knows what became of the issuer's scripts")

@@ -1,6 +1,7 @@
 //! The machine, over all of its states and steps.
 
 use super::*;
+use crate::services::Service;
 
 fn request(service: Service) -> Request {
     Request {

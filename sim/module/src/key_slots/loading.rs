@@ -51,6 +51,9 @@ impl KeySlots {
                 format!("slot {name} takes no key of usage {usage} and mode {mode}"),
             );
         }
+        if slot.usage == Use::X919 && key.strength() != Some(80) {
+            return refused(Refusal::WrongUsage, format!("slot {name} takes double-length keys"));
+        }
         if let (Some(KeyVersion::Number(held)), KeyVersion::Number(new)) =
             (slot.key.as_ref().map(|held| held.attributes().version), attributes.version)
             && new < held

@@ -27,10 +27,8 @@ const DESCRIPTOR: u8 = 0x21;
 
 /// How long a reader may take to take a message.
 const SEND: Duration = Duration::from_secs(5);
-/// How long a thread waits for a message before it looks whether anybody still wants it: longer than any call.
-const RECEIVE: Duration = Duration::from_secs(60);
-/// Until something comes.
-const FOREVER: Duration = Duration::ZERO;
+/// How long a thread waits before it looks whether anybody still wants what may come: longer than any call.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// An endpoint: its address, and the bytes of its longest packet.
 #[derive(Clone, Copy)]
@@ -128,6 +126,9 @@ impl Interface {
     fn send(&self, output: Endpoint, message: &[u8]) -> Result<()> {
         let mut rest = message;
         while !rest.is_empty() {
+            if self.given_up.load(Ordering::SeqCst) {
+                return Err(Error::Gone);
+            }
             let sent = self.device.write_bulk(output.address, rest, SEND).map_err(failure)?;
             rest = rest.get(sent..).unwrap_or_default();
         }
@@ -139,7 +140,7 @@ impl Interface {
         let mut message = Assembler::new(max_message);
         let mut packet = Zeroizing::new(vec![0; input.packet]);
         while !self.given_up.load(Ordering::SeqCst) {
-            let length = match self.device.read_bulk(input.address, &mut packet, RECEIVE) {
+            let length = match self.device.read_bulk(input.address, &mut packet, LOOK) {
                 Ok(length) => length,
                 Err(rusb::Error::Timeout) => continue,
                 Err(error) => {
@@ -158,9 +159,20 @@ impl Interface {
 
     fn listen(&self, interrupt: Endpoint) -> Result<Vec<u8>> {
         let mut packet = vec![0; interrupt.packet];
-        let read = self.device.read_interrupt(interrupt.address, &mut packet, FOREVER);
-        packet.truncate(read.map_err(failure)?);
-        Ok(packet)
+        while !self.given_up.load(Ordering::SeqCst) {
+            match self.device.read_interrupt(interrupt.address, &mut packet, LOOK) {
+                Ok(length) => {
+                    packet.truncate(length);
+                    return Ok(packet);
+                }
+                Err(rusb::Error::Timeout) => {}
+                Err(error) => {
+                    let _ = self.device.clear_halt(interrupt.address);
+                    return Err(failure(error));
+                }
+            }
+        }
+        Err(Error::Gone)
     }
 }
 

@@ -157,8 +157,9 @@ impl Line {
     /// Compares the host's clock, as an `answer` without a transaction tells it, with ours.
     pub(super) fn check_clock(&self, answer: &Message<'_>) {
         let limit_s = self.profile.sign_on.clock_limit_s;
-        let warning = clock::warning(answer, Zoned::now().datetime(), limit_s).unwrap_or_default();
-        if !warning.is_empty() {
+        // An answer without the time says nothing of it.
+        let Some(warning) = clock::warning(answer, Zoned::now().datetime(), limit_s) else { return };
+        if !warning.is_empty() && self.clock.borrow().is_empty() {
             log::warn!("{warning}");
         }
         self.clock.send_replace(warning);
