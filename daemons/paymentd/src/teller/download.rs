@@ -62,9 +62,11 @@ impl Teller {
                     log::info!(records = count; "took the host's {}", set.name());
                     taken.push((set, count));
                 }
-                Err(Failure::Invalid(problem)) => failed = Some(HostError::BadAnswer(problem)),
+                Err(Failure::Invalid(problem)) => {
+                    failed.get_or_insert(HostError::BadAnswer(problem));
+                }
                 Err(Failure::Host(error @ HostError::BadAnswer(_))) => {
-                    failed = Some(error);
+                    failed.get_or_insert(error);
                     continue;
                 }
                 Err(Failure::Host(error)) => return Err(error),
