@@ -119,7 +119,7 @@ pub(crate) async fn run(
         bench.terminal.kill(Part::Acquirer).await.map_err(|error| error.to_string())?;
     }
     service.prepare(shop, key).await?;
-    key_card(bench, service).await;
+    make_ready(bench, service).await;
     let _supervisor = if service.is_supervised() { Some(Supervisor::of(bench).await?) } else { None };
     match &case.fault {
         Fault::Host(rules) => rule(bench, "host once", rules).await,
@@ -168,8 +168,11 @@ pub(crate) async fn run(
     Ok(Report { outcome, struck, points, steps })
 }
 
-/// Has a card keyed as soon as the pad asks for one.
-async fn key_card(bench: &Bench, service: Service) {
+/// Has a card keyed as soon as the pad asks for one, or the issuer send a script with its answer.
+async fn make_ready(bench: &Bench, service: Service) {
+    if service.has_script() {
+        bench.sim("host issuer script right").await;
+    }
     if service.is_keyed() {
         bench.sim("pin clear").await;
         bench.sim("key unionpay-credit").await;
@@ -234,10 +237,11 @@ async fn revive(bench: &mut Bench, shop: &Shop) -> Result<(), String> {
     .await?
 }
 
-/// Whether no transaction runs and the host has acknowledged all reversals and advices.
+/// Whether no transaction runs and the host has acknowledged all reversals, advices and results of scripts.
 async fn is_ready(shop: &Shop) -> bool {
     shop.payment.state().await.is_ok_and(|state| state == "ready")
         && shop.payment.stored_sales().await == Ok(0)
+        && shop.payment.untold_scripts().await == Ok(0)
 }
 
 /// Asks for the service, and again where the daemon ended over it: a fault may come to its notice late.
@@ -248,7 +252,7 @@ async fn ask_until_answered(
     key: &str,
 ) -> Result<String, String> {
     let process = bench.terminal.pid(Part::Paymentd);
-    key_card(bench, service).await;
+    make_ready(bench, service).await;
     let answered = tokio::select! {
         answered = within("the end of the transaction", service.ask(shop, key)) => answered?,
         () = ended(process) => Err("paymentd has ended".to_owned()),
@@ -256,7 +260,7 @@ async fn ask_until_answered(
     match answered {
         Err(_) if gives_up(process).await => {
             revive(bench, shop).await?;
-            key_card(bench, service).await;
+            make_ready(bench, service).await;
             within("the end of the transaction", service.ask(shop, key)).await?
         }
         answered => answered,

@@ -98,8 +98,8 @@ pub(crate) fn cases(service: Service, faultless: &Report) -> Vec<Case> {
             }
             faults.push(Fault::Host(format!("{request} after reversal")));
         }
-        if service == Service::OfflineSale {
-            // The answer to the advice is lost, and then something happens to the next one.
+        if matches!(service, Service::OfflineSale | Service::ScriptSale) {
+            // The answer is lost, and then something happens to the next one.
             for loss in ["silent", "drop after"] {
                 faults.extend(RULES.map(|rule| Fault::Host(format!("{request} {loss}; {request} {rule}"))));
             }

@@ -22,6 +22,7 @@ pub(crate) enum Service {
     Sale,
     InstalmentSale,
     MotoSale,
+    ScriptSale,
     OfflineSale,
     OfflineVoid,
     SupervisedSale,
@@ -46,10 +47,11 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 24] = [
+    pub(crate) const ALL: [Service; 25] = [
         Service::Sale,
         Service::InstalmentSale,
         Service::MotoSale,
+        Service::ScriptSale,
         Service::OfflineSale,
         Service::OfflineVoid,
         Service::SupervisedSale,
@@ -78,6 +80,7 @@ impl Service {
             Service::Sale => "sale",
             Service::InstalmentSale => "instalment-sale",
             Service::MotoSale => "moto-sale",
+            Service::ScriptSale => "script-sale",
             Service::OfflineSale => "offline-sale",
             Service::OfflineVoid => "offline-void",
             Service::SupervisedSale => "supervised-sale",
@@ -119,6 +122,8 @@ impl Service {
             }
             Service::Preauthorisation | Service::Increment | Service::Cancellation => Some("0100"),
             Service::Settlement => Some("0500"),
+            // The sale itself is another service's matter.
+            Service::ScriptSale => Some("0620"),
             Service::Sale
             | Service::InstalmentSale
             | Service::MotoSale
@@ -149,6 +154,7 @@ impl Service {
                 Service::Balance
                     | Service::Cash
                     | Service::Settlement
+                    | Service::ScriptSale
                     | Service::OfflineSale
                     | Service::OfflineVoid
             ),
@@ -163,6 +169,11 @@ impl Service {
     /// Whether the card's number is keyed.
     pub(crate) fn is_keyed(self) -> bool {
         self == Service::MotoSale
+    }
+
+    /// Whether the issuer has the card run a script.
+    pub(crate) fn has_script(self) -> bool {
+        self == Service::ScriptSale
     }
 
     /// Whether a supervisor is asked.
@@ -207,7 +218,7 @@ impl Service {
             _ => String::new(),
         };
         let outcome = end(self.start(shop, key, &original).await?).await?;
-        if self == Service::OfflineSale {
+        if matches!(self, Service::OfflineSale | Service::ScriptSale) {
             told(shop).await;
         }
         Ok(outcome)
@@ -216,7 +227,9 @@ impl Service {
     async fn start(self, shop: &Shop, key: &str, original: &str) -> Result<Sale, String> {
         let (pay, none) = (&shop.payment, HashMap::new());
         let started = match self {
-            Service::Sale => shop.follow(key, pay.start_sale(700, CNY, key, none)).await,
+            Service::Sale | Service::ScriptSale => {
+                shop.follow(key, pay.start_sale(700, CNY, key, none)).await
+            }
             Service::InstalmentSale => {
                 shop.follow(key, pay.start_sale(1200, CNY, key, option("instalments", 12_u32))).await
             }
@@ -254,10 +267,12 @@ impl Service {
     }
 }
 
-/// Waits until the host was told of what was approved offline, as long as there is a daemon to say so.
+/// Waits until the host was told of what was approved offline, and of scripts, as long as there is a daemon to say so.
 async fn told(shop: &Shop) {
     let mut ticks = interval(Duration::from_millis(10));
-    while shop.payment.stored_sales().await.is_ok_and(|count| count > 0) {
+    while shop.payment.stored_sales().await.is_ok_and(|count| count > 0)
+        || shop.payment.untold_scripts().await.is_ok_and(|count| count > 0)
+    {
         ticks.tick().await;
     }
 }
