@@ -63,8 +63,9 @@ pub struct Booking {
     pub approval: String,
     /// DE 37; empty where there is none.
     pub reference: String,
-    /// The results of issuer scripts, in hex; empty where none were told.
-    pub scripts: String,
+    /// The results of issuer scripts, in hex; empty where none were told. `None` where the host refused them: then it may have them
+    /// from an answer that was lost, or not.
+    pub scripts: Option<String>,
 }
 
 /// One thing on which the two sides differ.
@@ -132,7 +133,7 @@ pub fn from_journal(transaction: &Dictionary) -> Result<Entry> {
         masked_pan: text("masked_pan"),
         approval: text("approval"),
         reference: text("reference"),
-        scripts: script_results(&text("script_data")),
+        scripts: (text("script") != "refused").then(|| script_results(&text("script_data"))),
     };
     Ok(Entry { number, standing, booking })
 }
@@ -207,7 +208,7 @@ impl From<LedgerLine> for Entry {
                 masked_pan: line.masked_pan,
                 approval: line.approval.unwrap_or_default(),
                 reference: line.rrn.unwrap_or_default(),
-                scripts: if line.script == "sent" { String::new() } else { line.script },
+                scripts: Some(if line.script == "sent" { String::new() } else { line.script }),
             },
         }
     }
@@ -277,6 +278,8 @@ fn differ_in_booking(ours: &Booking, theirs: &Booking) -> Option<String> {
     let amounts = (ours.amount.to_string(), theirs.amount.to_string());
     let instalments = (ours.instalments.to_string(), theirs.instalments.to_string());
     let originals = (format!("{:?}", ours.original), format!("{:?}", theirs.original));
+    let at_host = theirs.scripts.clone().unwrap_or_default();
+    let scripts = (ours.scripts.clone().unwrap_or_else(|| at_host.clone()), at_host);
     [
         ("service", &ours.service, &theirs.service),
         ("original", &originals.0, &originals.1),
@@ -286,7 +289,7 @@ fn differ_in_booking(ours: &Booking, theirs: &Booking) -> Option<String> {
         ("card", &ours.masked_pan, &theirs.masked_pan),
         ("DE 38", &ours.approval, &theirs.approval),
         ("DE 37", &ours.reference, &theirs.reference),
-        ("the results of scripts", &ours.scripts, &theirs.scripts),
+        ("the results of scripts", &scripts.0, &scripts.1),
     ]
     .into_iter()
     .find(|(_, ours, theirs)| ours != theirs)
@@ -316,7 +319,7 @@ mod tests {
                 masked_pan: "621700******0007".to_owned(),
                 approval: "A00001".to_owned(),
                 reference: "000000000001".to_owned(),
-                scripts: String::new(),
+                scripts: Some(String::new()),
             },
         }
     }
@@ -374,7 +377,7 @@ mod tests {
             |booking| booking.masked_pan.clear(),
             |booking| booking.approval.clear(),
             |booking| booking.reference.clear(),
-            |booking| booking.scripts = "20".to_owned(),
+            |booking| booking.scripts = Some("20".to_owned()),
         ];
         for change in wrong {
             let mut theirs = ours.clone();
