@@ -116,6 +116,36 @@ async fn what_the_host_says_is_due_at_sign_on_is_fetched_when_there_is_time() {
 }
 
 #[tokio::test]
+async fn what_the_host_says_of_the_terminal_makes_limits_tighter_and_outlives_a_restart() {
+    let mut bench = Bench::start().await;
+    bench.sim("card insert unionpay-credit").await;
+    bench.sim("host terminal 19 05").await;
+    let office = Office::of(&bench).await;
+    assert!(office.parameters.get_terminal().await.unwrap().is_empty(), "it has said nothing yet");
+    // The sign-on before it tells that something is due.
+    assert_eq!(office.shop.sell(1000, "first").await.0, "approved", "{}", bench.logs());
+    let percent =
+        async |office: &Office| get::<u32>(&office.parameters.get_terminal().await.unwrap(), "tip_percent");
+    until("the limit", async || percent(&office).await == Some(5)).await;
+    bench.kill_and_restart(Part::Paymentd).await;
+    let office = Office::of(&bench).await;
+    assert_eq!(percent(&office).await, Some(5));
+    let tip =
+        async |amount| office.shop.payment.start_tip_adjustment("first", amount, "tip", HashMap::new()).await;
+    assert_eq!(error_name(tip(51).await), "InvalidArgument");
+    let (outcome, result) = office.shop.run("tip", tip(50)).await;
+    assert_eq!(outcome, "approved", "{result:?}");
+    // What can't be read leaves what was there.
+    bench.sim("host terminal 19 04").await;
+    bench.sim("host parameters cut").await;
+    let (outcome, result) = office.download().await;
+    assert_eq!((outcome.as_str(), percent(&office).await), ("failed", Some(5)), "{result:?}");
+    bench.sim("host parameters truthful").await;
+    assert_eq!((office.download().await.0.as_str(), percent(&office).await), ("completed", Some(4)));
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
 async fn a_download_that_breaks_at_any_message_leaves_each_set_old_or_new() {
     let bench = Bench::start().await;
     let office = Office::of(&bench).await;

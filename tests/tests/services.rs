@@ -302,6 +302,36 @@ async fn paymentd_killed_at_any_step_of_a_completion_leaves_ledgers_that_agree()
 }
 
 #[tokio::test]
+async fn the_host_gets_each_certificate_before_a_batch_is_closed_and_one_that_it_refuses_holds_nothing_up() {
+    let mut bench = Bench::start().await;
+    bench.insert("unionpay-credit").await;
+    let shop = bench.shop().await;
+    for number in 1..=3 {
+        approved(&bench, shop.sell(100 + number, &format!("sale-{number}")).await);
+    }
+    approved(&bench, shop.run("undo", shop.payment.start_void("sale-2", "undo", none())).await);
+    // The first is not answered, the terminal dies, it is told to come again later, and then refused.
+    bench.sim("host script 0320 silent; 0320 decline 96; 0320 decline 12").await;
+    let call = shop.payment.start_settlement("close", none());
+    let mut closing = shop.follow("close", call).await.unwrap();
+    closing.reached("upload").await;
+    bench.kill_and_restart(Part::Paymentd).await;
+    assert_eq!(shop.payment.start_settlement("close", none()).await.unwrap(), shop.path("close"));
+    until("the batch to be closed", async || text(&result(&shop, "close").await, "outcome") == "approved")
+        .await;
+    let closed = result(&shop, "close").await;
+    assert_eq!(
+        (get::<bool>(&closed, "balanced"), get::<u32>(&closed, "certificates")),
+        (Some(true), Some(2))
+    );
+    let ledger = bench.sim("ledger").await.data;
+    let certificates: Vec<&str> =
+        ledger.as_array().unwrap().iter().filter_map(|line| line["certificate"].as_str()).collect();
+    assert_eq!(certificates.iter().filter(|one| **one == "taken").count(), 2);
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
 async fn a_batch_that_does_not_balance_is_uploaded_and_a_settlement_survives_silence_and_crashes() {
     let mut bench = Bench::start().await;
     bench.insert("unionpay-credit").await;
@@ -313,6 +343,7 @@ async fn a_batch_that_does_not_balance_is_uploaded_and_a_settlement_survives_sil
     let (outcome, closed) = shop.run("upload", shop.payment.start_settlement("upload", none())).await;
     assert_eq!(outcome, "approved", "{closed:?}\n{}", bench.logs());
     assert_eq!((get::<bool>(&closed, "balanced"), get::<u32>(&closed, "uploaded")), (Some(false), Some(9)));
+    assert_eq!(get::<u32>(&closed, "certificates"), Some(9));
     bench.settle_and_compare().await;
 
     approved(&bench, shop.sell(700, "next").await);

@@ -1,4 +1,4 @@
-//! `org.smartpos.Parameters1`: what the acquirer's host has for the terminal's EMV kernel.
+//! `org.smartpos.Parameters1`: what the acquirer's host has for the terminal and its EMV kernel.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,16 @@ use zbus::{OwnedVariant, Variant, proxy};
     default_path = "/org/smartpos/Payment/parameters"
 )]
 pub trait Parameters {
-    /// Fetches all that the host has for the EMV kernel, as soon as nothing else is to be done.
+    /// Fetches all that the host has, as soon as nothing else is to be done.
     fn download(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
 
     /// Calls it off.
     fn cancel(&self) -> zbus::Result<()>;
 
-    /// How the last one ended: `outcome`, `reason`, `capks`, `applications`, `finished`.
+    /// What the host says of this terminal.
+    fn get_terminal(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
+
+    /// How the last one ended: `outcome`, `reason`, `capks`, `applications`, `terminal`, `finished`.
     fn get_result(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
 
     /// `idle`, `waiting` or `running`.

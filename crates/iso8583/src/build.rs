@@ -62,6 +62,14 @@ impl<'v> Builder<'v> {
         self.set(number, Some(Content::Bytes(bytes)))
     }
 
+    /// Sets an element as a host's [`Layout`](crate::Layout) has it: text, which in class b stands as its ASCII characters.
+    pub fn filled(&mut self, number: u8, text: &'v str) -> &mut Self {
+        match self.profile.field(number) {
+            Some(field) if field.class == Class::B => self.bytes(number, text.as_bytes()),
+            _ => self.text(number, text),
+        }
+    }
+
     /// Makes room for a MAC behind the elements that are there: in 128 where one of them is beyond 64, else in 64.
     pub fn empty_mac(&mut self) -> &mut Self {
         let number = if self.bitmap() >> 127 == 1 { 128 } else { 64 };

@@ -61,6 +61,8 @@ pub struct Elements {
     pub settlement: Layout,
     /// Batch upload.
     pub upload: Layout,
+    /// A transaction certificate in a batch upload.
+    pub certificate: Layout,
 }
 
 /// What tells the messages of one service from those of another.
@@ -143,7 +145,7 @@ pub struct Scripts {
     pub again: Vec<String>,
 }
 
-/// Parameters that the host has for the terminal's EMV kernel, a set of records for each kind.
+/// Parameters that the host has: for the terminal's EMV kernel, a set of records for each kind, and for the terminal itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Downloads {
@@ -164,6 +166,48 @@ pub struct Downloads {
     pub capks: DownloadSet,
     /// The applications that the terminal accepts.
     pub applications: DownloadSet,
+    /// What the host says of the terminal itself; `None` where it says nothing.
+    pub terminal: Option<TerminalDownload>,
+}
+
+/// How the host is asked what it says of the terminal: values one after the other, each behind a tag of two characters.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalDownload {
+    /// The network management code.
+    pub code: String,
+    /// The digit in an answer's header that says that it is due.
+    pub due: Option<char>,
+    /// All tags that there are.
+    pub parameters: Vec<TerminalParameter>,
+}
+
+/// A value that a host says of the terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalParameter {
+    /// Its tag.
+    pub tag: String,
+    /// How many bytes its value has.
+    pub length: usize,
+    /// What it is; `None` passes over it.
+    pub is: Option<TerminalValue>,
+}
+
+/// What a host may say of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TerminalValue {
+    /// How long its answers are to be waited for: decimal digits, in seconds.
+    AnswerTimeout,
+    /// Whether tips may be added afterwards: `0` or `1`.
+    Tips,
+    /// The most that such tips may be, in percent of the sale: decimal digits.
+    TipPercent,
+    /// How many sales that were approved offline may wait for the host: decimal digits.
+    OfflineCount,
+    /// The merchant's name, for receipts: GBK, filled with spaces.
+    MerchantName,
 }
 
 /// How one set is asked for: network management codes.
@@ -181,10 +225,10 @@ pub struct DownloadSet {
 }
 
 impl Downloads {
-    /// Whether an answer with this frame `header` says that `set` is due.
+    /// Whether an answer with this frame `header` says that what has the digit `due` is due.
     #[must_use]
-    pub fn is_due(&self, set: &DownloadSet, header: &[u8]) -> bool {
-        let Some((digit, due)) = self.due_digit.zip(set.due) else { return false };
+    pub fn is_due(&self, due: Option<char>, header: &[u8]) -> bool {
+        let Some((digit, due)) = self.due_digit.zip(due) else { return false };
         let Some(byte) = header.get(digit / 2) else { return false };
         let nibble = if digit.is_multiple_of(2) { byte >> 4 } else { byte & 0x0F };
         due.to_digit(16) == Some(nibble.into())
@@ -216,10 +260,10 @@ pub struct Settlement {
     /// The type of the message, for hosts that want one (UnionPay's DE 60.1).
     #[serde(default)]
     pub message_type: String,
-    /// The network management code of the reconciliation, and of all of the upload but its last message.
+    /// The network management code of the reconciliation, and of the upload's groups of transactions.
     pub network_code: String,
-    /// The network management code of the upload's last message.
-    pub last_network_code: String,
+    /// The network management code of the message that ends the upload of a batch whose sums differ.
+    pub end_network_code: String,
     /// Where the sums are.
     pub sums: Sums,
     /// The most transactions in one message of the upload, 1 to 99.
@@ -227,6 +271,23 @@ pub struct Settlement {
     /// Who settles, where nobody says it.
     #[serde(default)]
     pub operator: String,
+    /// How the host gets the transaction certificates of the batch; `None` where it does not want them.
+    pub certificates: Option<Certificates>,
+}
+
+/// What the cards said last of what was approved online with a chip: their transaction certificates (EMV Book 3, 6.5.5), which
+/// the host gets before the batch is closed, also where the sums are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificates {
+    /// The network management code of one in a batch whose sums are equal.
+    pub balanced: String,
+    /// The network management code of one in a batch whose sums differ.
+    pub unbalanced: String,
+    /// The network management code of the message that ends the upload of a batch whose sums are equal.
+    pub end_network_code: String,
+    /// The codes (DE 39) after which one is sent again. `00` acknowledges it, and any other refuses it for good.
+    pub again: Vec<String>,
 }
 
 /// Where the sums of a batch are in its reconciliation, and the host's verdict on them.

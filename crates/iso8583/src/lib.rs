@@ -25,8 +25,9 @@ mod template;
 pub use build::Builder;
 pub use error::{Error, Place};
 pub use host::{
-    CardFlow, DownloadSet, Downloads, Echo, Elements, Host, Instalments, KeyDownload, KeyPart, Link, Moto,
-    Offline, Reversal, Scripts, Security, Service, Settlement, SignOn, Sums, Timeouts, WrappedKey,
+    CardFlow, Certificates, DownloadSet, Downloads, Echo, Elements, Host, Instalments, KeyDownload, KeyPart,
+    Link, Moto, Offline, Reversal, Scripts, Security, Service, Settlement, SignOn, Sums, TerminalDownload,
+    TerminalParameter, TerminalValue, Timeouts, WrappedKey,
 };
 pub use message::{Message, Mti, Value};
 pub use profile::{Align, Class, Encoding, Field, Length, Profile, Unit};

@@ -33,6 +33,10 @@ pub enum Fill {
     Date,
     /// Who settles, three characters.
     Operator,
+    /// DE 4 of the transaction, twelve digits.
+    Amount,
+    /// DE 49 of the transaction: ISO 4217, three digits.
+    Currency,
     /// As [`Mti`](Fill::Mti), of the original.
     OriginalMti,
     /// As [`Batch`](Fill::Batch), of the original.
@@ -50,7 +54,7 @@ pub enum Fill {
 }
 
 impl Fill {
-    const NAMES: [(&'static str, Fill); 16] = [
+    const NAMES: [(&'static str, Fill); 18] = [
         ("mti", Fill::Mti),
         ("type", Fill::Type),
         ("code", Fill::Code),
@@ -60,6 +64,8 @@ impl Fill {
         ("time", Fill::Time),
         ("date", Fill::Date),
         ("operator", Fill::Operator),
+        ("amount", Fill::Amount),
+        ("currency", Fill::Currency),
         ("original.mti", Fill::OriginalMti),
         ("original.batch", Fill::OriginalBatch),
         ("original.stan", Fill::OriginalStan),

@@ -247,8 +247,8 @@ impl PaymentService {
         self.start(Call { service: Service::Cash, money, original: "", key, options }, &header).await
     }
 
-    /// Closes the batch: the sums are compared with the host's, where they differ the batch is uploaded, and the next batch
-    /// begins. Once the host was asked it goes on until the host answers, and nothing else goes online before.
+    /// Closes the batch: the sums are compared with the host's, where they differ the batch is uploaded, the
+    /// host gets the cards' certificates where it wants them, and the next batch begins. Once the host was asked it goes on until the host answers, and nothing else goes online before.
     ///
     /// Errors: as of StartSale (`payment.settle`).
     async fn start_settlement(

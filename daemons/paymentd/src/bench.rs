@@ -12,6 +12,7 @@ mod journal;
 mod limits;
 mod originals;
 mod services;
+mod terminal_parameters;
 mod transaction;
 
 use std::path::PathBuf;

@@ -222,6 +222,7 @@ fn card(values: &Dictionary) -> Card {
         tsi: text(values, "tsi"),
         cryptogram: text(values, "cryptogram"),
         script_data: bytes(values, "script_data").map(hex::encode).unwrap_or_default(),
+        certificate: String::new(),
     }
 }
 

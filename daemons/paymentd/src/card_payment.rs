@@ -267,13 +267,14 @@ async fn approved(
     };
     let refused = teller.host().card_refused_reason();
     Ok(match end {
-        Some(end) if end.outcome == "approved" => Event::Finished {
-            outcome: Outcome::Approved,
-            reason: String::new(),
-            card: Some(end.card),
-            answer: None,
-            reversal: None,
-        },
+        Some(end) if end.outcome == "approved" => {
+            let mut card = end.card;
+            if teller.host().wants_certificate_of(&ticket.transaction()) {
+                card.certificate = hex::encode(&end.chip_data);
+            }
+            let (outcome, reason) = (Outcome::Approved, String::new());
+            Event::Finished { outcome, reason, card: Some(card), answer: None, reversal: None }
+        }
         Some(end) => {
             let reason = format!("the host approved and the card did not: {}", end.reason);
             does_not_stand(ticket, reason, Some(end.card), refused)

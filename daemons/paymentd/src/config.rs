@@ -9,6 +9,7 @@ use service::currency::{self, Currency};
 use crate::approval::Approval;
 use crate::limits::{Limits, LimitsByService};
 use crate::teller::Offline;
+use crate::terminal_parameters::TerminalParameters;
 
 /// The configuration of this daemon.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -186,6 +187,11 @@ impl Host {
 }
 
 impl Merchant {
+    /// The same, by the host's name for it where the owner gives none.
+    pub(crate) fn named_by(&self, said: &TerminalParameters) -> Merchant {
+        Merchant { name: said.merchant_name(&self.name).to_string(), ..self.clone() }
+    }
+
     /// The terminal's currency.
     pub(crate) fn currency(&self) -> Result<Currency, String> {
         currency::by_letters(&self.currency)

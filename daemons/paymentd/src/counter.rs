@@ -11,7 +11,7 @@ use service::bus::{BusKind, Buses, vanished};
 use service::guard::{Caller, Guards, Identity};
 use service::request::Key;
 use service::{Error, Result};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::config::Merchant;
 use crate::desk::{Desk, Ticket};
@@ -19,6 +19,7 @@ use crate::journal::{Filter, Journal, JournalError, Linked, ServiceSum, Terms};
 use crate::limits::OwnerLimits;
 use crate::originals::Bounds;
 use crate::services::{Offers, Service};
+use crate::terminal_parameters::TerminalParameters;
 use crate::transaction::{Outcome, Request, Transaction};
 use crate::{api, now, receipt};
 
@@ -42,6 +43,8 @@ pub(crate) struct Means {
     pub(crate) printer: PrinterProxy<'static>,
     pub(crate) merchant: Merchant,
     pub(crate) rules: Rules,
+    /// What the host says of this terminal.
+    pub(crate) said: watch::Receiver<TerminalParameters>,
     pub(crate) teller: mpsc::Sender<Ticket>,
 }
 
@@ -116,7 +119,8 @@ impl Counter {
         let place =
             place.map_err(|_| Error::Busy("the transaction before is just ending; try again".to_string()))?;
         let Rules { offers, limits, refund_days, .. } = &self.means.rules;
-        let (completion, tip) = (offers.completion_percent, offers.tip_percent);
+        let tip = self.means.said.borrow().tip_percent(offers.tip_percent);
+        let completion = offers.completion_percent;
         let terms = Terms { bounds: Bounds { completion, tip, refund_days: *refund_days }, limits };
         let begun = self.means.journal.create(request, original, &terms, now()).await;
         let ticket = self.show(begun.map_err(not_begun)?, caller).await?;
@@ -169,7 +173,8 @@ impl Counter {
         if transaction.outcome != Some(Outcome::Approved) {
             return Err(Error::WrongState(format!("`{key}` was not approved: it has no receipt")));
         }
-        let printing = receipt::reprint(&self.means.printer, &transaction, &self.means.merchant, now());
+        let merchant = self.means.merchant.named_by(&self.means.said.borrow());
+        let printing = receipt::reprint(&self.means.printer, &transaction, &merchant, now());
         match tokio::time::timeout(PRINTER_LIMIT, printing).await {
             Ok(Ok(_job)) => Ok(()),
             Ok(Err(error)) => Err(Error::DeviceGone(format!("the printer daemon takes no receipt: {error}"))),

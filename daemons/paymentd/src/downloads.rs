@@ -1,10 +1,9 @@
-//! What is to be fetched from the host for the EMV kernel: what the host says is due, and what the operator asks for. The teller
+//! What is to be fetched from the host, for the EMV kernel and for the terminal itself: what the host says is due, and what the operator asks for. The teller
 //! fetches it while there is nothing else to do; a transaction that comes meanwhile goes first, and it begins anew.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use iso8583::DownloadSet;
 use service::bus::Buses;
 use service::guard::Caller;
 use service::options::Dictionary;
@@ -26,24 +25,34 @@ pub(crate) enum Set {
     Capks,
     /// Applications that the terminal accepts.
     Applications,
+    /// What the host says of the terminal itself.
+    Terminal,
 }
 
 impl Set {
-    pub(crate) const ALL: [Set; 2] = [Set::Capks, Set::Applications];
+    const ALL: [Set; 3] = [Set::Capks, Set::Applications, Set::Terminal];
+
+    /// Those that the host has.
+    pub(crate) fn offered(downloads: &iso8583::Downloads) -> impl Iterator<Item = Set> {
+        let terminal = downloads.terminal.is_some();
+        Set::ALL.into_iter().filter(move |set| *set != Set::Terminal || terminal)
+    }
 
     /// What the API and the card daemon call it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Set::Capks => "capks",
             Set::Applications => "applications",
+            Set::Terminal => "terminal",
         }
     }
 
-    /// How the host is asked for it.
-    pub(crate) fn of(self, downloads: &iso8583::Downloads) -> &DownloadSet {
+    /// By which digit the host says that it is due.
+    pub(crate) fn due(self, downloads: &iso8583::Downloads) -> Option<char> {
         match self {
-            Set::Capks => &downloads.capks,
-            Set::Applications => &downloads.applications,
+            Set::Capks => downloads.capks.due,
+            Set::Applications => downloads.applications.due,
+            Set::Terminal => downloads.terminal.as_ref().and_then(|terminal| terminal.due),
         }
     }
 }
@@ -75,7 +84,8 @@ pub(crate) struct Downloads {
 
 struct Shared {
     buses: Buses,
-    offered: bool,
+    /// What the host has.
+    offered: Vec<Set>,
     view: Mutex<View>,
     /// Something is wanted that was not.
     called: Notify,
@@ -107,8 +117,8 @@ pub(crate) struct Attempt {
 }
 
 impl Downloads {
-    /// `offered` is whether the host has anything.
-    pub(crate) fn new(buses: Buses, offered: bool) -> Downloads {
+    /// `offered` is what the host has.
+    pub(crate) fn new(buses: Buses, offered: Vec<Set>) -> Downloads {
         let (view, called, cancelled) = Default::default();
         Downloads { shared: Arc::new(Shared { buses, offered, view, called, cancelled }) }
     }
@@ -119,7 +129,7 @@ impl Downloads {
 
     /// Has everything fetched for `caller`, who is told of it.
     pub(crate) fn ask(&self, caller: Caller) -> Result<()> {
-        if !self.shared.offered {
+        if self.shared.offered.is_empty() {
             let problem = "the acquirer's host has no parameters for terminals; they come with the image";
             return Err(Error::NotSupported(problem.to_string()));
         }
@@ -189,7 +199,7 @@ impl Downloads {
         self.shared.cancelled.send_replace(false);
         let mut view = self.view();
         view.running = true;
-        let sets = if view.asked { Set::ALL.to_vec() } else { view.due.clone() };
+        let sets = if view.asked { self.shared.offered.clone() } else { view.due.clone() };
         Attempt { downloads: self.clone(), sets, by_operator: view.asked, ended: false }
     }
 

@@ -7,6 +7,7 @@ mod history;
 mod limits;
 mod retention;
 mod seals;
+mod terminal;
 mod writing;
 
 use std::fs::{File, TryLockError};
@@ -40,6 +41,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0005_advices.sql"),
     include_str!("../migrations/0006_moto.sql"),
     include_str!("../migrations/0007_scripts.sql"),
+    include_str!("../migrations/0008_terminal_parameters.sql"),
 ];
 /// The first version whose events are a chain.
 const CHAINED: usize = 3;

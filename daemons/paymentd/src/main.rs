@@ -22,6 +22,7 @@ mod sealer;
 mod services;
 mod settlement;
 mod teller;
+mod terminal_parameters;
 mod transaction;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ use crate::qr_gateway::QrGateway;
 use crate::sealer::Sealer;
 use crate::services::Offers;
 use crate::teller::{Teller, Tools};
+use crate::terminal_parameters::TerminalParameters;
 
 const DAEMON: Daemon = Daemon {
     program: "smartpos-paymentd",
@@ -81,7 +83,20 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     };
     let mut offers = Offers::of(&profile, gateway.is_some(), config.moto.enabled);
     offers.tip_percent = offers.tip_percent.min(config.tips.percent);
-    let parts = Parts { profile, credentials: &credentials, journal: journal.clone(), card: card.clone() };
+    let terminal = profile.downloads.as_ref().and_then(|downloads| downloads.terminal.as_ref());
+    let said = match terminal {
+        Some(_) => journal.terminal_parameters().await.map_err(|error| error.to_string())?,
+        // Another host said it, if one did.
+        None => TerminalParameters::default(),
+    };
+    let said = watch::Sender::new(said);
+    let parts = Parts {
+        profile,
+        credentials: &credentials,
+        journal: journal.clone(),
+        card: card.clone(),
+        said: said.subscribe(),
+    };
     let host = Host::new(&config.host, &config.merchant, parts)?;
 
     let merchant = config.merchant;
@@ -98,12 +113,14 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         printer: printer.clone(),
         merchant: merchant.clone(),
         rules: Rules { offers, limits: limits.clone(), refund_days: config.refunds.days, wallets },
+        said: said.subscribe(),
         teller,
     });
     let sealer = Sealer::new(journal.clone(), card.clone(), &config.journal);
     let host_clock = host.clock();
-    let downloads = Downloads::new(buses.clone(), host.has_downloads());
-    let parameters = ParametersService { guard: guards.system.clone(), downloads: downloads.clone() };
+    let downloads = Downloads::new(buses.clone(), host.offered_downloads());
+    let (guard, told) = (guards.system.clone(), said.subscribe());
+    let parameters = ParametersService { guard, downloads: downloads.clone(), said: told };
     let served = buses.system.object_server().at(PARAMETERS_PATH, parameters).await;
     served.map_err(|error| error.to_string())?;
     let tools = Tools {
@@ -118,6 +135,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
         offline: config.offline,
         waiting,
         downloads,
+        said,
         approval_limit: Duration::from_secs(config.approval.timeout_s.into()),
         desk,
         stop,

@@ -1,5 +1,5 @@
 //! Closing the batch, step by step: its totals are durable before the host is told of them, the host's verdict before the
-//! upload, and the end opens the next batch. From the first message on nothing else goes online, and each is sent again
+//! upload, each group and each certificate that the host took before the next, and the end opens the next batch. From the first message on nothing else goes online, and each is sent again
 //! until it is answered, also after a restart: the host answers the same batch the same way.
 
 use crate::desk::Ticket;
@@ -34,11 +34,34 @@ pub(crate) async fn run(teller: &mut Teller, ticket: &Ticket) -> Result<Option<E
         }
         teller.record(ticket, &Event::Answered { answer }).await?;
     }
-    if ticket.transaction().answer.balanced == Some(true) {
+    let balanced = ticket.transaction().answer.balanced == Some(true);
+    let certificates = teller.host().settlement().is_ok_and(|settlement| settlement.certificates.is_some());
+    if balanced && !certificates {
         return Ok(Some(Event::finished(Outcome::Approved, "")));
     }
     ticket.progress("upload", Default::default()).await;
-    upload(teller, ticket).await
+    let mut done = Done::Yes;
+    if !balanced {
+        done = upload(teller, ticket).await?;
+    }
+    if matches!(done, Done::Yes) && certificates {
+        done = hand_certificates(teller, ticket).await?;
+    }
+    match done {
+        Done::Yes => end(teller, ticket, balanced).await,
+        Done::Refused(end) => Ok(Some(end)),
+        Done::Stopping => Ok(None),
+    }
+}
+
+/// What became of a part of the upload.
+enum Done {
+    /// The host has it.
+    Yes,
+    /// The host does not take it, and the settlement ends so.
+    Refused(Event),
+    /// The daemon stops before that is known.
+    Stopping,
 }
 
 /// Reversals that are owed come first: what they undo is not for the sums.
@@ -65,33 +88,77 @@ fn refused(answer: &Answer) -> Option<Event> {
     Some(Event::Finished { outcome, reason, card: None, answer, reversal: None })
 }
 
-/// Sends what the host has not taken yet, group by group.
-async fn upload(teller: &mut Teller, ticket: &Ticket) -> Result<Option<Event>, JournalError> {
+/// Sends the transactions that the host has not taken yet, group by group.
+async fn upload(teller: &mut Teller, ticket: &Ticket) -> Result<Done, JournalError> {
     let batch = ticket.transaction().batch;
     // Without this the batch could not have been closed at the host: the profile was changed under us.
     let group = teller.host().settlement().map_or(1, |settlement| settlement.group).clamp(1, 99);
     loop {
         let sent = ticket.transaction().uploaded.unwrap_or_default();
         let entries = teller.journal().batch_entries(batch, sent, group).await?;
-        let last = entries.len() < usize::from(group);
+        if entries.is_empty() {
+            return Ok(Done::Yes);
+        }
         let Some(code) = until_answered(teller, async |teller, link| {
-            teller.host_mut().upload(link, &ticket.transaction(), &entries, last).await
+            teller.host_mut().upload(link, &ticket.transaction(), &entries).await
         })
         .await?
         else {
-            return Ok(None);
+            return Ok(Done::Stopping);
         };
         if code != "00" {
-            let reason = format!("the host refused the upload with code {code}; the batch stays open");
-            return Ok(Some(Event::finished(Outcome::Declined, reason)));
+            return Ok(Done::Refused(upload_refused(&code)));
         }
         let transactions = sent.saturating_add(u32::try_from(entries.len()).unwrap_or(u32::MAX));
         teller.record(ticket, &Event::Uploaded { transactions }).await?;
-        if last {
-            let reason = "the host's sums were others; the batch was uploaded";
-            return Ok(Some(Event::finished(Outcome::Approved, reason)));
-        }
     }
+}
+
+/// Hands the host the certificates that it has not got yet, one by one. One that it refuses moves no money, and holds nothing up.
+async fn hand_certificates(teller: &mut Teller, ticket: &Ticket) -> Result<Done, JournalError> {
+    let batch = ticket.transaction().batch;
+    loop {
+        let after = ticket.transaction().certificates.unwrap_or_default().last;
+        let Some(sale) = teller.journal().next_certificate(batch, after).await? else {
+            return Ok(Done::Yes);
+        };
+        let Some(code) = until_answered(teller, async |teller, link| {
+            teller.host_mut().send_certificate(link, &ticket.transaction(), &sale).await
+        })
+        .await?
+        else {
+            return Ok(Done::Stopping);
+        };
+        if code != "00" {
+            log::error!(stan = sale.stan; "the host refuses a transaction certificate with code {code}");
+        }
+        teller.record(ticket, &Event::CertificateSent { of: sale.id, code }).await?;
+    }
+}
+
+/// Tells the host that it has all, and closes the batch.
+async fn end(teller: &mut Teller, ticket: &Ticket, balanced: bool) -> Result<Option<Event>, JournalError> {
+    let ended = async |teller: &mut Teller, link: &mut Link| {
+        teller.host_mut().end_upload(link, &ticket.transaction()).await
+    };
+    Ok(until_answered(teller, ended).await?.map(|code| match code.as_str() {
+        "00" if balanced => Event::finished(Outcome::Approved, ""),
+        "00" => Event::finished(Outcome::Approved, "the host's sums were others; the batch was uploaded"),
+        // The host has closed the batch with its verdict.
+        code if balanced => {
+            let reason = format!("the host refused the end of the upload with code {code}");
+            log::error!("the batch is closed, and {reason}");
+            Event::finished(Outcome::Approved, reason)
+        }
+        code => upload_refused(code),
+    }))
+}
+
+fn upload_refused(code: &str) -> Event {
+    Event::finished(
+        Outcome::Declined,
+        format!("the host refused the upload with code {code}; the batch stays open"),
+    )
 }
 
 /// Asks again, with growing pauses, until the host answers; `None` when the daemon is to stop.

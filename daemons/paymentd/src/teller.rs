@@ -28,6 +28,7 @@ use crate::limits::{OverLimit, OwnerLimits};
 use crate::qr_gateway::{GatewayError, QrGateway};
 use crate::sealer::Sealer;
 use crate::services::Class;
+use crate::terminal_parameters::TerminalParameters;
 use crate::transaction::{Card, Event, Reversal, Transaction};
 use crate::{approval, card_absent, card_payment, code_payment, code_return, now, settlement};
 use owed::{Answered, Owed};
@@ -64,6 +65,8 @@ pub(crate) struct Teller {
     waiting: watch::Sender<Waiting>,
     /// What is to be fetched from the host when there is nothing else to do.
     downloads: Downloads,
+    /// What the host says of this terminal.
+    said: watch::Sender<TerminalParameters>,
     /// What the QR gateway has still to answer.
     owed: Owed,
     pending_count: watch::Sender<u32>,
@@ -93,6 +96,7 @@ pub(crate) struct Tools {
     pub(crate) offline: Offline,
     pub(crate) waiting: watch::Sender<Waiting>,
     pub(crate) downloads: Downloads,
+    pub(crate) said: watch::Sender<TerminalParameters>,
     pub(crate) approval_limit: Duration,
     pub(crate) desk: Desk,
     pub(crate) stop: watch::Receiver<bool>,
@@ -113,6 +117,7 @@ impl Teller {
             offline,
             waiting,
             downloads,
+            said,
             approval_limit,
             desk,
             stop,
@@ -173,6 +178,7 @@ impl Teller {
             offline,
             waiting,
             downloads,
+            said,
             owed,
             pending_count,
             inhibitor,

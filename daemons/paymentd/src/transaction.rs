@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use advice::Advice;
 pub(crate) use body::Transaction;
-pub(crate) use parts::{Acceptor, Answer, Card, Order, Original, Request, Sum, Totals};
+pub(crate) use parts::{Acceptor, Answer, Card, Certificates, Order, Original, Request, Sum, Totals};
 pub(crate) use script::Script;
 
 use crate::services::Class;
@@ -119,6 +119,7 @@ pub(crate) enum Step {
     Authorized,
     Answered,
     Uploaded,
+    CertificateSent,
     ApprovedOffline,
     Finished(Outcome),
     AdviceSent,
@@ -137,7 +138,7 @@ pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
         Step::OverCardLimit => State::Approval,
         Step::SupervisorApproved => State::Created,
         Step::Authorized => State::Authorizing,
-        Step::Answered | Step::Uploaded => State::Answered,
+        Step::Answered | Step::Uploaded | Step::CertificateSent => State::Answered,
         Step::ApprovedOffline | Step::Finished(_) | Step::ReversalAcknowledged | Step::ReceiptQueued => {
             State::Final
         }
@@ -163,7 +164,7 @@ pub(crate) fn next(class: Class, state: State, step: Step) -> Option<State> {
         // The host may have booked it: it can't just be forgotten, unless there is no money in it.
         (State::Authorizing, Step::Finished(Reversed)) => matches!(class, Class::Money | Class::Code),
         (State::Authorizing, Step::Finished(Failed)) => class == Class::Inquiry,
-        (State::Answered, Step::Uploaded) => class == Class::Settlement,
+        (State::Answered, Step::Uploaded | Step::CertificateSent) => class == Class::Settlement,
         (State::Answered, Step::Finished(Approved)) => true,
         (State::Answered, Step::Finished(Reversed)) => class == Class::Money,
         (State::Answered, Step::Finished(Declined)) => class == Class::Settlement,
@@ -224,6 +225,8 @@ pub(crate) enum Event {
     Answered { answer: Answer },
     /// The host has taken so many transactions of the batch's upload.
     Uploaded { transactions: u32 },
+    /// The host was handed the certificate of this transaction of the batch, and answered with this code (DE 39).
+    CertificateSent { of: i64, code: String },
     /// It ended. `reversal` says with which reason (DE 39) the host is told that it does not stand.
     Finished {
         outcome: Outcome,
@@ -298,6 +301,7 @@ impl Event {
             Event::ApprovedOffline { .. } => Step::ApprovedOffline,
             Event::Answered { .. } => Step::Answered,
             Event::Uploaded { .. } => Step::Uploaded,
+            Event::CertificateSent { .. } => Step::CertificateSent,
             Event::Finished { outcome, .. } => Step::Finished(*outcome),
             Event::AdviceSent => Step::AdviceSent,
             Event::AdviceAcknowledged { .. } => Step::AdviceAcknowledged,

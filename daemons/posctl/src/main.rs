@@ -68,6 +68,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Audit(Audit::Verify { file, head, keys }) => audit::verify(&file, head, keys, json),
         Command::Keys(command) => keys::run(&bus().await?, &command, json).await,
         Command::Parameters(Parameters::Download) => parameters::download(&bus().await?, json).await,
+        Command::Parameters(Parameters::Terminal) => parameters::terminal(&bus().await?, json).await,
         Command::Parameters(Parameters::Show) => parameters::show(&bus().await?, "applications", json).await,
         Command::Capks => parameters::show(&bus().await?, "capks", json).await,
         Command::Status => status::status(&bus().await?, json).await,

@@ -47,6 +47,17 @@ pub(crate) async fn download(bus: &Connection, as_json: bool) -> Outcome {
     Ok(if completed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Prints what the host says of this terminal.
+pub(crate) async fn terminal(bus: &Connection, as_json: bool) -> Outcome {
+    let said = client::proxy::<ParametersProxy>(bus).await?.get_terminal().await?;
+    if said.is_empty() && !as_json {
+        output::line("the host says nothing of this terminal; `posctl parameters download` asks it")?;
+    } else {
+        print(&said, as_json)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn print(result: &Dictionary, as_json: bool) -> Result<(), Error> {
     output::line(&match as_json {
         true => dictionary::json(result).to_string(),

@@ -9,7 +9,7 @@ use crate::rules::Rule;
 use crate::scripts::Sealed;
 
 const HELP: &str = "the acquirer takes: ledger; ledger batch NUMBER; host status; host restart; \
-                    host [once|rule] [0100|0200|0220|0320|0400|0500|0620|0800|0820] RULE; host script RULE; RULE; …; host capk|application|parameters …; host issuer script right|wrong";
+                    host [once|rule] [0100|0200|0220|0320|0400|0500|0620|0800|0820] RULE; host script RULE; RULE; …; host capk|application|terminal|parameters …; host issuer script right|wrong";
 
 /// Carries out one command.
 pub fn run(acquirer: &mut Acquirer, words: &[String]) -> Reply {

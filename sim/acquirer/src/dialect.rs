@@ -105,12 +105,9 @@ impl Dialect {
         }
     }
 
-    /// The network management code of an upload's last message.
-    pub(crate) fn last_upload(self) -> &'static str {
-        match self {
-            Dialect::UnionPay => "207",
-            Dialect::Iso1987 | Dialect::P2pe => "202",
-        }
+    /// Whether this host gets the cards' certificates before a batch is closed.
+    pub(crate) fn has_certificates(self) -> bool {
+        self == Dialect::UnionPay
     }
 
     /// Whether the network management code of `message` is `code`.

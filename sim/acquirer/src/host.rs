@@ -371,6 +371,7 @@ pub(crate) fn new_entry(message: &Message<'_>, key: Key, state: State, refusal: 
         card: None,
         atc: None,
         script: String::new(),
+        certificate: String::new(),
         uploaded: false,
         settled: false,
     }

@@ -12,6 +12,7 @@ mod advice;
 pub mod args;
 pub mod base_key;
 mod card_request;
+mod certificate;
 pub mod chip;
 pub mod commands;
 mod dialect;
@@ -34,6 +35,7 @@ pub mod server;
 pub mod service;
 pub mod settlement;
 pub mod sign_on;
+mod terminal_values;
 pub mod transaction;
 pub mod working_keys;
 

@@ -1,5 +1,5 @@
 //! Parameters of the terminals' EMV kernel: 0820 lists what this host has, 0800 hands each record out, in the order of the list, and
-//! says that all were taken. What a tester changed is due, and the next sign-on says so.
+//! says that all were taken. Those of the terminal itself are one record. What a tester changed is due, and the next sign-on says so.
 
 use std::collections::HashMap;
 
@@ -11,6 +11,7 @@ use crate::dialect::Dialect;
 use crate::host::{Acquirer, Answer, ECHO, SIGN_ON};
 use crate::request::{self, APPROVED, FORMAT, INVALID, Refusal};
 use crate::rules::Rule;
+use crate::terminal_values::TerminalValues;
 
 /// Names in one message of a list: few, so that a terminal has to ask on.
 const PAGE: usize = 4;
@@ -24,6 +25,8 @@ pub enum Set {
     Capks,
     /// Applications.
     Applications,
+    /// What this host says of the terminal.
+    Terminal,
 }
 
 /// What a request asks for.
@@ -56,6 +59,7 @@ pub struct Parameters {
     applications: Vec<Vec<u8>>,
     /// What a tester took away, to be put back.
     revoked: Vec<Vec<u8>>,
+    terminal: TerminalValues,
     due: Vec<Set>,
     wrong: Option<Wrong>,
     /// How many names and records each terminal was given.
@@ -75,6 +79,7 @@ impl Default for Parameters {
             capks: sim_cards::capk_records(),
             applications: shipped_applications(),
             revoked,
+            terminal: TerminalValues::default(),
             due,
             wrong,
             given,
@@ -83,10 +88,11 @@ impl Default for Parameters {
 }
 
 impl Set {
-    fn codes(self) -> [(&'static str, Step); 3] {
+    fn codes(self) -> &'static [(&'static str, Step)] {
         match self {
-            Set::Capks => [("372", Step::List), ("370", Step::Record), ("371", Step::End)],
-            Set::Applications => [("382", Step::List), ("380", Step::Record), ("381", Step::End)],
+            Set::Capks => &[("372", Step::List), ("370", Step::Record), ("371", Step::End)],
+            Set::Applications => &[("382", Step::List), ("380", Step::Record), ("381", Step::End)],
+            Set::Terminal => &[("360", Step::Record)],
         }
     }
 }
@@ -96,9 +102,9 @@ fn asked(host: &Acquirer, message: &Message<'_>) -> Option<(Set, Step, &'static 
     if host.dialect != Dialect::UnionPay {
         return None;
     }
-    let steps = [Set::Capks, Set::Applications]
+    let steps = [Set::Capks, Set::Applications, Set::Terminal]
         .into_iter()
-        .flat_map(|set| set.codes().into_iter().map(move |(code, step)| (set, step, code)));
+        .flat_map(|set| set.codes().iter().map(move |(code, step)| (set, *step, *code)));
     let mti = |step| if step == Step::List { ECHO } else { SIGN_ON };
     steps
         .filter(|(_, step, _)| mti(*step) == message.mti())
@@ -112,7 +118,7 @@ pub(crate) fn is_one(host: &Acquirer, message: &Message<'_>) -> bool {
 
 /// Whether what a tester types behind `host` is about parameters.
 pub(crate) fn are_meant(words: &[&str]) -> bool {
-    matches!(words, ["capk" | "application" | "parameters", ..])
+    matches!(words, ["capk" | "application" | "terminal" | "parameters", ..])
 }
 
 /// Answers a request about parameters.
@@ -120,7 +126,7 @@ pub(crate) fn answer(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) ->
     let no = || Refusal::new(INVALID, "DE 60: this is no code of parameters");
     let (set, step, code) = asked(host, message).ok_or_else(no)?;
     let mut mandatory = [host.dialect.network(), vec![64]].concat();
-    if step != Step::End {
+    if step != Step::End && set != Set::Terminal {
         mandatory.push(62);
     }
     request::check_elements(message, &mandatory, &[])?;
@@ -135,6 +141,7 @@ pub(crate) fn answer(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) ->
     let mut answer = Answer::new(APPROVED, "parameters");
     answer.private = match step {
         Step::List => Some(host.parameters.list(terminal, set, &content)?),
+        Step::Record if set == Set::Terminal => Some(host.parameters.hand_out_terminal()),
         Step::Record => Some(host.parameters.record(terminal, set, &content)?),
         Step::End => {
             host.parameters.end(terminal, set)?;
@@ -150,6 +157,7 @@ impl Parameters {
         match self.due.first() {
             Some(Set::Capks) => 4,
             Some(Set::Applications) => 5,
+            Some(Set::Terminal) => 1,
             None => 0,
         }
     }
@@ -158,7 +166,17 @@ impl Parameters {
         match set {
             Set::Capks => &self.capks,
             Set::Applications => &self.applications,
+            Set::Terminal => &[],
         }
+    }
+
+    fn hand_out_terminal(&mut self) -> Vec<u8> {
+        self.due.retain(|due| *due != Set::Terminal);
+        let mut values = self.terminal.hand_out();
+        if self.wrong == Some(Wrong::Cut) {
+            values.pop();
+        }
+        values
     }
 
     /// A page of the list. The request has `1`, and in two digits how many names the terminal was given.
@@ -232,8 +250,10 @@ impl Parameters {
             ["capk", "revoke", rid, index] => self.revoke(rid, index),
             ["capk", "add", rid, index] => self.put_back(rid, index),
             ["application", "floor", aid, amount] => self.set_floor(aid, amount),
+            ["terminal", tag, text @ ..] => self.say(tag, &text.join(" ")),
             ["parameters", wrong @ ..] => self.misbehave(wrong),
-            _ => Err("it is capk revoke|add RID INDEX, or application floor AID AMOUNT".to_owned()),
+            _ => Err("it is capk revoke|add RID INDEX, application floor AID AMOUNT, or terminal TAG TEXT"
+                .to_owned()),
         }
     }
 
@@ -266,6 +286,12 @@ impl Parameters {
         limit.copy_from_slice(&amount.to_be_bytes());
         self.note_due(Set::Applications);
         Ok(format!("the floor limit is {amount}"))
+    }
+
+    fn say(&mut self, tag: &str, text: &str) -> Result<String, String> {
+        let said = self.terminal.set(tag, text)?;
+        self.note_due(Set::Terminal);
+        Ok(said)
     }
 
     fn misbehave(&mut self, words: &[&str]) -> Result<String, String> {

@@ -1,11 +1,13 @@
 //! Closing a batch: 0500/0510 compares the terminal's totals with the ledger's, 0320/0330 its transactions, one by one.
 //!
-//! A batch whose totals are equal is closed by its 0500; another one by the upload, when all of the ledger was in it. Both
-//! messages may come again, and are answered the same each time.
+//! A batch whose totals are equal is closed by its 0500; another one by the end of the upload, when all of the ledger was in it.
+//! Before either end the cards' certificates are handed over (`certificate.rs`). All messages may come again, and are answered
+//! the same each time.
 
 use iso8583::Message;
 
 use crate::CURRENCY;
+use crate::certificate;
 use crate::history::Side;
 use crate::host::{Acquirer, Answer};
 use crate::ledger::{Entry, Key};
@@ -14,8 +16,11 @@ use crate::rules::Rule;
 
 /// DE 60.1.
 const MESSAGE_TYPE: &str = "00";
-/// The network management code of a settlement, and of an upload that goes on.
+/// The network management code of a settlement, and of a group of transactions.
 const GOES_ON: &str = "201";
+/// The network management codes of the end of an upload: of a batch whose totals differ, and of one where they are equal.
+const ENDS: &str = "202";
+const ENDS_BALANCED: &str = "207";
 
 /// The digits of one transaction in an upload: side 2, STAN 6, amount 12.
 const UPLOADED: usize = 20;
@@ -40,12 +45,19 @@ pub(crate) fn settle(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) ->
     Ok(answer)
 }
 
-/// Compares transactions.
+/// Takes a part of an upload.
 pub(crate) fn upload(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
     let dialect = host.dialect;
-    let last = dialect.has_code(message, dialect.last_upload());
-    let code = if last { dialect.last_upload() } else { GOES_ON };
-    let (terminal, batch) = read(host, message, dialect.upload(), code)?;
+    match [ENDS, ENDS_BALANCED].into_iter().find(|code| dialect.has_code(message, code)) {
+        Some(code) if code == ENDS || dialect.has_certificates() => end(host, message, code, rule),
+        _ if certificate::is_one(dialect, message) => certificate::take(host, message, rule),
+        _ => group(host, message, rule),
+    }
+}
+
+/// Compares transactions.
+fn group(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
+    let (terminal, batch) = read(host, message, host.dialect.upload(), GOES_ON)?;
     let content = request::text(message, 48)?;
     let uploaded = entries(host, &content, &terminal, &batch)?;
     if let Rule::Decline(code) = rule {
@@ -55,16 +67,37 @@ pub(crate) fn upload(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) ->
     let new = uploaded.into_iter().filter(|entry| !entry.uploaded);
     let new = new.map(|entry| Entry { uploaded: true, ..entry }).collect();
     host.book_all(new)?;
-    if last && !host.ledger.is_closed(&terminal, &batch) {
-        if let Some((_, missing)) = host.ledger.counted(&terminal, &batch).find(|(_, entry)| !entry.uploaded)
-        {
-            let reason = format!("{} was approved, and is not in the upload", missing.key());
-            return Err(Refusal::new(UNRECONCILED, reason));
-        }
+    Ok(Answer::new(APPROVED, format!("batch {batch}: {count} uploaded")))
+}
+
+/// Closes the batch, if nothing of it is missing: DE 48 says how many transactions and certificates came, in four digits.
+fn end(host: &mut Acquirer, message: &Message<'_>, code: &str, rule: &Rule) -> Result<Answer, Refusal> {
+    let (terminal, batch) = read(host, message, host.dialect.upload(), code)?;
+    let said = request::text(message, 48)?;
+    if let Rule::Decline(code) = rule {
+        return Err(Refusal::new(code, "declined by rule"));
+    }
+    let closed = host.ledger.is_closed(&terminal, &batch);
+    let counted = host.ledger.counted(&terminal, &batch).map(|(_, entry)| entry);
+    let not_uploaded = counted.filter(|_| code == ENDS && !closed).find(|entry| !entry.uploaded);
+    let not_certified =
+        host.ledger.batch(&terminal, &batch).find(|entry| certificate::is_missing(host.dialect, entry));
+    if let Some(missing) = not_uploaded.or(not_certified) {
+        let reason = format!("{} was approved, and is not in the upload", missing.key());
+        return Err(Refusal::new(UNRECONCILED, reason));
+    }
+    if code == ENDS_BALANCED && !closed && host.ledger.batch(&terminal, &batch).next().is_some() {
+        return Err(Refusal::new(UNRECONCILED, format!("the totals of batch {batch} were not equal")));
+    }
+    let came = host.ledger.batch(&terminal, &batch);
+    let came: usize = came.map(|one| usize::from(one.uploaded) + usize::from(certificate::came(one))).sum();
+    if said != format!("{came:04}") {
+        return Err(Refusal::new(FORMAT, format!("DE 48: expected {came:04}, what came; got {said}")));
+    }
+    if !closed {
         close(host, &terminal, &batch)?;
     }
-    let end = if last { "; the batch is closed" } else { "" };
-    Ok(Answer::new(APPROVED, format!("batch {batch}: {count} uploaded{end}")))
+    Ok(Answer::new(APPROVED, format!("batch {batch}: {came} uploaded; the batch is closed")))
 }
 
 /// Checks what both have alike, and returns terminal and batch.

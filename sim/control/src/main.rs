@@ -75,6 +75,7 @@ simctl [--json] [--dir DIR] COMMAND
                         several of these, one after the other
   host issuer script right|wrong
                         the next answer to a card has a script for it, sealed right or wrong
+  host terminal TAG TEXT  what the host says of the terminal, such as 19 05: tips of at most 5 %
   host capk revoke|add RID INDEX
                         take a CA key off the list that terminals fetch, or put it back; that is due then
   host application floor AID AMOUNT

@@ -4,11 +4,13 @@ use service::Result;
 use service::grants::Permission;
 use service::guard::{Admitted, Guard};
 use service::options::{Dictionary, Options};
+use tokio::sync::watch;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{ObjectPath, fdo, interface};
 
 use crate::downloads::Downloads;
+use crate::terminal_parameters::TerminalParameters;
 
 /// Where the object is.
 pub(crate) const PARAMETERS_PATH: ObjectPath<'static> =
@@ -18,9 +20,11 @@ pub(crate) const PARAMETERS_PATH: ObjectPath<'static> =
 pub(crate) struct ParametersService {
     pub(crate) guard: Guard,
     pub(crate) downloads: Downloads,
+    /// What the host says of this terminal.
+    pub(crate) said: watch::Receiver<TerminalParameters>,
 }
 
-/// What the host has for the EMV kernel: CA keys and applications. There is one download at a time; who asks while one runs joins it.
+/// What the host has: CA keys and applications for the EMV kernel, and what it says of this terminal. There is one download at a time; who asks while one runs joins it.
 #[interface(name = "org.smartpos.Parameters1")]
 impl ParametersService {
     /// Fetches all of it, as soon as no transaction runs and nothing is owed to the host. Transactions go first: one that comes
@@ -45,7 +49,8 @@ impl ParametersService {
     }
 
     /// How the last one that was asked for ended, since the daemon started: `outcome` s (`completed`, `failed`, `cancelled`),
-    /// `reason` s, `finished` x, and how many records were taken: `capks` u, `applications` u.
+    /// `reason` s, `finished` x, and how many records were taken: `capks` u, `applications` u, `terminal` u (its
+    /// values).
     ///
     /// Errors: NotPermitted (`payment.parameters`).
     async fn get_result(&self, #[zbus(header)] header: Header<'_>) -> Result<Dictionary> {
@@ -60,7 +65,17 @@ impl ParametersService {
         Ok(self.downloads.state())
     }
 
-    /// The set that is being fetched: `capks` or `applications`; empty while none is.
+    /// What the host says of this terminal, and is in force: `answer_timeout_s` u, `tips` b (whether they may be added afterwards),
+    /// `tip_percent` u, `offline_count` u, `merchant_name` s; what it does not say is not there. It can make the owner's limits
+    /// tighter, never wider; the owner's name for the merchant and the owner's timeout come first.
+    ///
+    /// Errors: NotPermitted (`payment.parameters`).
+    async fn get_terminal(&self, #[zbus(header)] header: Header<'_>) -> Result<Dictionary> {
+        let _admitted = self.admit(&header).await?;
+        Ok(self.said.borrow().dictionary())
+    }
+
+    /// The set that is being fetched: `capks`, `applications` or `terminal`; empty while none is.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn progress(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<&str> {
         self.check_reader(header).await?;

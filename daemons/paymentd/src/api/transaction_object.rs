@@ -72,8 +72,8 @@ impl TransactionObject {
     /// `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code` s,
     /// `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
     /// `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u, `debit_amount` t,
-    /// `credit_count` u, `credit_amount` t, the same four with `code_` before them, `balanced` b, `uploaded` u; of a payment by
-    /// code, and what undoes one, `wallet` s, `code` s (masked), `gateway_order` s and `gateway_refund` s (the QR gateway's
+    /// `credit_count` u, `credit_amount` t, the same four with `code_` before them, `balanced` b, `uploaded` u (how many transactions the host took, where its sums
+    /// were others), `certificates` u (how many cards' certificates it took); of a payment by code, and what undoes one, `wallet` s, `code` s (masked), `gateway_order` s and `gateway_refund` s (the QR gateway's
     /// numbers).
     ///
     /// `host` is what the host holds: `none` (it was never asked), `unknown`, `approved`, `declined`, `reversed`. It is

@@ -230,6 +230,8 @@ pub(super) fn filling<'a>(
         stan: transaction.stan,
         at: transaction.created,
         operator: "",
+        amount: transaction.amount(),
+        currency: &transaction.acceptor.currency,
         original,
     })
 }

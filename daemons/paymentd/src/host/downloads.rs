@@ -1,14 +1,15 @@
-//! Parameters of the EMV kernel: 0820 lists the records of a set, 0800 fetches each, and 0800 with the end's code says that all were
-//! taken. Which codes those are is data (`[downloads]` in the profile).
+//! Parameters. Of those for the EMV kernel 0820 lists the records of a set, 0800 fetches each, and 0800 with the end's code says that
+//! all were taken; those of the terminal itself one 0800 fetches. Which codes those are is data (`[downloads]` in the profile).
 
 use std::sync::Arc;
 
-use iso8583::{Builder, DownloadSet, Mti};
+use iso8583::{Builder, Mti};
 use tlv::{Reader, Tag, tags};
 
 use super::filling::{self, Filling};
 use super::{Host, HostError, Link, dialect, parse};
 use crate::downloads::Set;
+use crate::terminal_parameters::TerminalParameters;
 
 /// The most records that are taken of one set.
 const MAX_RECORDS: usize = 100;
@@ -20,16 +21,16 @@ const MORE: u8 = b'2';
 const LAST: u8 = b'3';
 
 impl Host {
-    /// Whether the host has parameters for terminals at all.
-    pub(crate) fn has_downloads(&self) -> bool {
-        self.profile.downloads.is_some()
+    /// What the host has for terminals.
+    pub(crate) fn offered_downloads(&self) -> Vec<Set> {
+        self.profile.downloads.as_ref().map(|downloads| Set::offered(downloads).collect()).unwrap_or_default()
     }
 
     /// Notes what the host wants fetched, from the `header` of its answer.
     pub(super) fn note_due(&mut self, header: &[u8]) {
         let Some(downloads) = &self.profile.downloads else { return };
-        let is_due = |set: &Set| downloads.is_due(set.of(downloads), header);
-        self.due = Set::ALL.into_iter().filter(is_due).collect();
+        let is_due = |set: &Set| downloads.is_due(set.due(downloads), header);
+        self.due = Set::offered(downloads).filter(is_due).collect();
     }
 
     /// What the last sign-on said that is due, once.
@@ -90,6 +91,16 @@ impl Host {
         self.download(link, set, Step::End, &[]).await.map(drop)
     }
 
+    /// What the host says of this terminal.
+    pub(crate) async fn fetch_terminal(&mut self, link: &mut Link) -> Result<TerminalParameters, HostError> {
+        let profile = Arc::clone(&self.profile);
+        let downloads = profile.downloads.as_ref().ok_or(HostError::NotOffered("parameters"))?;
+        let terminal = downloads.terminal.as_ref().ok_or(HostError::NotOffered("terminal parameters"))?;
+        let answer = self.download(link, Set::Terminal, Step::Record, &[]).await?;
+        TerminalParameters::read(&terminal.parameters, &answer)
+            .map_err(|problem| unusable(Set::Terminal, &problem))
+    }
+
     /// Sends one request, and returns what the answer has.
     async fn download(
         &mut self,
@@ -100,7 +111,7 @@ impl Host {
     ) -> Result<Vec<u8>, HostError> {
         let profile = Arc::clone(&self.profile);
         let downloads = profile.downloads.as_ref().ok_or(HostError::NotOffered("parameters"))?;
-        let (mti, code) = step.request(downloads, set.of(downloads));
+        let (mti, code) = step.request(downloads, set);
         let (stan, batch) = self.journal.next_stan().await?;
         let filling = Filling { batch, ..Filling::network(mti, &downloads.message_type, code) };
         let (own, serial) = (filling.fill(&profile.elements.network), self.key_serial().await?);
@@ -135,7 +146,16 @@ enum Step {
 }
 
 impl Step {
-    fn request<'p>(self, downloads: &iso8583::Downloads, set: &'p DownloadSet) -> (Mti, &'p str) {
+    fn request(self, downloads: &iso8583::Downloads, set: Set) -> (Mti, &str) {
+        let set = match set {
+            Set::Capks => &downloads.capks,
+            Set::Applications => &downloads.applications,
+            // It is one record, without a list and an end.
+            Set::Terminal => {
+                let code = downloads.terminal.as_ref().map_or("", |terminal| &terminal.code);
+                return (downloads.record_mti, code);
+            }
+        };
         match self {
             Step::List => (downloads.list_mti, &set.list),
             Step::Record => (downloads.record_mti, &set.record),

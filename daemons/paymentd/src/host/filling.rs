@@ -18,6 +18,9 @@ pub(super) struct Filling<'a> {
     /// When it was asked for, in milliseconds since 1970.
     pub(super) at: i64,
     pub(super) operator: &'a str,
+    /// DE 4 and DE 49 of the transaction.
+    pub(super) amount: u64,
+    pub(super) currency: &'a str,
     /// What it builds on, and under which message type that was asked for.
     pub(super) original: Option<(&'a Original, Mti)>,
 }
@@ -26,7 +29,18 @@ impl<'a> Filling<'a> {
     /// A message without a transaction.
     pub(super) fn network(mti: Mti, kind: &'a str, code: &'a str) -> Filling<'a> {
         let at = Timestamp::now().as_millisecond();
-        Filling { mti, kind, code, batch: 0, stan: 0, at, operator: "", original: None }
+        Filling {
+            mti,
+            kind,
+            code,
+            batch: 0,
+            stan: 0,
+            at,
+            operator: "",
+            amount: 0,
+            currency: "",
+            original: None,
+        }
     }
 
     /// The elements of `layout`.
@@ -48,6 +62,8 @@ impl<'a> Filling<'a> {
             Fill::Time => zoned(self.at, TimeZone::system()).strftime("%H%M%S").to_string(),
             Fill::Date => zoned(self.at, TimeZone::system()).strftime("%m%d").to_string(),
             Fill::Operator => format!("{:<3}", self.operator),
+            Fill::Amount => format!("{:012}", self.amount),
+            Fill::Currency => self.currency.to_string(),
             Fill::OriginalMti => original(&|_, mti| mti.to_string()),
             Fill::OriginalBatch => original(&|one, _| format!("{:06}", one.batch)),
             Fill::OriginalStan => original(&|one, _| format!("{:06}", one.stan)),
@@ -62,7 +78,7 @@ impl<'a> Filling<'a> {
 /// Puts filled elements into a message.
 pub(super) fn put<'m>(message: &mut Builder<'m>, elements: &'m [(u8, String)]) {
     for (number, content) in elements {
-        message.text(*number, content);
+        message.filled(*number, content);
     }
 }
 

@@ -28,6 +28,7 @@ use self::link::Ends;
 use crate::config::{Host as HostConfig, Merchant};
 use crate::downloads::Set;
 use crate::journal::{Journal, JournalError};
+use crate::terminal_parameters::TerminalParameters;
 use crate::transaction::{Acceptor, Transaction};
 
 /// Why the host did not give an answer that can be used.
@@ -82,12 +83,14 @@ pub(crate) struct Parts<'a> {
     pub(crate) credentials: &'a Path,
     pub(crate) journal: Journal,
     pub(crate) card: CardPaymentProxy<'static>,
+    /// What the host says of this terminal.
+    pub(crate) said: watch::Receiver<TerminalParameters>,
 }
 
 impl Host {
     /// Gets ready to speak to the host; it is not called yet.
     pub(crate) fn new(config: &HostConfig, merchant: &Merchant, parts: Parts<'_>) -> Result<Host, String> {
-        let Parts { profile, credentials, journal, card } = parts;
+        let Parts { profile, credentials, journal, card, said } = parts;
         if profile.offline.is_some() && profile.security.serial_field.is_some() {
             return Err(format!(
                 "the host profile {}: sales approved offline wait under working keys, not under DUKPT; leave [offline] out",
@@ -101,9 +104,6 @@ impl Host {
             ));
         }
         let currency = format!("{:03}", merchant.currency()?.code);
-        let answer_timeout = config
-            .answer_timeout_ms
-            .map_or(Duration::from_secs(profile.timeouts.answer_s.into()), Duration::from_millis);
         let tls = tls::Connector::new(&config.server_name, credentials, config.client_key, card.clone())?;
         let profile = Arc::new(profile);
         let line = Line::new(Ends {
@@ -111,7 +111,8 @@ impl Host {
             tls,
             merchant: merchant.clone(),
             addresses: config.addresses(),
-            answer_timeout,
+            answer_timeout: config.answer_timeout_ms.map(Duration::from_millis),
+            said,
         });
         Ok(Host {
             profile,

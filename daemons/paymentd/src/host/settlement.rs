@@ -1,4 +1,5 @@
-//! Closing a batch: 0500 with its sums, and 0320 with its transactions where the host's sums are others.
+//! Closing a batch: 0500 with its sums, 0320 with its transactions where the host's sums are others, and with the cards' certificates
+//! where it wants them.
 
 use std::sync::Arc;
 
@@ -7,13 +8,22 @@ use iso8583::{Builder, Message, Mti, Settlement};
 use super::filling::{self, Filling};
 use super::{Host, HostError, Link, dialect, parse, sums};
 use crate::journal::BatchEntry;
-use crate::services::Side;
+use crate::services::{Class, Side};
 use crate::transaction::{Answer, Transaction};
+
+/// The most that the end of an upload can say.
+const MOST_COUNTED: u32 = 9999;
 
 impl Host {
     /// How this host has batches closed.
     pub(crate) fn settlement(&self) -> Result<&Settlement, HostError> {
         self.profile.settlement.as_ref().ok_or(HostError::NotOffered("settlement"))
+    }
+
+    /// Whether the host wants the certificate of `transaction`, which it approved and the card, too.
+    pub(crate) fn wants_certificate_of(&self, transaction: &Transaction) -> bool {
+        let certificates = self.profile.settlement.as_ref().and_then(|one| one.certificates.as_ref());
+        certificates.is_some() && transaction.service().class() == Class::Money
     }
 
     /// Asks whether the host's sums of the batch are those of `transaction`. It may be asked again.
@@ -48,23 +58,48 @@ impl Host {
         Ok(read)
     }
 
-    /// Sends some of the batch's transactions, under a trace number of its own; `last` ends the upload. The host's code.
+    /// Sends some of the batch's transactions; the host's code.
     pub(crate) async fn upload(
         &mut self,
         link: &mut Link,
         transaction: &Transaction,
         entries: &[BatchEntry],
-        last: bool,
+    ) -> Result<String, HostError> {
+        let code = self.settlement()?.network_code.clone();
+        self.send_upload(link, transaction, &code, &group(entries)).await
+    }
+
+    /// Says that the host has all of the batch, and how many messages' worth: transactions and certificates. The host's code.
+    pub(crate) async fn end_upload(
+        &mut self,
+        link: &mut Link,
+        transaction: &Transaction,
+    ) -> Result<String, HostError> {
+        let settlement = self.settlement()?;
+        let code = match &settlement.certificates {
+            Some(certificates) if transaction.answer.balanced == Some(true) => &certificates.end_network_code,
+            _ => &settlement.end_network_code,
+        };
+        let code = code.clone();
+        self.send_upload(link, transaction, &code, &format!("{:04}", transaction.uploads().min(MOST_COUNTED)))
+            .await
+    }
+
+    /// Sends a message of the upload, under a trace number of its own; the host's code.
+    async fn send_upload(
+        &mut self,
+        link: &mut Link,
+        transaction: &Transaction,
+        code: &str,
+        content: &str,
     ) -> Result<String, HostError> {
         let profile = Arc::clone(&self.profile);
         let settlement = self.settlement()?.clone();
         let (stan, _) = self.journal.next_stan().await?;
-        let content = group(entries);
-        let code = if last { &settlement.last_network_code } else { &settlement.network_code };
         let own = filling(&settlement, transaction, stan, code).fill(&profile.elements.upload);
         let mut message = Builder::new(&profile.codec, settlement.upload_mti);
         common(&mut message, transaction, stan);
-        message.text(48, &content);
+        message.text(48, content);
         filling::put(&mut message, &own);
         let serial = self.key_serial().await?;
         dialect::put_serial(&mut message, &profile, &serial);
@@ -73,6 +108,45 @@ impl Host {
         let answer = parse(&profile, &answer)?;
         self.check_settlement(&answer, settlement.upload_mti, transaction, stan).await?;
         dialect::text(&answer, 39)
+    }
+
+    /// Hands the host what the card of `sale` said last. The host's code: that it has it, or does not want it; an error is no
+    /// answer.
+    pub(crate) async fn send_certificate(
+        &mut self,
+        link: &mut Link,
+        closing: &Transaction,
+        sale: &Transaction,
+    ) -> Result<String, HostError> {
+        let profile = Arc::clone(&self.profile);
+        let settlement = self.settlement()?.clone();
+        let wanted = settlement.certificates.as_ref().ok_or(HostError::NotOffered("certificates"))?;
+        let code = if closing.answer.balanced == Some(true) { &wanted.balanced } else { &wanted.unbalanced };
+        let filling = Filling {
+            amount: sale.amount(),
+            currency: &sale.acceptor.currency,
+            ..filling(&settlement, sale, sale.stan, code)
+        };
+        let own = filling.fill(&profile.elements.certificate);
+        let data = hex::decode(&sale.card.certificate).unwrap_or_default();
+        let mut message = Builder::new(&profile.codec, settlement.upload_mti);
+        message.number(4, sale.amount()).number(11, sale.stan.into()).text(22, &sale.card.entry_mode);
+        if let Some(sequence) = sale.card.pan_sequence {
+            message.number(23, sequence.into());
+        }
+        message.text(41, &sale.acceptor.terminal).text(42, &sale.acceptor.merchant).bytes(55, &data);
+        filling::put(&mut message, &own);
+        let serial = self.key_serial().await?;
+        dialect::put_serial(&mut message, &profile, &serial);
+        let request = dialect::pack(message.empty_mac())?;
+        let answer = self.exchange(link, request).await?;
+        let answer = parse(&profile, &answer)?;
+        self.check_settlement(&answer, settlement.upload_mti, sale, sale.stan).await?;
+        let code = dialect::text(&answer, 39)?;
+        if wanted.again.contains(&code) {
+            return Err(HostError::BadAnswer(format!("a certificate was answered with code {code}")));
+        }
+        Ok(code)
     }
 
     async fn check_settlement(

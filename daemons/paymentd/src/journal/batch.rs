@@ -2,9 +2,9 @@
 
 use sqlx::{Row as _, SqliteConnection};
 
-use super::{Journal, Result, open_batch};
+use super::{Journal, Result, open_batch, read};
 use crate::services::{Service, Side};
-use crate::transaction::{Sum, Totals};
+use crate::transaction::{Sum, Totals, Transaction};
 
 /// What stands: approved, not undone by something approved, and not refused by the host that was told of it later.
 macro_rules! standing {
@@ -63,6 +63,14 @@ impl Journal {
             });
         }
         Ok(entries)
+    }
+
+    /// The next transaction of `batch` after the one with the number `after` whose card's certificate the host is to get.
+    pub(crate) async fn next_certificate(&self, batch: u32, after: i64) -> Result<Option<Transaction>> {
+        let select = "SELECT id, body FROM transactions WHERE batch = ?1 AND id > ?2 AND outcome = 'approved'
+                      AND body ->> '$.card.certificate' IS NOT NULL ORDER BY id LIMIT 1";
+        let row = sqlx::query(select).bind(batch).bind(after).fetch_optional(&self.reader).await?;
+        row.as_ref().map(read).transpose()
     }
 }
 

@@ -349,7 +349,7 @@ async fn the_events_of_a_journal_without_a_chain_are_bound_when_it_is_opened() {
         approved(&journal, request(&format!("order-{number}")), None).await;
     }
     // As version 2 left it.
-    let undo = "DROP INDEX transactions_scripted; ALTER TABLE transactions DROP COLUMN script;
+    let undo = "DROP TABLE terminal_parameters; DROP INDEX transactions_scripted; ALTER TABLE transactions DROP COLUMN script;
                 DROP TABLE stored_cards; DROP INDEX transactions_advised;
                 ALTER TABLE transactions DROP COLUMN advice; ALTER TABLE transactions DROP COLUMN moto; DROP INDEX events_by_transaction; DROP TABLE seals;
                 ALTER TABLE events DROP COLUMN link; DROP TABLE chain; PRAGMA user_version = 2";

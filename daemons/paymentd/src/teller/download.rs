@@ -1,5 +1,6 @@
-//! Fetching parameters of the EMV kernel: all records of a set from the host, then the set to the card daemon, which checks it and
-//! has it on disk, and only then is the host told that it was taken. What breaks off before leaves the set that was there.
+//! Fetching parameters. Of those of the EMV kernel all records of a set come from the host, then the set goes to the card daemon, which
+//! checks it and has it on disk, and only then is the host told that it was taken. What the host says of the terminal goes into the
+//! journal. What breaks off before leaves what was there.
 
 use client::card::CardParametersProxy;
 
@@ -56,7 +57,11 @@ impl Teller {
         let mut link = self.host.connect().await?;
         let mut failed = None;
         for set in attempt.sets.iter().copied() {
-            match self.fetch_set(&mut link, &card, attempt, set).await {
+            let fetched = match set {
+                Set::Terminal => self.fetch_terminal(&mut link).await.map_err(Failure::Host),
+                set => self.fetch_set(&mut link, &card, attempt, set).await,
+            };
+            match fetched {
                 Ok(0) => log::info!("the host has no {} for this terminal", set.name()),
                 Ok(count) => {
                     log::info!(records = count; "took the host's {}", set.name());
@@ -74,6 +79,15 @@ impl Teller {
             settled.push(set);
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Fetches what the host says of the terminal, which is in force from now on; how many values it has.
+    async fn fetch_terminal(&mut self, link: &mut Link) -> Result<usize, HostError> {
+        let said = self.host.fetch_terminal(link).await?;
+        self.journal.keep_terminal_parameters(&said).await?;
+        let count = said.count();
+        self.said.send_replace(said);
+        Ok(count)
     }
 
     /// Fetches a set and has it taken; how many records it has.

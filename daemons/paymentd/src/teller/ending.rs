@@ -78,7 +78,8 @@ impl Teller {
         while let Some(owed) = self.unprinted.first() {
             // The host may have answered an advice, or been told of a script, since it ended.
             let mut transaction = self.journal.by_id(owed.id).await?;
-            let printing = receipt::print(&self.printer, &transaction, &self.merchant);
+            let merchant = self.merchant.named_by(&self.said.borrow());
+            let printing = receipt::print(&self.printer, &transaction, &merchant);
             let job = match tokio::time::timeout(PRINTER_LIMIT, printing).await {
                 Ok(Ok(job)) => job.to_string(),
                 Ok(Err(error)) if is_refusal(&error) => {

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acceptor, Advice, Answer, Card, Event, Order, Original, Outcome, Request, Reversal, Script, State,
-    Totals, next,
+    Acceptor, Advice, Answer, Card, Certificates, Event, Order, Original, Outcome, Request, Reversal, Script,
+    State, Totals, next,
 };
 use crate::services::{Class, Service};
 
@@ -61,6 +61,9 @@ pub(crate) struct Transaction {
     /// How many transactions of that batch the host has taken, where it wanted each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) uploaded: Option<u32>,
+    /// How far it has got that batch's certificates, where it wants them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificates: Option<Certificates>,
     #[serde(default)]
     pub(crate) reversal: Option<Reversal>,
     /// DE 39 of the reversal.
@@ -95,6 +98,7 @@ impl Transaction {
             totals: None,
             answer: Answer::default(),
             uploaded: None,
+            certificates: None,
             reversal: None,
             reversal_reason: String::new(),
             receipt_job: String::new(),
@@ -176,6 +180,11 @@ impl Transaction {
             }
             Event::Answered { answer } => self.answer.clone_from(answer),
             Event::Uploaded { transactions } => self.uploaded = Some(*transactions),
+            Event::CertificateSent { of, code } => {
+                let Certificates { taken, .. } = self.certificates.unwrap_or_default();
+                let taken = taken.saturating_add(u32::from(code == "00"));
+                self.certificates = Some(Certificates { taken, last: *of });
+            }
             Event::Finished { outcome, reason, card, answer, reversal } => {
                 (self.outcome, self.finished) = (Some(*outcome), now);
                 self.reason.clone_from(reason);
@@ -248,6 +257,12 @@ impl Transaction {
     /// Whether its end closes the batch.
     pub(crate) fn closes_batch(&self) -> bool {
         self.service() == Service::Settlement && self.outcome == Some(Outcome::Approved)
+    }
+
+    /// How much of its batch the host has taken: transactions and certificates.
+    pub(crate) fn uploads(&self) -> u32 {
+        let certificates = self.certificates.unwrap_or_default().taken;
+        self.uploaded.unwrap_or_default().saturating_add(certificates)
     }
 
     /// Whether a receipt has still to be handed to the printer.

@@ -32,6 +32,7 @@ fn steps() -> Vec<(Step, String)> {
         (Step::Authorized, "authorized".to_string()),
         (Step::Answered, "answered".to_string()),
         (Step::Uploaded, "uploaded".to_string()),
+        (Step::CertificateSent, "certificate-sent".to_string()),
     ];
     steps.push((Step::ApprovedOffline, "approved-offline".to_string()));
     steps.extend(
@@ -63,6 +64,7 @@ fn allows(step: Step) -> &'static str {
         Step::AdviceAcknowledged | Step::AdviceRefused => "something else goes online",
         Step::AdviceWithdrawn => "the void is told",
         Step::Uploaded => "the next group is sent",
+        Step::CertificateSent => "the next certificate is sent",
         Step::Finished(Outcome::Reversed) => "the reversal is sent, and its end is told",
         Step::Finished(Outcome::Approved) => "the receipt is printed and the end is told",
         Step::Finished(_) => "the end is told",

@@ -60,6 +60,9 @@ impl Transaction {
             values.insert("code_credit_count", totals.code_credit.count.into());
             values.insert("code_credit_amount", totals.code_credit.amount.into());
         }
+        if let Some(certificates) = self.certificates {
+            values.insert("certificates", certificates.taken.into());
+        }
         if let Some(uploaded) = self.uploaded {
             values.insert("uploaded", uploaded.into());
         }

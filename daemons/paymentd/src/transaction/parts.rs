@@ -137,6 +137,9 @@ pub(crate) struct Card {
     /// What the issuer is told of the scripts that it had the card run, in hex (DE 55); empty where it had none run.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) script_data: String,
+    /// The transaction certificate and what it is of, in hex (DE 55), for the host that wants it; empty elsewhere.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(crate) certificate: String,
 }
 
 /// What the host answered.
@@ -161,6 +164,15 @@ pub(crate) struct Answer {
     /// The wallet that paid, as the QR gateway names it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) wallet: String,
+}
+
+/// How far the host has got the certificates of a batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Certificates {
+    /// How many it took.
+    pub(crate) taken: u32,
+    /// The transaction whose certificate was sent last, by its number in the journal.
+    pub(crate) last: i64,
 }
 
 /// One side of a batch's sums.

@@ -31,11 +31,29 @@ fn verdict(answer: &Answer) -> &str {
 }
 
 /// Side, STAN and amount of each.
-fn upload(desk: &mut Desk, entries: &[(&str, u64, u64)], last: bool) -> String {
+fn upload(desk: &mut Desk, entries: &[(&str, u64, u64)]) -> String {
     let list = entries.iter().map(|(side, stan, amount)| format!("{side}{stan:06}{amount:012}"));
     let content = format!("{:02}{}", entries.len(), list.collect::<String>());
-    let message = message(desk, 0x0320, if last { "207" } else { "201" }, &content);
+    let message = message(desk, 0x0320, "201", &content);
     desk.exchange(&message).code().to_owned()
+}
+
+/// Says that `count` transactions and certificates came; 202 or 207.
+fn end(desk: &mut Desk, code: &str, count: usize) -> String {
+    let message = message(desk, 0x0320, code, &format!("{count:04}"));
+    desk.exchange(&message).code().to_owned()
+}
+
+/// Hands over the certificate of `sale`; 203 or 205.
+fn certify(desk: &mut Desk, sale: &Sale, code: &str) -> String {
+    let message = sale.pack_certificate(desk.keys(), code);
+    desk.exchange(&message).code().to_owned()
+}
+
+/// What of the batch below was approved with a chip, and stands.
+fn certified() -> [Sale; 3] {
+    let hold = Sale { service: "preauthorisation", ..Sale::of("unionpay-credit", 6, 500) };
+    [Sale::of("unionpay-credit", 1, 1000), Sale::of("unionpay-credit", 3, 50), hold]
 }
 
 /// A sale of 1000 with a refund of 300, a sale that was voided, one that was reversed, a hold, and its completion by 400.
@@ -89,16 +107,54 @@ fn an_upload_is_checked_entry_by_entry_and_closes_the_batch_when_nothing_is_miss
         (("00", 6, 500), "12"),
         (("02", 1, 1000), "30"),
     ] {
-        assert_eq!(upload(&mut desk, &[entry], false), code, "{entry:?}");
+        assert_eq!(upload(&mut desk, &[entry]), code, "{entry:?}");
     }
-    assert_eq!(upload(&mut desk, &[("00", 1, 1000), ("01", 2, 300)], false), "00");
-    assert_eq!(upload(&mut desk, &[], true), "95");
+    assert_eq!(upload(&mut desk, &[("00", 1, 1000), ("01", 2, 300)]), "00");
+    assert_eq!(end(&mut desk, "202", 2), "95");
     let mut desk = desk.reopen();
     for _ in 0..2 {
-        assert_eq!(upload(&mut desk, &[("00", 7, 400)], true), "00");
+        assert_eq!(upload(&mut desk, &[("00", 7, 400)]), "00");
+    }
+    assert_eq!(end(&mut desk, "202", 3), "95", "no certificate came");
+    for sale in certified() {
+        assert_eq!(certify(&mut desk, &sale, "203"), "30", "the totals were not equal");
+        assert_eq!(certify(&mut desk, &sale, "205"), "00");
+    }
+    assert_eq!(end(&mut desk, "202", 5), "30", "six came");
+    assert_eq!(end(&mut desk, "207", 6), "95", "the totals were not equal");
+    for _ in 0..2 {
+        assert_eq!(end(&mut desk, "202", 6), "00");
     }
     assert!(desk.entries().iter().filter(|entry| entry.code == "00").all(|entry| entry.settled));
     assert_eq!(desk.ask(&Sale::of("unionpay-credit", 20, 1)).code(), "12");
+}
+
+#[test]
+fn a_certificate_is_taken_once_and_only_from_the_card_for_what_was_approved() {
+    let mut desk = Desk::open();
+    batch(&mut desk);
+    assert_eq!(verdict(&settle(&mut desk, (1400, 2), (300, 1))), "1");
+    let sale = Sale::of("unionpay-credit", 1, 1000);
+    for (wrong, code) in [
+        (Sale { amount: 1001, ..sale.clone() }, "64"),
+        (Sale { atc: 9, ..sale.clone() }, "12"),
+        (Sale { chip_amount: Some(1001), ..sale.clone() }, "12"),
+        (Sale { wrong_cryptogram: true, ..sale.clone() }, "05"),
+        (Sale { stan: 2, ..sale.clone() }, "25"),
+        (Sale { stan: 5, ..sale.clone() }, "25"),
+        (Sale { stan: 77, ..sale.clone() }, "25"),
+    ] {
+        assert_eq!(certify(&mut desk, &wrong, "203"), code, "{} {}", wrong.stan, wrong.amount);
+    }
+    for sale in certified() {
+        assert_eq!(end(&mut desk, "207", 0), "95", "not all came");
+        assert_eq!(certify(&mut desk, &sale, "205"), "30", "the totals were equal");
+        for _ in 0..2 {
+            assert_eq!(certify(&mut desk, &sale, "203"), "00");
+        }
+    }
+    assert_eq!(end(&mut desk, "207", 2), "30");
+    assert_eq!(end(&mut desk, "207", 3), "00");
 }
 
 #[test]
@@ -110,7 +166,7 @@ fn sums_and_lists_of_another_form_are_refused() {
         assert_eq!(desk.exchange(&message).code(), "30", "{content}");
     }
     for content in ["01", "0100", &format!("09{}", zeros(180)), &format!("01{}", zeros(21))] {
-        let message = message(&desk, 0x0320, "207", content);
+        let message = message(&desk, 0x0320, "201", content);
         assert_eq!(desk.exchange(&message).code(), "30", "{content}");
     }
 }
@@ -122,6 +178,8 @@ fn a_tester_can_have_a_balanced_batch_uploaded() {
     let words = ["host", "once", "0500", "unbalanced"].map(str::to_owned);
     assert!(sim_acquirer::commands::run(&mut desk.acquirer, &words).ok);
     assert_eq!(verdict(&settle(&mut desk, (1000, 1), (0, 0))), "2");
-    assert_eq!(upload(&mut desk, &[("00", 1, 1000)], true), "00");
+    assert_eq!(upload(&mut desk, &[("00", 1, 1000)]), "00");
+    assert_eq!(certify(&mut desk, &Sale::of("unionpay-credit", 1, 1000), "205"), "00");
+    assert_eq!(end(&mut desk, "202", 2), "00");
     assert_eq!(verdict(&settle(&mut desk, (1000, 1), (0, 0))), "1");
 }

@@ -391,7 +391,25 @@ impl Sale {
         message.bytes(64, &[0; 8]);
     }
 
+    /// The 0320 with the card's certificate; `code` is DE 60.3.
+    pub(crate) fn pack_certificate(&self, keys: &Keys, code: &str) -> Vec<u8> {
+        let (chip, kind) = (self.chip_of(0x40), format!("00{:06}{code}", self.batch));
+        let about = format!("610000{:012}156", self.amount);
+        let mut message = Builder::new(&dialect().codec, Mti(0x0320));
+        message.number(4, self.amount).number(11, self.stan).text(22, "052").number(23, self.psn);
+        message.text(41, self.terminal).text(42, self.merchant).bytes(55, &chip).text(60, &kind);
+        message.bytes(62, about.as_bytes()).bytes(64, &[0; 8]);
+        let mut message = pack(&message);
+        sign(&mut message, keys);
+        message
+    }
+
     fn chip(&self) -> Vec<u8> {
+        self.chip_of(0x80)
+    }
+
+    /// DE 55 with this cryptogram information data (9F27).
+    fn chip_of(&self, information: u8) -> Vec<u8> {
         let bcd = |text: String| hex::decode(text).unwrap();
         let transaction_type = bcd(self.form().2.to_owned())[0];
         let input = CryptogramInput {
@@ -417,7 +435,7 @@ impl Sale {
         let method = if self.pin.is_some() != self.wrong_method { [0x02, 0, 0] } else { [0x1E, 0, 0] };
         let elements: [(u32, &[u8]); 20] = [
             (0x9F26, &arqc),
-            (0x9F27, &[0x80]),
+            (0x9F27, &[information]),
             (0x9F10, &[7, 1, 1, a, b, c, d, 1]),
             (0x9F37, &input.unpredictable_number),
             (0x9F36, &input.atc),

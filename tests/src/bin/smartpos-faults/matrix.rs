@@ -105,8 +105,9 @@ pub(crate) fn cases(service: Service, faultless: &Report) -> Vec<Case> {
             }
         }
         if service == Service::Settlement {
-            for loss in ["approve", "silent", "drop before", "drop after", "wrong mac"] {
-                faults.push(Fault::Host(format!("0500 unbalanced; 0320 {loss}")));
+            // A certificate, then the end; where the sums differ the transactions come first.
+            for before in ["", "0320 approve; ", "0500 unbalanced; ", "0500 unbalanced; 0320 approve; "] {
+                faults.extend(RULES.map(|rule| Fault::Host(format!("{before}0320 {rule}"))));
             }
         }
     }

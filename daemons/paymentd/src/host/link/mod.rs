@@ -25,6 +25,7 @@ use self::connection::Connection;
 use super::filling::{self, Filling};
 use super::{HostError, clock, dialect, parse, tls};
 use crate::config::Merchant;
+use crate::terminal_parameters::TerminalParameters;
 
 type Stream = TlsStream<TcpStream>;
 
@@ -33,7 +34,10 @@ pub(crate) struct Line {
     profile: Arc<iso8583::Host>,
     tls: tls::Connector,
     merchant: Merchant,
-    answer_timeout: Duration,
+    /// How long answers are waited for, where the owner says it.
+    answer_timeout: Option<Duration>,
+    /// What the host says of this terminal.
+    said: watch::Receiver<TerminalParameters>,
     /// What the operator should know of the host's clock; empty where that is right.
     clock: watch::Sender<String>,
     state: Mutex<State>,
@@ -56,7 +60,8 @@ pub(super) struct Ends {
     pub(super) merchant: Merchant,
     /// The host's addresses, in the owner's order.
     pub(super) addresses: Vec<String>,
-    pub(super) answer_timeout: Duration,
+    pub(super) answer_timeout: Option<Duration>,
+    pub(super) said: watch::Receiver<TerminalParameters>,
 }
 
 /// The use of a connection. Dropping it closes that, unless it is one that is kept.
@@ -67,12 +72,18 @@ pub(crate) struct Link {
 
 impl Line {
     pub(super) fn new(ends: Ends) -> Line {
-        let Ends { profile, tls, merchant, addresses, answer_timeout } = ends;
+        let Ends { profile, tls, merchant, addresses, answer_timeout, said } = ends;
         let first_again = Duration::from_secs(profile.link.first_again_s.into());
         let addresses = Addresses::new(addresses, first_again);
         let state = State { addresses, kept: None, failures: 0, echo_stan: 0 };
         let clock = watch::Sender::default();
-        Line { profile, tls, merchant, answer_timeout, clock, state: Mutex::new(state) }
+        Line { profile, tls, merchant, answer_timeout, said, clock, state: Mutex::new(state) }
+    }
+
+    /// How long an answer is waited for: as the owner says, else the host, else its profile.
+    fn answer_timeout(&self) -> Duration {
+        let profile = Duration::from_secs(self.profile.timeouts.answer_s.into());
+        self.answer_timeout.unwrap_or_else(|| self.said.borrow().answer_timeout(profile))
     }
 
     /// A connection on which the next request can leave: the kept one if it stands, else a new one.
@@ -188,7 +199,7 @@ impl Line {
 impl Link {
     /// Sends `request` and returns the answer to it.
     pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<Vec<u8>, HostError> {
-        let limit = self.line.answer_timeout;
+        let limit = self.line.answer_timeout();
         self.exchange_within(request, limit).await
     }
 
