@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use link::Pairing;
+use link::{Pace, Pairing};
 use secure_module::SecureModule;
 use service::stream::Endpoint;
 
@@ -46,7 +46,8 @@ impl Source {
         match self {
             Source::Link(device, pairing) => {
                 let stream = device.open().await.map_err(|error| error.to_string())?;
-                let module = LinkModule::open(stream, pairing.as_ref()).await;
+                let pace = device.baud().map_or_else(Pace::default, Pace::baud);
+                let module = LinkModule::open(stream, pairing.as_ref(), pace).await;
                 let module = module.map_err(|error| format!("{device}: {error}"))?;
                 Ok(Arc::new(module))
             }
