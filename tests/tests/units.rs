@@ -196,6 +196,17 @@ fn the_drop_in_for_a_reader_is_not_in_force_and_opens_usbfs_and_what_libusb_and_
     }
 }
 
+/// Likewise, for a board: no more than the two kinds of nodes.
+#[test]
+fn the_drop_in_for_spi_is_not_in_force_and_opens_spi_and_gpio() {
+    let source = "systemd/drop-ins/smartpos-cardd-spi.conf";
+    let entry = manifest().into_iter().find(|entry| entry.source == source).unwrap();
+    assert!(!entry.destination.contains("/systemd/"), "{}", entry.destination);
+    let text = fs::read_to_string(top().join(source)).unwrap();
+    let settings: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(settings, ["[Service]", "DeviceAllow=char-spi rw", "DeviceAllow=char-gpiochip rw"]);
+}
+
 #[test]
 fn every_service_is_exposed_by_at_most_1_5() {
     for service in services().keys() {
