@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use link::Pace;
 use serde::Deserialize;
 use service::stream::{ByteStream, Endpoint};
 
+use super::bulk;
 use super::spi::Wires;
 
 /// The address of a module.
@@ -18,6 +20,8 @@ pub(crate) enum Address {
     Stream(Endpoint),
     /// SPI with an interrupt line.
     Spi(Wires),
+    /// USB, by the device's node.
+    Usb(PathBuf),
 }
 
 impl FromStr for Address {
@@ -26,10 +30,10 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Address, String> {
         match text.split_once(':') {
             Some(("spi", rest)) => rest.parse().map(Address::Spi),
-            _ => text
-                .parse()
-                .map(Address::Stream)
-                .map_err(|error: String| format!("{error}, or for a secure module {}", Wires::FORM)),
+            Some(("usb", rest)) => Ok(Address::Usb(rest.into())),
+            _ => text.parse().map(Address::Stream).map_err(|error: String| {
+                format!("{error}, or for a secure module usb:PATH or {}", Wires::FORM)
+            }),
         }
     }
 }
@@ -47,6 +51,7 @@ impl fmt::Display for Address {
         match self {
             Address::Stream(endpoint) => write!(f, "{endpoint}"),
             Address::Spi(wires) => write!(f, "{wires}"),
+            Address::Usb(node) => write!(f, "usb:{}", node.display()),
         }
     }
 }
@@ -60,6 +65,7 @@ impl Address {
         match self {
             Address::Stream(endpoint) => endpoint.open().await,
             Address::Spi(wires) => Ok(Box::new(wires.open()?)),
+            Address::Usb(node) => Ok(Box::new(bulk::open(node).await?)),
         }
     }
 
@@ -68,6 +74,8 @@ impl Address {
         match self {
             Address::Stream(endpoint) => endpoint.baud().map_or_else(Pace::default, Pace::baud),
             Address::Spi(wires) => wires.pace(),
+            // Quicker than the slowest line, and its packets are carried or fail.
+            Address::Usb(_) => Pace::default(),
         }
     }
 }
@@ -78,9 +86,11 @@ mod tests {
 
     #[test]
     fn an_address_survives_being_written_and_read() {
-        for text in
-            ["tty:/dev/smartpos/module?baud=9600", "spi:/dev/spidev0.0?hz=8000000&irq=/dev/gpiochip0:17"]
-        {
+        for text in [
+            "tty:/dev/smartpos/module?baud=9600",
+            "spi:/dev/spidev0.0?hz=8000000&irq=/dev/gpiochip0:17",
+            "usb:/dev/smartpos/module",
+        ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
     }
@@ -89,6 +99,7 @@ mod tests {
     fn what_is_no_address_is_refused_with_what_to_write() {
         for (text, word) in [
             ("uart", "spi:"),
+            ("uart", "usb:"),
             ("spi:/dev/spidev0.0", "hz="),
             ("spi:/dev/spidev0.0?hz=1000000", "irq="),
             ("spi:/dev/spidev0.0?hz=0&irq=/dev/gpiochip0:17", "`0`"),

@@ -1,6 +1,7 @@
 //! Drivers of secure modules.
 
 mod address;
+mod bulk;
 mod ccid;
 mod link;
 mod source;
