@@ -80,7 +80,10 @@ async fn outgoing<P: Pipes>(pipes: &Arc<P>, mut driver: ReadHalf<'_>) -> io::Res
             });
             let sent;
             (chunk, sent) = sending.await.map_err(io::Error::other)?;
-            let sent = sent?.min(length);
+            let sent = match sent?.min(length) {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                sent => sent,
+            };
             chunk.copy_within(sent..length, 0);
             length -= sent;
         }

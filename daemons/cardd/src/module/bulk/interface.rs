@@ -36,9 +36,7 @@ pub(super) fn open(node: &Path) -> Result<Interface, String> {
     let configuration = device.device().active_config_descriptor();
     let configuration = configuration.map_err(|error| format!("{place} doesn't describe itself: {error}"))?;
     let mut interfaces = configuration.interfaces().flat_map(|interface| interface.descriptors());
-    let found =
-        interfaces.find(|found| (found.class_code(), found.sub_class_code(), found.protocol_code()) == LINE);
-    let found = found.ok_or_else(|| {
+    let found = interfaces.find(speaks_line).ok_or_else(|| {
         format!("{place} is no secure module: it has no interface of class ff, subclass 53, protocol 01")
     })?;
     let pipes = endpoint(&found, Direction::Out).zip(endpoint(&found, Direction::In));
@@ -50,12 +48,18 @@ pub(super) fn open(node: &Path) -> Result<Interface, String> {
     Ok(Interface { device, number, output, input, packet, closed: AtomicBool::new(false) })
 }
 
+fn speaks_line(found: &InterfaceDescriptor<'_>) -> bool {
+    // Another setting would have to be asked for.
+    found.setting_number() == 0 && (found.class_code(), found.sub_class_code(), found.protocol_code()) == LINE
+}
+
 /// The bulk endpoint of a direction: its address, and the bytes of its longest packet.
 fn endpoint(interface: &InterfaceDescriptor<'_>, direction: Direction) -> Option<(u8, usize)> {
     let mut all = interface.endpoint_descriptors();
     let found =
         all.find(|found| (found.transfer_type(), found.direction()) == (TransferType::Bulk, direction))?;
-    Some((found.address(), usize::from(found.max_packet_size())))
+    // One without room for a byte carries nothing, and is always ready.
+    Some((found.address(), usize::from(found.max_packet_size()))).filter(|(_, packet)| *packet > 0)
 }
 
 impl Interface {

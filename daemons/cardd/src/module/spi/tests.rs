@@ -325,6 +325,15 @@ async fn a_module_that_dies_is_given_up_and_a_bus_that_fails_is_gone() {
 }
 
 #[tokio::test]
+async fn what_is_no_spi_is_refused_with_its_reason() {
+    for device in ["/dev/smartpos/no-such-module", "/dev/null"] {
+        let wires: Wires = format!("{device}?hz=1000000&irq=/dev/null:0").parse().unwrap();
+        let problem = wires.open().unwrap_err();
+        assert!(problem.to_string().starts_with(device), "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn the_wires_are_let_go_of_with_the_module() {
     let shared = Shared::new(None);
     let stream = stream(shared.clone(), shared.clone()).unwrap();

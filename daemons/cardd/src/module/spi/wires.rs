@@ -9,7 +9,7 @@ use std::str::FromStr;
 use link::Pace;
 use linux_embedded_hal::SpidevDevice;
 use linux_embedded_hal::gpio_cdev::{Chip, EventRequestFlags, LineEventHandle, LineRequestFlags};
-use linux_embedded_hal::spidev::{SpiModeFlags, SpidevOptions};
+use linux_embedded_hal::spidev::{SpiModeFlags, Spidev, SpidevOptions};
 use rustix::fs::OFlags;
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
@@ -52,11 +52,11 @@ impl Wires {
     }
 
     fn open_device(&self) -> io::Result<SpidevDevice> {
-        let mut device = SpidevDevice::open(&self.device).map_err(|error| plain(error.inner()))?;
+        let mut device = Spidev::open(&self.device)?;
         let mut options = SpidevOptions::new();
         options.bits_per_word(8).max_speed_hz(self.hz).lsb_first(false).mode(SpiModeFlags::SPI_MODE_0);
         device.configure(&options)?;
-        Ok(device)
+        Ok(SpidevDevice(device))
     }
 
     fn open_interrupt(&self) -> io::Result<Gpio> {
@@ -66,11 +66,6 @@ impl Wires {
         let line = line.and_then(|line| line.events(flags, EventRequestFlags::RISING_EDGE, "smartpos-cardd"));
         Gpio::new(line.map_err(io::Error::other)?)
     }
-}
-
-/// The same error, which the bus has only lent.
-fn plain(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| io::Error::other(error.to_string()), io::Error::from_raw_os_error)
 }
 
 impl FromStr for Wires {
