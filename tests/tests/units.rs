@@ -196,6 +196,24 @@ fn the_drop_in_for_a_reader_is_not_in_force_and_opens_usbfs_and_what_libusb_and_
     }
 }
 
+/// Likewise, for a board: no more than the nodes, and what libusb takes.
+#[test]
+fn the_drop_ins_for_spi_and_usb_are_not_in_force_and_open_no_more_than_that() {
+    let libusb =
+        "SystemCallFilter=timerfd_create timerfd_settime timerfd_settime64 uname statfs statfs64 getdents64";
+    for (name, opened) in [
+        ("spi", ["DeviceAllow=char-spi rw", "DeviceAllow=char-gpiochip rw"]),
+        ("usb", ["DeviceAllow=char-usb_device rw", libusb]),
+    ] {
+        let source = format!("systemd/drop-ins/smartpos-cardd-{name}.conf");
+        let entry = manifest().into_iter().find(|entry| entry.source == source).unwrap();
+        assert!(!entry.destination.contains("/systemd/"), "{}", entry.destination);
+        let text = fs::read_to_string(top().join(source)).unwrap();
+        let settings: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(settings, ["[Service]", opened[0], opened[1]]);
+    }
+}
+
 #[test]
 fn every_service_is_exposed_by_at_most_1_5() {
     for service in services().keys() {

@@ -22,6 +22,9 @@ const OVERHEAD: usize = 1 + 4 + 2 + 4;
 /// The longest stuffed frame: one byte more for each 254, and one.
 const MAX_STUFFED: usize = MAX_SEALED + OVERHEAD + (MAX_SEALED + OVERHEAD) / 254 + 1;
 
+/// The most bytes of a frame on the line, delimiters included.
+pub(crate) const MAX_FRAME: usize = MAX_STUFFED + 2;
+
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -106,7 +109,7 @@ impl Frame {
         content.extend(self.payload.iter());
         let crc = crc32(content.iter());
         content.extend(crc.to_be_bytes());
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_STUFFED + 2));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FRAME));
         bytes.push(0);
         stuff(&content, &mut bytes);
         bytes.push(0);
@@ -159,6 +162,11 @@ impl Decoder {
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Whether a frame has begun that may still become a good one.
+    pub(crate) fn arriving(&self) -> bool {
+        !self.stuffed.is_empty() && !self.overrun
     }
 
     fn push_byte(&mut self, byte: u8) -> Option<Frame> {

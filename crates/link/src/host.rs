@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::VERSION;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
 use crate::message::{Hello, Request, Response, Welcome, capability};
 use crate::module::following;
 use crate::noise::Initiator;
+use crate::pace::{Pace, Patience};
 use crate::parts::{self, Arriving};
 use crate::protection::{Channel, Protection};
-use crate::{RESEND_AFTER, VERSION};
 
 /// The number of a Closed that turns away a Hello because of its protection.
 pub(crate) const NOT_PROTECTED: u16 = u16::MAX;
@@ -70,8 +71,8 @@ pub struct Host {
     /// The number of the latest event.
     event: u16,
     pending: Option<Pending>,
-    /// When to send the hello or the request again.
-    resend: Duration,
+    /// With the hello or the request that is not answered yet.
+    patience: Patience,
 }
 
 #[derive(Default)]
@@ -139,14 +140,21 @@ impl Host {
             latest: 0,
             event: 0,
             pending: None,
-            resend: now,
+            patience: Patience::default(),
         };
         host.begin_session();
         host.say_hello(now);
         host
     }
 
-    /// Sends a request, which may take as long as `limit`.
+    /// The same end on a line of another pace than the default one.
+    #[must_use]
+    pub fn at(mut self, pace: Pace) -> Self {
+        self.patience.pace = pace;
+        self
+    }
+
+    /// Sends a request, which may take as long as `limit` beside the time that its bytes and those of its response take on the line.
     ///
     /// # Errors
     /// [`Error::NotReady`] without a session or while another request is under way; [`Error::NotAgreed`];
@@ -165,7 +173,9 @@ impl Host {
             _ => return Err(Error::TooLong),
         };
         let frame = Frame::bare(Kind::Request, self.session, 0);
-        let (operation, until) = (request.operation(), now + limit);
+        let operation = request.operation();
+        // When the time is over, a response may just be arriving.
+        let until = now + limit + self.patience.pace.longest();
         let pending = Pending { operation, frame, attempts: 0, until, parts, arriving: None };
         self.send_next(pending, now);
         Ok(())
@@ -177,10 +187,9 @@ impl Host {
         let payload = pending.parts.pop_front().unwrap_or_else(|| vec![parts::REST].into());
         pending.frame = Frame { kind: Kind::Request, session: self.session, number: self.latest, payload };
         pending.attempts = 1;
-        self.resend = now + RESEND_AFTER;
-        let frame = pending.frame.clone();
+        self.send(&pending.frame);
+        pending.until += self.patience.begin(now);
         self.pending = Some(pending);
-        self.send(&frame);
     }
 
     /// Whether a request may be sent now.
@@ -194,24 +203,28 @@ impl Host {
         for frame in self.decoder.push(bytes) {
             self.take(&frame, now);
         }
+        if self.decoder.arriving() {
+            self.patience.arriving(now);
+        }
     }
 
     /// Sends again what wasn't answered in time, and gives up what took too long.
     pub fn tick(&mut self, now: Duration) {
+        let again = self.patience.over() <= now;
         if !self.open {
-            if self.resend <= now {
+            if again {
                 self.say_hello(now);
             }
             return;
         }
         let Some(pending) = &mut self.pending else { return };
-        if pending.until <= now || (self.resend <= now && pending.attempts >= ATTEMPTS) {
+        if pending.until <= now || (again && pending.attempts >= ATTEMPTS) {
             self.start_over(Fault::Timeout, now);
-        } else if self.resend <= now {
+        } else if again {
             pending.attempts += 1;
-            self.resend = now + RESEND_AFTER;
             let frame = pending.frame.clone();
             self.send(&frame);
+            self.patience.begin(now);
         }
     }
 
@@ -219,9 +232,9 @@ impl Host {
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         match &self.pending {
-            Some(pending) => Some(self.resend.min(pending.until)),
+            Some(pending) => Some(self.patience.over().min(pending.until)),
             None if self.open => None,
-            None => Some(self.resend),
+            None => Some(self.patience.over()),
         }
     }
 
@@ -307,6 +320,7 @@ impl Host {
         let Some(mut pending) = self.pending.take_if(|pending| pending.frame.number == frame.number) else {
             return;
         };
+        pending.until += self.patience.pace.time(frame.payload.len());
         match pending.take(&frame.payload) {
             Ok(Some(response)) => self.happenings.push_back(Happening::Answered(response)),
             Ok(None) => self.send_next(pending, now),
@@ -356,7 +370,7 @@ impl Host {
     fn say_hello(&mut self, now: Duration) {
         let payload = self.hello.payload.clone();
         self.send(&Frame { payload, ..Frame::bare(Kind::Hello, self.session, 0) });
-        self.resend = now + RESEND_AFTER;
+        self.patience.begin(now);
     }
 
     fn send(&mut self, frame: &Frame) {
@@ -365,6 +379,9 @@ impl Host {
             Some(channel) => channel.seal(frame),
             None => Some(frame.clone()),
         };
-        self.output.extend(sealed.and_then(|frame| frame.encode().ok()));
+        if let Some(bytes) = sealed.and_then(|frame| frame.encode().ok()) {
+            self.patience.give(bytes.len());
+            self.output.push_back(bytes);
+        }
     }
 }

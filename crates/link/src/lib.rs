@@ -17,6 +17,7 @@ mod key_loading;
 pub mod message;
 mod module;
 mod noise;
+mod pace;
 mod parts;
 mod protection;
 mod wire;
@@ -31,11 +32,12 @@ pub use message::{
     DUKPT, Hello, KBPK, MAK_X919, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
 };
 pub use module::{Incoming, Module};
+pub use pace::Pace;
 pub use parts::MAX_MESSAGE;
 pub use protection::{Pairing, Protection};
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u8 = 1;
 
-/// How long an end waits for an answer before it sends a frame again.
+/// How long an end waits for an answer before it sends a frame again, from when the frame has left and while nothing arrives.
 pub const RESEND_AFTER: std::time::Duration = std::time::Duration::from_millis(300);

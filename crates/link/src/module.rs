@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::VERSION;
 use crate::error::Error;
 use crate::event::Event;
 use crate::frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
 use crate::host::NOT_PROTECTED;
 use crate::message::{Hello, Refusal, Request, Response, Secret, Welcome, capability};
+use crate::pace::{Pace, Patience};
 use crate::parts::{Assembly, LAST, Outgoing, PART, REST};
 use crate::protection::{Channel, Protection};
-use crate::{RESEND_AFTER, VERSION};
 
 /// The most events that wait for the host. One that doesn't take them has lost touch.
 const MAX_EVENTS: usize = 32;
@@ -34,6 +35,8 @@ pub struct Module {
     decoder: Decoder,
     session: Option<Session>,
     output: VecDeque<Zeroizing<Vec<u8>>>,
+    /// With the event that is not acknowledged yet.
+    patience: Patience,
 }
 
 struct Session {
@@ -59,8 +62,6 @@ struct Session {
     events: VecDeque<Event>,
     /// The number of the first event.
     event: u16,
-    /// When the first event was sent.
-    sent: Duration,
 }
 
 impl Module {
@@ -78,16 +79,27 @@ impl Module {
     }
 
     fn with(boot: u32, protection: Option<Protection>) -> Self {
-        let decoder = Decoder::default();
-        let mut module = Self { boot, protection, decoder, session: None, output: VecDeque::new() };
+        let (decoder, patience) = (Decoder::default(), Patience::default());
+        let mut module = Self { boot, protection, decoder, session: None, output: VecDeque::new(), patience };
         module.send(&Frame::bare(Kind::Closed, 0, 0));
         module
+    }
+
+    /// The same end on a line of another pace than the default one.
+    #[must_use]
+    pub fn at(mut self, pace: Pace) -> Self {
+        self.patience.pace = pace;
+        self
     }
 
     /// Takes bytes from the line, and returns what the host wants.
     pub fn receive(&mut self, bytes: &[u8], now: Duration) -> Vec<Incoming> {
         let frames = self.decoder.push(bytes);
-        frames.into_iter().filter_map(|frame| self.take(&frame, now)).collect()
+        let incoming = frames.into_iter().filter_map(|frame| self.take(&frame, now)).collect();
+        if self.decoder.arriving() {
+            self.patience.arriving(now);
+        }
+        incoming
     }
 
     /// Answers the request that came last. An answer that comes after its session has ended is dropped.
@@ -146,8 +158,8 @@ impl Module {
     /// When to call [`tick`](Self::tick) at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        let session = self.session.as_ref().filter(|session| !session.events.is_empty())?;
-        Some(session.sent + RESEND_AFTER)
+        let session = self.session.as_ref()?;
+        (!session.events.is_empty()).then(|| self.patience.over())
     }
 
     /// The next bytes to send.
@@ -213,7 +225,6 @@ impl Module {
             rest: None,
             events: VecDeque::new(),
             event: 1,
-            sent: Duration::ZERO,
         });
         Some(Incoming::Opened)
     }
@@ -323,10 +334,10 @@ impl Module {
     fn send_event(&mut self, now: Duration) {
         let Some(session) = &mut self.session else { return };
         let Some(event) = session.events.front() else { return };
-        session.sent = now;
         let payload = event.encode().unwrap_or_default();
         let frame = Frame { kind: Kind::Event, session: session.id, number: session.event, payload };
         self.send(&frame);
+        self.patience.begin(now);
     }
 
     fn send(&mut self, frame: &Frame) {
@@ -339,7 +350,10 @@ impl Module {
             None => Some(frame.clone()),
         };
         // Only payloads that the writer has measured get here, so every frame fits.
-        self.output.extend(sealed.and_then(|frame| frame.encode().ok()));
+        if let Some(bytes) = sealed.and_then(|frame| frame.encode().ok()) {
+            self.patience.give(bytes.len());
+            self.output.push_back(bytes);
+        }
     }
 }
 

@@ -90,6 +90,15 @@ impl Endpoint {
         };
         opened.map_err(|error| io::Error::new(error.kind(), format!("{self}: {error}")))
     }
+
+    /// The rate of a serial line, in baud; none of a stream that has none of its own.
+    #[must_use]
+    pub fn baud(&self) -> Option<u32> {
+        match self {
+            Endpoint::Tty(_, baud) => Some(*baud),
+            Endpoint::Unix(_) | Endpoint::Tcp(_) | Endpoint::File(_) => None,
+        }
+    }
 }
 
 fn boxed(stream: impl ByteStream + 'static) -> Box<dyn ByteStream> {

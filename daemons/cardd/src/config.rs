@@ -7,15 +7,16 @@ use std::{fs, io};
 use link::Pairing;
 use serde::Deserialize;
 use service::config::find_file;
-use service::stream::Endpoint;
 use zeroize::Zeroizing;
+
+use crate::module::Address;
 
 /// The configuration of this daemon.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     /// Where the secure card module is that speaks the line protocol; a terminal without one has none.
-    pub(crate) device: Option<Endpoint>,
+    pub(crate) device: Option<Address>,
     /// Whether the line to it is protected, with the keys of the pairing that are among the credentials.
     pub(crate) protected_line: bool,
     pub(crate) module: Module,

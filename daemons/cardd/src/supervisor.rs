@@ -243,6 +243,7 @@ mod tests {
     use tokio::net::{UnixListener, UnixStream};
 
     use super::*;
+    use crate::module::Address;
 
     #[test]
     fn a_card_that_was_put_in_again_is_another_one() {
@@ -315,7 +316,7 @@ mod tests {
     async fn a_module_is_attached_when_it_comes_lost_when_it_goes_and_attached_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("module.sock");
-        let device = Source::Link(Endpoint::Unix(path.clone()), None);
+        let device = Source::Link(Address::Stream(Endpoint::Unix(path.clone())), None);
         let (handle, supervisor) = new();
         tokio::spawn(async move { supervisor.run(&device).await });
         assert!(matches!(handle.ready(), Err(Error::DeviceGone(_))));

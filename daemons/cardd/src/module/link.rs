@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keys::Pan;
-use link::{CardEntry, CardResult, Host, Pairing, PinEntry, Protection, Request, Response};
+use link::{CardEntry, CardResult, Host, Pace, Pairing, PinEntry, Protection, Request, Response};
 use secure_module::{
     CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeyEntryRequest, KeyEntryState,
     KeySlot, KeySlotInfo, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 
 use actor::{Actor, Command};
 
-/// What the module does by itself, without a card.
+/// What the module does by itself, without a card. No limit counts what the bytes take on the line.
 const QUICK: Duration = Duration::from_secs(5);
 /// A card's answer to reset (ISO/IEC 7816-3 allows it seconds).
 const POWER_ON: Duration = Duration::from_secs(10);
@@ -47,20 +47,20 @@ pub(crate) struct LinkModule {
 }
 
 impl LinkModule {
-    /// Opens a session over `stream`, and starts the actor on the current runtime. With a `pairing` the line is protected, or
-    /// there is no session.
+    /// Opens a session over `stream`, which carries bytes at `pace`, and starts the actor on the current runtime. With a `pairing` the
+    /// line is protected, or there is no session.
     ///
     /// # Errors
     /// [`Error::Timeout`] if no module answers within 5 s, [`Error::Gone`] if the stream ends, and
     /// [`Error::Protocol`] if the module speaks no version that we do, or only one end protects the line.
-    pub(crate) async fn open<S>(stream: S, pairing: Option<&Pairing>) -> Result<LinkModule>
+    pub(crate) async fn open<S>(stream: S, pairing: Option<&Pairing>, pace: Pace) -> Result<LinkModule>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let host = host(pairing).map_err(|error| Error::Protocol(format!("no randomness: {error}")))?;
         let (calls, commands) = mpsc::channel(CALLS);
         let (reports, events) = mpsc::channel(actor::MAX_EVENTS);
-        let mut actor = Actor::new(stream, host, commands, reports);
+        let mut actor = Actor::new(stream, host.at(pace), commands, reports);
         tokio::time::timeout(QUICK, actor.open()).await.map_err(|_| Error::Timeout)??;
         tokio::spawn(actor.run());
         Ok(LinkModule { calls, events: Mutex::new(events), entries: AtomicU16::new(0) })

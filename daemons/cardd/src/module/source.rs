@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use link::Pairing;
 use secure_module::SecureModule;
-use service::stream::Endpoint;
 
-use super::{CcidModule, LinkModule, SoftwareKeys};
+use super::{Address, CcidModule, LinkModule, SoftwareKeys};
 use crate::config::{Config, Kind, pairing};
 
 /// A place where a module can be attached, again and again.
 pub(crate) enum Source {
     /// A module that speaks our line protocol, and the pairing that protects the line to it.
-    Link(Endpoint, Option<Pairing>),
+    Link(Address, Option<Pairing>),
     /// A USB smart-card reader by its device node, and the keys beside it.
     Ccid(PathBuf, Arc<SoftwareKeys>),
 }
@@ -46,7 +45,7 @@ impl Source {
         match self {
             Source::Link(device, pairing) => {
                 let stream = device.open().await.map_err(|error| error.to_string())?;
-                let module = LinkModule::open(stream, pairing.as_ref()).await;
+                let module = LinkModule::open(stream, pairing.as_ref(), device.pace()).await;
                 let module = module.map_err(|error| format!("{device}: {error}"))?;
                 Ok(Arc::new(module))
             }

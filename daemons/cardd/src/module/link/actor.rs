@@ -18,7 +18,7 @@ use super::QUICK;
 
 /// How many events wait for a daemon that doesn't take them.
 pub(super) const MAX_EVENTS: usize = 64;
-/// How long the module may keep its end of the stream full.
+/// How long the module may keep its end of the stream full: at 9,600 baud the longest frame takes 4.3 s.
 const WRITE: Duration = Duration::from_secs(5);
 /// How much longer than its own timeouts an entry may take, since keys can be corrected.
 const PATIENCE: u32 = 4;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use keys::Pan;
-use link::{Incoming, Module, PinResult, Refusal, Request, Response};
+use link::{Incoming, Module, Pace, PinResult, Refusal, Request, Response};
 use secure_module::{CardSlot, Error, Event, KeySlot, PinOutcome, PinRequest, SecureModule};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
@@ -65,7 +65,7 @@ async fn served(mut handle: impl FnMut(Request) -> Response + Send + 'static) ->
             far.respond(handle(request)).await;
         }
     });
-    LinkModule::open(near, None).await.unwrap()
+    LinkModule::open(near, None, Pace::default()).await.unwrap()
 }
 
 fn pin_request() -> PinRequest {
@@ -131,7 +131,7 @@ async fn a_cancellation_overtakes_a_pin_entry() {
             }
         }
     });
-    let module = LinkModule::open(near, None).await.unwrap();
+    let module = LinkModule::open(near, None, Pace::default()).await.unwrap();
     let cancel = async {
         asked.recv().await.unwrap();
         assert_eq!(module.enter_pin(pin_request()).await, Err(Error::Busy));
@@ -160,7 +160,7 @@ async fn a_module_that_restarts_ends_the_pin_entry_and_says_so() {
             }
         }
     });
-    let module = LinkModule::open(near, None).await.unwrap();
+    let module = LinkModule::open(near, None, Pace::default()).await.unwrap();
     assert_eq!(module.enter_pin(pin_request()).await, Err(Error::Restarted));
     assert_eq!(module.next_event().await, Ok(Event::Reset));
     assert_eq!(module.card_power_off(CardSlot::Contact).await, Ok(()));
@@ -176,7 +176,7 @@ async fn events_reach_the_daemon() {
         far.report(link::Event::CardRemoved { slot: 0 }).await;
         far.request().await;
     });
-    let module = LinkModule::open(near, None).await.unwrap();
+    let module = LinkModule::open(near, None, Pace::default()).await.unwrap();
     module.card_power_off(CardSlot::Contact).await.unwrap();
     assert_eq!(module.next_event().await, Ok(Event::CardInserted(CardSlot::Contact)));
     assert_eq!(module.next_event().await, Ok(Event::CardRemoved(CardSlot::Contact)));
@@ -189,7 +189,7 @@ async fn every_call_fails_once_the_module_is_gone() {
         // The stream ends with a request unanswered.
         far.request().await;
     });
-    let module = LinkModule::open(near, None).await.unwrap();
+    let module = LinkModule::open(near, None, Pace::default()).await.unwrap();
     assert_eq!(module.enter_pin(pin_request()).await, Err(Error::Gone));
     assert_eq!(module.status().await, Err(Error::Gone));
     assert_eq!(module.next_event().await, Err(Error::Gone));
