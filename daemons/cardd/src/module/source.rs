@@ -9,14 +9,14 @@ use secure_module::SecureModule;
 use service::stream::Endpoint;
 
 use super::{CcidModule, LinkModule, SoftwareKeys};
-use crate::config::{Config, Kind, pairing};
+use crate::config::{Config, Kind, Module, pairing};
 
 /// A place where a module can be attached, again and again.
 pub(crate) enum Source {
     /// A module that speaks our line protocol, and the pairing that protects the line to it.
     Link(Endpoint, Option<Pairing>),
-    /// A USB smart-card reader by its device node, and the keys beside it.
-    Ccid(PathBuf, Arc<SoftwareKeys>),
+    /// A USB smart-card reader by its device node, that of the keypad for PINs, and the keys beside them.
+    Ccid(PathBuf, Option<PathBuf>, Arc<SoftwareKeys>),
 }
 
 impl Source {
@@ -33,7 +33,11 @@ impl Source {
             Kind::Ccid => {
                 let keys = SoftwareKeys::from_credentials(credentials)?;
                 log::warn!("software keys beside a smart-card reader: for development, and not certified");
-                Ok(Some(Source::Ccid(config.module.reader.clone(), Arc::new(keys))))
+                let Module { reader, keypad, .. } = config.module.clone();
+                if let Some(keypad) = &keypad {
+                    log::warn!("PINs are typed on {}: for development, and not certified", keypad.display());
+                }
+                Ok(Some(Source::Ccid(reader, keypad, Arc::new(keys))))
             }
         }
     }
@@ -50,8 +54,8 @@ impl Source {
                 let module = module.map_err(|error| format!("{device}: {error}"))?;
                 Ok(Arc::new(module))
             }
-            Source::Ccid(node, keys) => {
-                let module = CcidModule::open(node, Arc::clone(keys)).await?;
+            Source::Ccid(node, keypad, keys) => {
+                let module = CcidModule::open(node, keypad.clone(), Arc::clone(keys)).await?;
                 Ok(Arc::new(module))
             }
         }
@@ -62,7 +66,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Link(device, _) => write!(f, "{device}"),
-            Source::Ccid(node, _) => write!(f, "{}", node.display()),
+            Source::Ccid(node, ..) => write!(f, "{}", node.display()),
         }
     }
 }

@@ -10,8 +10,9 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::keys::mac::{self, Padding, Scheme};
+use ::keys::pin_block::{self, Format, PinBlock};
 use ::keys::sm2::{self, PrivateKey};
-use ::keys::{Algorithm, Attributes, Key, Mode, Pan, Usage, kcv, track2};
+use ::keys::{Algorithm, Attributes, Key, Mode, Pan, Pin, Usage, kcv, track2};
 use audit::chain::Chain;
 use audit::{Octets, seal};
 use secure_module::{Error, JournalSeal, KeySlot, Result};
@@ -47,6 +48,23 @@ struct Slot {
     name: KeySlot,
     usage: Use,
     key: Option<Key>,
+}
+
+/// A PIN key: the one that was there when the entry of a PIN began.
+pub(super) struct PinKey(Key);
+
+impl PinKey {
+    /// The PIN in the format that goes with the key.
+    pub(super) fn encipher(&self, pin: &Pin, pan: &Pan) -> Result<PinBlock> {
+        let format = match self.0.attributes().algorithm {
+            Algorithm::Sm4 => Format::UnionPaySm4(pan),
+            Algorithm::Aes => Format::Iso4(pan),
+            _ => Format::Iso0(pan),
+        };
+        let mut random = Zeroizing::new([0; 16]);
+        fill(&mut *random)?;
+        pin_block::encrypt(&self.0, format, pin, &random).map_err(invalid)
+    }
 }
 
 /// The keys. They outlive the readers that they are used beside.
@@ -125,6 +143,10 @@ impl SoftwareKeys {
 
     pub(super) fn verify_mac(&self, name: &KeySlot, message: &[u8], code: [u8; 8]) -> Result<bool> {
         Ok(mac::equal(&self.mac(name, message)?, &code))
+    }
+
+    pub(super) fn pin_key(&self, name: &KeySlot) -> Result<PinKey> {
+        key(&self.lock(), name, Use::Pin).cloned().map(PinKey)
     }
 
     pub(super) fn seal_track2(&self, name: &KeySlot, track: &[u8]) -> Result<Vec<u8>> {

@@ -186,7 +186,7 @@ fn module(card: Option<&str>) -> (CcidModule, Shared) {
         shared.change(|reader| reader.set_card(card));
     }
     let identity = Identity { firmware: "1".to_owned(), serial: "2".to_owned() };
-    let module = CcidModule::start(shared.clone(), descriptor(), identity, Arc::new(keys()));
+    let module = CcidModule::start(shared.clone(), descriptor(), identity, Arc::new(keys()), None);
     (module, shared)
 }
 
