@@ -203,7 +203,10 @@ fn the_drop_in_for_a_keypad_is_not_in_force_and_lets_input_devices_be_read_and_n
     assert!(!entry.destination.contains("/systemd/"), "{}", entry.destination);
     let text = fs::read_to_string(top().join(source)).unwrap();
     let settings: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(settings, ["[Service]", "DeviceAllow=char-input r", "SupplementaryGroups=smartpos-peripheral"]);
+    assert_eq!(
+        settings,
+        ["[Service]", "DeviceAllow=char-input r", "SupplementaryGroups=smartpos-peripheral"]
+    );
 }
 
 #[test]

@@ -18,8 +18,8 @@ use ::keys::Pan;
 use async_trait::async_trait;
 use ccid::Descriptor;
 use secure_module::{
-    CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeySlot, PinOutcome, PinRequest,
-    Result, Secret, SecureModule, Status,
+    CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeySlot, KeySlotInfo,
+    PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 use zeroize::Zeroizing;
@@ -175,6 +175,14 @@ impl SecureModule for CcidModule {
         check: [u8; 4],
     ) -> Result<()> {
         self.keys.load_key(slot, under, &wrapped, check)
+    }
+
+    async fn load_key_block(&self, slot: &KeySlot, block: &[u8]) -> Result<()> {
+        self.keys.load_key_block(slot, block)
+    }
+
+    async fn key_slots(&self) -> Result<Vec<KeySlotInfo>> {
+        Ok(self.keys.infos())
     }
 
     async fn key_check_value(&self, slot: &KeySlot) -> Result<[u8; 4]> {

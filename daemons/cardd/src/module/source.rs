@@ -20,18 +20,18 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The one that `config` names; none where it names none.
+    /// The one that `config` names; none where it names none. Software keys keep in the folder `state` what they are loaded with.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the credentials that software keys or a protected line take.
-    pub(crate) fn new(config: &Config, credentials: &Path) -> Result<Option<Source>, String> {
+    pub(crate) fn new(config: &Config, credentials: &Path, state: &Path) -> Result<Option<Source>, String> {
         match config.module.kind {
             Kind::Link => {
                 let pairing = pairing(config, credentials)?;
                 Ok(config.device.clone().map(|device| Source::Link(device, pairing)))
             }
             Kind::Ccid => {
-                let keys = SoftwareKeys::from_credentials(credentials)?;
+                let keys = SoftwareKeys::open(credentials, state)?;
                 log::warn!("software keys beside a smart-card reader: for development, and not certified");
                 let Module { reader, keypad, .. } = config.module.clone();
                 if let Some(keypad) = &keypad {

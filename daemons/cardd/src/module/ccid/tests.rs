@@ -177,7 +177,7 @@ fn keys() -> SoftwareKeys {
     let folder = tempfile::tempdir().unwrap();
     credential(folder.path(), "software-tmk", "0123456789abcdeffedcba9876543210\n");
     credential(folder.path(), "software-secret", "00112233445566778899aabbccddeeff");
-    SoftwareKeys::from_credentials(folder.path()).unwrap()
+    SoftwareKeys::open(folder.path(), folder.path()).unwrap()
 }
 
 fn module(card: Option<&str>) -> (CcidModule, Shared) {
@@ -293,7 +293,7 @@ async fn keys_have_one_use_and_are_loaded_with_their_check_value_only() {
 #[test]
 fn a_credential_that_is_missing_or_wrong_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let problem = || SoftwareKeys::from_credentials(folder.path()).err().unwrap();
+    let problem = || SoftwareKeys::open(folder.path(), folder.path()).err().unwrap();
     assert!(problem().contains("software-tmk"), "{}", problem());
     credential(folder.path(), "software-tmk", "0123456789abcdeffedcba9876543210");
     assert!(problem().contains("software-secret"), "{}", problem());

@@ -26,7 +26,7 @@ fn keys(algorithm: Algorithm) -> SoftwareKeys {
     for name in ["software-tmk", "software-tmk-sm4", "software-secret"] {
         std::fs::write(folder.path().join(name), TMK).unwrap();
     }
-    let keys = SoftwareKeys::from_credentials(folder.path()).unwrap();
+    let keys = SoftwareKeys::open(folder.path(), folder.path()).unwrap();
     let master = Attributes::new(Usage::KeyEncryption, algorithm, Mode::Encrypt);
     let master = Key::new(master, &hex::decode(TMK).unwrap()).unwrap();
     let under = if algorithm == Algorithm::Sm4 { KeySlot::TMK_SM4 } else { KeySlot::TMK };
