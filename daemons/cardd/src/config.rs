@@ -35,6 +35,8 @@ pub(crate) struct Module {
     pub(crate) kind: Kind,
     /// The device node of the smart-card reader, for [`Kind::Ccid`].
     pub(crate) reader: PathBuf,
+    /// Which of the reader's slots has the card; the first is 0.
+    pub(crate) slot: u8,
     /// The device node of the keypad on which PINs are typed, for [`Kind::Ccid`]; without one none can be entered.
     pub(crate) keypad: Option<PathBuf>,
 }
@@ -77,7 +79,7 @@ impl Default for Config {
 
 impl Default for Module {
     fn default() -> Module {
-        Module { kind: Kind::Link, reader: "/dev/smartpos/reader".into(), keypad: None }
+        Module { kind: Kind::Link, reader: "/dev/smartpos/reader".into(), slot: 0, keypad: None }
     }
 }
 

@@ -11,7 +11,6 @@ mod slot;
 mod tests;
 mod usb;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::keys::Pan;
@@ -28,6 +27,8 @@ pub(crate) use keys::SoftwareKeys;
 use pad::Pad;
 use pipes::Pipes;
 use slot::{Call, Slot};
+
+use crate::config::Module;
 
 /// How many events wait for a daemon that doesn't take them.
 const MAX_EVENTS: usize = 64;
@@ -54,25 +55,28 @@ pub(crate) struct CcidModule {
 }
 
 impl CcidModule {
-    /// Opens the reader whose node of usbfs is `node`, and starts the actor on the current runtime. PINs are typed on the input
-    /// device `keypad`.
+    /// Opens the reader, and starts the actor on the current runtime.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the reader. A keypad is looked for when a PIN is asked for.
-    pub(crate) async fn open(
-        node: &Path,
-        keypad: Option<PathBuf>,
-        keys: Arc<SoftwareKeys>,
-    ) -> std::result::Result<Self, String> {
-        let path = node.to_path_buf();
+    pub(crate) async fn open(devices: &Module, keys: Arc<SoftwareKeys>) -> std::result::Result<Self, String> {
+        let path = devices.reader.clone();
         let opened = tokio::task::spawn_blocking(move || usb::open(&path)).await;
         let (pipes, descriptor, identity) = opened.map_err(|error| error.to_string())??;
-        Ok(Self::start(pipes, descriptor, identity, keys, keypad.map(Pad::new)))
+        let (slot, last) = (devices.slot, descriptor.last_slot);
+        if slot > last {
+            let place = devices.reader.display();
+            return Err(format!(
+                "{place} has no slot {slot}: the last one is {last}; put it right in cardd.toml"
+            ));
+        }
+        let pad = devices.keypad.clone().map(Pad::new);
+        Ok(Self::start(pipes, (descriptor, slot), identity, keys, pad))
     }
 
     fn start<P: Pipes>(
         pipes: P,
-        descriptor: Descriptor,
+        (descriptor, slot): (Descriptor, u8),
         identity: Identity,
         keys: Arc<SoftwareKeys>,
         pad: Option<Pad>,
@@ -80,7 +84,7 @@ impl CcidModule {
         let (calls, commands) = mpsc::channel(CALLS);
         let (sender, events) = mpsc::channel(MAX_EVENTS);
         let reports = sender.downgrade();
-        tokio::spawn(Slot::new(pipes, descriptor, commands, sender).run());
+        tokio::spawn(Slot::new(pipes, descriptor, slot, commands, sender).run());
         Self { identity, keys, pad, calls, reports, events: Mutex::new(events) }
     }
 
@@ -216,7 +220,7 @@ impl SecureModule for CcidModule {
     }
 }
 
-/// A reader's first slot is the terminal's slot with contacts.
+/// The reader's slot that is configured is the terminal's slot with contacts.
 fn only_slot(slot: CardSlot) -> Result<()> {
     match slot {
         CardSlot::Contact => Ok(()),

@@ -1,7 +1,7 @@
 //! Where the secure module is, and which driver has it.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use link::Pairing;
@@ -15,8 +15,8 @@ use crate::config::{Config, Kind, Module, pairing};
 pub(crate) enum Source {
     /// A module that speaks our line protocol, and the pairing that protects the line to it.
     Link(Endpoint, Option<Pairing>),
-    /// A USB smart-card reader by its device node, that of the keypad for PINs, and the keys beside them.
-    Ccid(PathBuf, Option<PathBuf>, Arc<SoftwareKeys>),
+    /// A USB smart-card reader, perhaps with a keypad for PINs, and the keys beside them.
+    Ccid(Module, Arc<SoftwareKeys>),
 }
 
 impl Source {
@@ -33,11 +33,10 @@ impl Source {
             Kind::Ccid => {
                 let keys = SoftwareKeys::open(credentials, state)?;
                 log::warn!("software keys beside a smart-card reader: for development, and not certified");
-                let Module { reader, keypad, .. } = config.module.clone();
-                if let Some(keypad) = &keypad {
+                if let Some(keypad) = &config.module.keypad {
                     log::warn!("PINs are typed on {}: for development, and not certified", keypad.display());
                 }
-                Ok(Some(Source::Ccid(reader, keypad, Arc::new(keys))))
+                Ok(Some(Source::Ccid(config.module.clone(), Arc::new(keys))))
             }
         }
     }
@@ -54,8 +53,8 @@ impl Source {
                 let module = module.map_err(|error| format!("{device}: {error}"))?;
                 Ok(Arc::new(module))
             }
-            Source::Ccid(node, keypad, keys) => {
-                let module = CcidModule::open(node, keypad.clone(), Arc::clone(keys)).await?;
+            Source::Ccid(devices, keys) => {
+                let module = CcidModule::open(devices, Arc::clone(keys)).await?;
                 Ok(Arc::new(module))
             }
         }
@@ -66,7 +65,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Link(device, _) => write!(f, "{device}"),
-            Source::Ccid(node, ..) => write!(f, "{}", node.display()),
+            Source::Ccid(devices, _) => write!(f, "{}", devices.reader.display()),
         }
     }
 }
