@@ -215,6 +215,19 @@ fn the_drop_ins_for_spi_and_usb_are_not_in_force_and_open_no_more_than_that() {
 }
 
 #[test]
+fn the_drop_in_for_a_keypad_is_not_in_force_and_lets_input_devices_be_read_and_no_more() {
+    let source = "systemd/drop-ins/smartpos-cardd-keypad.conf";
+    let entry = manifest().into_iter().find(|entry| entry.source == source).unwrap();
+    assert!(!entry.destination.contains("/systemd/"), "{}", entry.destination);
+    let text = fs::read_to_string(top().join(source)).unwrap();
+    let settings: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(
+        settings,
+        ["[Service]", "DeviceAllow=char-input r", "SupplementaryGroups=smartpos-peripheral"]
+    );
+}
+
+#[test]
 fn every_service_is_exposed_by_at_most_1_5() {
     for service in services().keys() {
         let unit = top().join("systemd/system").join(service);

@@ -96,6 +96,11 @@ impl Card {
         &self.atr
     }
 
+    /// Whether blocks of T=1 are made here, and not in the reader.
+    pub(crate) fn runs_t1(&self) -> bool {
+        self.choice.protocol == 1 && self.reader.level == Level::Tpdu
+    }
+
     /// Begins a command APDU: of both forms at T=1 and with readers of extended APDUs, else of the short form.
     ///
     /// # Errors
@@ -189,8 +194,7 @@ impl Card {
         if matches!(self.stage, Stage::Parameters) && !self.reader.negotiates() {
             return Step::SetParameters(self.choice.parameters(&self.atr));
         }
-        let runs_t1 = self.choice.protocol == 1 && self.reader.level == Level::Tpdu;
-        if runs_t1 && !self.reader.tells_ifsd() {
+        if self.runs_t1() && !self.reader.tells_ifsd() {
             let room = u8::try_from(self.reader.max_data().saturating_sub(t1::FRAME)).unwrap_or(u8::MAX);
             self.stage = Stage::Ifsd;
             return Step::Transfer(self.line.tell_ifsd(self.reader.max_ifsd.min(room)));

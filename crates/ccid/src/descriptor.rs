@@ -62,6 +62,8 @@ pub struct Descriptor {
     pub max_data_rate: u32,
     features: u32,
     voltages: u8,
+    /// bPINSupport.
+    pins: u8,
 }
 
 impl Descriptor {
@@ -86,6 +88,7 @@ impl Descriptor {
             word.map(u32::from_le_bytes).ok_or(Error::Short)
         };
         let &[_, _, _, _, last_slot, voltages, ..] = bytes;
+        let &[.., pins, _busy_slots] = bytes;
         let features = word(40)?;
         let level = match features & (feature::TPDU | feature::SHORT_APDU | feature::EXTENDED_APDU) {
             feature::TPDU => Level::Tpdu,
@@ -107,6 +110,7 @@ impl Descriptor {
             max_data_rate: word(23)?,
             features,
             voltages,
+            pins,
         })
     }
 
@@ -141,6 +145,12 @@ impl Descriptor {
         self.features & feature::IFSD != 0
     }
 
+    /// Whether the reader has a pad at which a PIN can be typed that the card is to verify.
+    #[must_use]
+    pub fn verifies_pins(&self) -> bool {
+        self.pins & 1 != 0
+    }
+
     /// What a message has room for beside its header, in bytes.
     #[must_use]
     pub fn max_data(&self) -> usize {
@@ -171,6 +181,7 @@ mod tests {
         assert_eq!((found.max_message, found.max_ifsd), (LONGEST_MESSAGE.min(0x1_0012), 254));
         assert_eq!((found.clock_khz, found.max_data_rate), (4000, 115_200));
         assert!(found.negotiates() && found.makes_pps() && found.tells_ifsd());
+        assert!(found.verifies_pins(), "QEMU's says so, and has no pad");
         assert_eq!(found.voltages().collect::<Vec<_>>(), [Voltage::Automatic]);
     }
 

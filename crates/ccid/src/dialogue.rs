@@ -45,6 +45,17 @@ impl Dialogue {
         command.encode(self.slot, self.sequence)
     }
 
+    /// Ends the command that waits for its answer (5.3.1): wValue of the request ABORT (01) of the control pipe, to be sent first, and
+    /// the message PC_to_RDR_Abort, with the number that both carry. The answer to it says that the reader is free; that of the
+    /// command may still come before.
+    ///
+    /// # Errors
+    /// As [`Command::encode`].
+    pub fn abort(&mut self) -> Result<(u16, Secret)> {
+        let message = self.ask(&Command::Abort)?;
+        Ok((u16::from_be_bytes([self.sequence, self.slot]), message))
+    }
+
     /// What a message from the reader says of the command that was asked last.
     ///
     /// # Errors

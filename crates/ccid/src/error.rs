@@ -50,6 +50,12 @@ impl SlotError {
     pub const ICC_MUTE: SlotError = SlotError(0xFE);
     /// A character from the card had the wrong parity.
     pub const PARITY: SlotError = SlotError(0xFD);
+    /// The entry of a PIN was cancelled at the pad.
+    pub const PIN_CANCELLED: SlotError = SlotError(0xEF);
+    /// No key of the pad was pressed for too long.
+    pub const PIN_TIMEOUT: SlotError = SlotError(0xF0);
+    /// The host has aborted the command.
+    pub const ABORTED: SlotError = SlotError(0xFF);
     /// The card sent more than the reader could take.
     pub const OVERRUN: SlotError = SlotError(0xFC);
 

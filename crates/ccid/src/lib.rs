@@ -5,7 +5,7 @@
 //! from others. A [`Card`] begins with an answer to reset and carries command APDUs over the protocol that card and reader
 //! have in common: [`Card::begin`] and [`Card::transmit`] return the first [`Step`], and [`Card::take`] the next one for
 //! what the card said. Time is the driver's: it waits as long as [`Progress::Extended`] asks, and says
-//! [`Reply::Nothing`] when nothing came.
+//! [`Reply::Nothing`] when nothing came. A reader with a pad is asked for a PIN by a [`PinVerification`].
 
 mod apdu;
 mod atr;
@@ -15,6 +15,7 @@ mod dialogue;
 mod error;
 mod message;
 mod parameters;
+mod pin;
 mod t0;
 mod t1;
 
@@ -25,6 +26,7 @@ pub use dialogue::{Dialogue, Progress};
 pub use error::{Error, Result, SlotError};
 pub use message::{Answer, Assembler, Body, Command, Icc, SlotChange};
 pub use parameters::Parameters;
+pub use pin::{PinEnd, PinVerification};
 
 /// What is sent to a card and comes from one: it is wiped when it is dropped.
 pub type Secret = zeroize::Zeroizing<Vec<u8>>;

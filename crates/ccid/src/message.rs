@@ -6,6 +6,7 @@ use crate::Secret;
 use crate::descriptor::Voltage;
 use crate::error::{Error, Result, SlotError};
 use crate::parameters::Parameters;
+use crate::pin::PinVerification;
 
 /// Each message begins with its type, the length of its data, slot and sequence number, and three bytes of its own.
 const HEADER: usize = 10;
@@ -28,6 +29,10 @@ pub enum Command<'a> {
     Transfer(u8, u16, &'a [u8]),
     /// PC_to_RDR_SetParameters.
     SetParameters(&'a Parameters),
+    /// PC_to_RDR_Secure, of which PIN verification: answered with the card's status when the PIN was typed.
+    VerifyPin(&'a PinVerification),
+    /// PC_to_RDR_Abort; see [`Dialogue::abort`](crate::Dialogue::abort).
+    Abort,
 }
 
 impl Command<'_> {
@@ -44,6 +49,8 @@ impl Command<'_> {
                 let [low, high] = level.to_le_bytes();
                 (0x6F, [bwi, low, high], data)
             }
+            Command::VerifyPin(verification) => (0x69, [0; 3], verification.bytes()),
+            Command::Abort => (0x72, [0; 3], &[][..]),
             Command::SetParameters(parameters) => (0x61, [parameters.protocol(), 0, 0], parameters.bytes()),
         };
         let length = u32::try_from(data.len()).map_err(|_| Error::TooLong)?;

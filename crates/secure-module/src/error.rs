@@ -42,6 +42,9 @@ pub enum Error {
     /// The module is busy with a PIN entry or another operation of this kind.
     #[error("the secure module is busy; cancel the PIN entry or wait for its end")]
     Busy,
+    /// The module's PIN pad is not there, or does not work. The rest of the module does.
+    #[error("the PIN pad does not work; attach it again, and see that no other program has it")]
+    PinPadBroken,
     /// The operation was cancelled.
     #[error("the operation was cancelled")]
     Cancelled,

@@ -36,6 +36,10 @@ pub(crate) struct Module {
     pub(crate) kind: Kind,
     /// The device node of the smart-card reader, for [`Kind::Ccid`].
     pub(crate) reader: PathBuf,
+    /// Which of the reader's slots has the card; the first is 0.
+    pub(crate) slot: u8,
+    /// The device node of the keypad on which PINs are typed, for [`Kind::Ccid`]; without one none can be entered.
+    pub(crate) keypad: Option<PathBuf>,
 }
 
 /// The drivers.
@@ -76,7 +80,7 @@ impl Default for Config {
 
 impl Default for Module {
     fn default() -> Module {
-        Module { kind: Kind::Link, reader: "/dev/smartpos/reader".into() }
+        Module { kind: Kind::Link, reader: "/dev/smartpos/reader".into(), slot: 0, keypad: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod api;
 mod config;
+mod durable;
 mod interruption;
 mod keyed;
 mod keys_api;
@@ -43,7 +44,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let Context { buses, guards, config_folders, state, credentials, mut stop } = context;
     tokio::fs::create_dir_all(&state).await.map_err(|error| format!("{}: {error}", state.display()))?;
     let emv = Parameters::open(load_emv(&config_folders)?, &state);
-    let device = Source::new(&config, &credentials)?;
+    let device = Source::new(&config, &credentials, &state)?;
     let (module, supervisor) = supervisor::new();
     for (connection, guard) in guards.each() {
         let service = CardService { guard: guard.clone(), module: module.clone() };

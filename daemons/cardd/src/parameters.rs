@@ -4,13 +4,15 @@
 //! renamed: what is found after a power cut is the set before or the new one, whole. It is checked again whenever it is read; one that
 //! does not pass is left alone and told, and the shipped parameters are in force.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use emv::{Config, ConfigError};
 use service::{Error, Result};
+
+use crate::durable;
 
 /// The longest file of a set: 100 records of 512 bytes, two digits for each byte, and line ends.
 const MAX_FILE: u64 = 100 * (2 * 512 + 1);
@@ -159,14 +161,8 @@ fn read(file: &Path) -> io::Result<Option<Vec<Vec<u8>>>> {
 }
 
 fn write(folder: &Path, name: &str, records: &[Vec<u8>]) -> io::Result<()> {
-    let draft = folder.join("draft");
-    let mut file = File::create(&draft)?;
-    for record in records {
-        writeln!(file, "{}", hex::encode_upper(record))?;
-    }
-    file.sync_all()?;
-    fs::rename(&draft, folder.join(name))?;
-    File::open(folder)?.sync_all()
+    let lines: String = records.iter().map(|record| hex::encode_upper(record) + "\n").collect();
+    durable::replace(folder, name, lines.as_bytes())
 }
 
 #[cfg(test)]
@@ -228,10 +224,10 @@ mod tests {
         let new = fs::read(folder.path().join("capks.records")).unwrap();
         fs::write(folder.path().join("capks.records"), old).unwrap();
         for length in (0..=new.len()).step_by(97).chain([new.len()]) {
-            fs::write(folder.path().join("draft"), &new[..length]).unwrap();
+            fs::write(folder.path().join("capks.records.draft"), &new[..length]).unwrap();
             assert_eq!(keys(&Parameters::open(shipped(), folder.path())), 1, "cut after {length} bytes");
         }
-        fs::rename(folder.path().join("draft"), folder.path().join("capks.records")).unwrap();
+        fs::rename(folder.path().join("capks.records.draft"), folder.path().join("capks.records")).unwrap();
         assert_eq!(keys(&Parameters::open(shipped(), folder.path())), 2);
     }
 

@@ -169,7 +169,7 @@ impl Transaction {
             Ok(Ok(PinOutcome::Bypassed)) => PinResult::Bypassed,
             Ok(Ok(PinOutcome::Cancelled)) => PinResult::Cancelled,
             Ok(Ok(PinOutcome::TimedOut)) => PinResult::TimedOut,
-            Ok(Err(ModuleError::NotSupported)) => PinResult::PinPadBroken,
+            Ok(Err(ModuleError::NotSupported | ModuleError::PinPadBroken)) => PinResult::PinPadBroken,
             Ok(Err(error)) => return Err(self.stop_pin(error.into()).await),
             Err(interruption) => return Err(self.stop_pin(interruption).await),
         };

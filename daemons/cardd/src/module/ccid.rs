@@ -1,27 +1,34 @@
 //! The driver of a USB smart-card reader (`crates/ccid`), with software keys beside it: the development kit.
 //!
-//! It is a secure module that nobody certifies: keys are in this daemon's memory, and there is no PIN pad.
+//! It is a secure module that nobody certifies: keys are in this daemon's memory, and so is a PIN for as long as it takes to
+//! encipher it, where the terminal has a keypad to type it on.
 
 mod keys;
+mod pad;
 mod pipes;
 mod slot;
 #[cfg(test)]
 mod tests;
 mod usb;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ::keys::Pan;
 use async_trait::async_trait;
 use ccid::Descriptor;
-use secure_module::{CardSlot, Error, Event, JournalSeal, KeySlot, Result, Secret, SecureModule, Status};
+use secure_module::{
+    CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeySlot, KeySlotInfo,
+    PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
+};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use zeroize::Zeroizing;
 
 pub(crate) use keys::SoftwareKeys;
+use pad::Pad;
 use pipes::Pipes;
 use slot::{Call, Slot};
+
+use crate::config::Module;
 
 /// How many events wait for a daemon that doesn't take them.
 const MAX_EVENTS: usize = 64;
@@ -35,37 +42,54 @@ struct Identity {
     serial: String,
 }
 
-/// A reader and keys. It is a handle: an actor owns the reader.
+/// A reader, keys, and perhaps a keypad. It is a handle: an actor owns the reader.
 pub(crate) struct CcidModule {
     identity: Identity,
     keys: Arc<SoftwareKeys>,
+    pad: Option<Pad>,
     calls: mpsc::Sender<Call>,
+    /// What the keypad has to tell goes among the events, which end with the reader.
+    reports: mpsc::WeakSender<Event>,
     /// Only [`SecureModule::next_event`] locks it, and has one caller at a time.
     events: Mutex<mpsc::Receiver<Event>>,
 }
 
 impl CcidModule {
-    /// Opens the reader whose node of usbfs is `node`, and starts the actor on the current runtime.
+    /// Opens the reader, and starts the actor on the current runtime.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the reader.
-    pub(crate) async fn open(node: &Path, keys: Arc<SoftwareKeys>) -> std::result::Result<Self, String> {
-        let path = node.to_path_buf();
+    /// A sentence that says what is wrong with the reader. A keypad is looked for when a PIN is asked for.
+    pub(crate) async fn open(devices: &Module, keys: Arc<SoftwareKeys>) -> std::result::Result<Self, String> {
+        let path = devices.reader.clone();
         let opened = tokio::task::spawn_blocking(move || usb::open(&path)).await;
         let (pipes, descriptor, identity) = opened.map_err(|error| error.to_string())??;
-        Ok(Self::start(pipes, descriptor, identity, keys))
+        let (slot, last) = (devices.slot, descriptor.last_slot);
+        if slot > last {
+            let place = devices.reader.display();
+            return Err(format!(
+                "{place} has no slot {slot}: the last one is {last}; put it right in cardd.toml"
+            ));
+        }
+        let pad = devices.keypad.clone().map(Pad::new);
+        Ok(Self::start(pipes, (descriptor, slot), identity, keys, pad))
     }
 
     fn start<P: Pipes>(
         pipes: P,
-        descriptor: Descriptor,
+        (descriptor, slot): (Descriptor, u8),
         identity: Identity,
         keys: Arc<SoftwareKeys>,
+        pad: Option<Pad>,
     ) -> Self {
         let (calls, commands) = mpsc::channel(CALLS);
-        let (reports, events) = mpsc::channel(MAX_EVENTS);
-        tokio::spawn(Slot::new(pipes, descriptor, commands, reports).run());
-        Self { identity, keys, calls, events: Mutex::new(events) }
+        let (sender, events) = mpsc::channel(MAX_EVENTS);
+        let reports = sender.downgrade();
+        tokio::spawn(Slot::new(pipes, descriptor, slot, commands, sender).run());
+        Self { identity, keys, pad, calls, reports, events: Mutex::new(events) }
+    }
+
+    fn pad(&self) -> Result<&Pad> {
+        self.pad.as_ref().ok_or(Error::NotSupported)
     }
 
     async fn call<T>(&self, call: impl FnOnce(oneshot::Sender<Result<T>>) -> Call) -> Result<T> {
@@ -118,8 +142,32 @@ impl SecureModule for CcidModule {
         self.call(|reply| Call::Transmit(command, reply)).await
     }
 
+    async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
+        self.pad()?.enter_pin(&request, &self.keys, &self.reports).await
+    }
+
+    async fn enter_card(&self, request: CardEntryRequest) -> Result<CardEntryOutcome> {
+        self.pad()?.enter_card(&request, &self.reports).await
+    }
+
+    async fn seal_keyed_card(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        self.pad()?.seal_keyed_card(&self.keys, slot)
+    }
+
+    async fn keyed_card_token(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        self.pad()?.keyed_card_token(&self.keys, slot)
+    }
+
+    async fn forget_keyed_card(&self) -> Result<()> {
+        self.pad()?.forget_keyed_card();
+        Ok(())
+    }
+
     async fn cancel_pin(&self) -> Result<()> {
-        // There is no PIN pad, so that no entry is going on.
+        // Without a pad no entry is going on.
+        if let Some(pad) = &self.pad {
+            pad.cancel();
+        }
         Ok(())
     }
 
@@ -131,6 +179,14 @@ impl SecureModule for CcidModule {
         check: [u8; 4],
     ) -> Result<()> {
         self.keys.load_key(slot, under, &wrapped, check)
+    }
+
+    async fn load_key_block(&self, slot: &KeySlot, block: &[u8]) -> Result<()> {
+        self.keys.load_key_block(slot, block)
+    }
+
+    async fn key_slots(&self) -> Result<Vec<KeySlotInfo>> {
+        Ok(self.keys.infos())
     }
 
     async fn key_check_value(&self, slot: &KeySlot) -> Result<[u8; 4]> {
@@ -164,7 +220,7 @@ impl SecureModule for CcidModule {
     }
 }
 
-/// A reader's first slot is the terminal's slot with contacts.
+/// The reader's slot that is configured is the terminal's slot with contacts.
 fn only_slot(slot: CardSlot) -> Result<()> {
     match slot {
         CardSlot::Contact => Ok(()),

@@ -475,6 +475,16 @@ async fn a_pin_pad_without_a_key_fails_it_and_says_so() {
 }
 
 #[tokio::test]
+async fn without_a_pin_pad_that_works_the_issuer_is_told_so_and_decides() {
+    let mut bench = begin_with("unionpay-debit-pin", PinPad::Broken).await;
+    let card = bench.reach_host().await;
+    assert!(bytes(&card, "pin_block").is_none());
+    // EMV Book 3, annex C5: byte 3 of the TVR, PIN entry required and PIN pad not present or not working.
+    let tvr = hex::decode(text(&card, "tvr")).unwrap();
+    assert_eq!(tvr[2] & 0x10, 0x10, "{tvr:02X?}");
+}
+
+#[tokio::test]
 async fn a_card_whose_track_names_another_account_is_not_sent_to_the_host() {
     let mut module = FakeModule::new(Some("visa"), PinPad::Waits);
     module.swaps_track = true;

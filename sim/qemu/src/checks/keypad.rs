@@ -25,15 +25,7 @@ impl Checks {
     pub(super) async fn keypad(&mut self) -> Result {
         let what = "an app does not open the keypad";
         self.is_refused(what, &format!("{AS_APP} head --bytes=1 {NODE}"), "Permission denied").await?;
-        // Keys that are typed before the device is open are lost.
-        let read = format!(
-            "{AS_OWNER} cat {NODE} > /run/keys 2>&1 & \
-             for try in $(seq 100); do \
-             [ -n \"$(find /proc/$!/fd -lname $(readlink -f {NODE}))\" ] && echo $! && exit; sleep 0.1; done; \
-             kill $!; cat /run/keys; exit 1"
-        );
-        let done = self.machine.agent.run(&read).await?;
-        self.check("the owner of the keypad opens it", done.status == 0, &done.output);
+        let listener = self.listen().await?;
         for (key, _) in KEYS {
             self.machine.monitor.press(key).await?;
         }
@@ -44,13 +36,27 @@ impl Checks {
             sleep(Duration::from_millis(100)).await;
             found = self.pressed().await?;
         }
-        self.machine.agent.run(&format!("kill {}", done.output.trim())).await?;
+        self.machine.agent.run(&format!("kill {listener}")).await?;
         self.check("its keys arrive as they are typed", found == expected, &format!("{found:?}"));
         Ok(())
     }
 
+    /// Has the keypad's owner read it, until the process whose number this returns is killed.
+    pub(super) async fn listen(&mut self) -> Result<String> {
+        // Keys that are typed before the device is open are lost.
+        let read = format!(
+            "{AS_OWNER} cat {NODE} > /run/keys 2>&1 & \
+             for try in $(seq 100); do \
+             [ -n \"$(find /proc/$!/fd -lname $(readlink -f {NODE}))\" ] && echo $! && exit; sleep 0.1; done; \
+             kill $!; cat /run/keys; exit 1"
+        );
+        let done = self.machine.agent.run(&read).await?;
+        self.check("the owner of the keypad opens it", done.status == 0, &done.output);
+        Ok(done.output.trim().to_owned())
+    }
+
     /// The codes of the keys that went down so far.
-    async fn pressed(&mut self) -> Result<Vec<u16>> {
+    pub(super) async fn pressed(&mut self) -> Result<Vec<u16>> {
         Ok(pressed(&self.machine.agent.output("od -An -v -tu2 -w24 /run/keys").await?))
     }
 }

@@ -1,13 +1,14 @@
 //! The development kit: cardd with the USB reader and software keys in the place of the secure module, as
-//! `docs/porting.md` tells its owner to set it up, and a sale with the card in that reader.
+//! `docs/porting.md` tells its owner to set it up, a sale with the card in that reader, and a PIN on the keypad.
 
 use std::fs;
 
-use super::{Checks, reader::NODE};
+use super::reader::NODE;
+use super::{CARD as PIN_CARD, Checks, PIN};
 use crate::error::{Error, Result};
 use crate::reader;
 
-/// A card that asks for no PIN: the kit has no PIN pad.
+/// A card that asks for no PIN.
 const CARD: &str = "visa";
 
 const DROP_INS: &str = "/run/systemd/system/smartpos-cardd.service.d";
@@ -30,6 +31,7 @@ impl Checks {
         self.succeeds("a sale with the card in the reader is approved", "posctl sale 5.67 --key kit-1")
             .await?;
         self.machine.hardware.simctl(&["reader", "remove"]).await?;
+        self.pin_is_typed().await?;
         self.reader_goes_and_comes().await?;
         self.card_is_pulled_out().await?;
         let found = self.disagreements().await?;
@@ -37,7 +39,7 @@ impl Checks {
         self.take_down().await
     }
 
-    /// The drop-in, its credentials, sealed to this terminal, and the configuration.
+    /// The drop-ins, their credentials, sealed to this terminal, and the configuration.
     async fn set_up(&mut self) -> Result {
         let file = self.machine.hardware.layout().tmk();
         let tmk = fs::read_to_string(&file).map_err(Error::file(&file))?;
@@ -49,9 +51,10 @@ impl Checks {
                 format!("systemd-creds encrypt --with-key=host --name={name} - {CREDENTIALS}/{name}.cred");
             agent.output(&format!("printf %s {key} | {seal}")).await?;
         }
-        let link = format!("ln -s /usr/share/smartpos/smartpos-cardd-reader.conf {DROP_INS}/");
+        let link = format!("ln -s /usr/share/smartpos/smartpos-cardd-{{reader,keypad}}.conf {DROP_INS}/");
         agent.output(&format!("mkdir -p {DROP_INS} && {link}")).await?;
-        agent.output(&format!("printf '[module]\\nkind = \"ccid\"\\n' > {CONFIG}")).await?;
+        let config = "[module]\\nkind = \"ccid\"\\nkeypad = \"/dev/smartpos/keypad\"\\n";
+        agent.output(&format!("printf '{config}' > {CONFIG}")).await?;
         agent.output("systemctl daemon-reload && systemctl restart smartpos-cardd").await?;
         Ok(())
     }
@@ -66,6 +69,33 @@ impl Checks {
             said.contains("\"ready\"") && !said.contains(READY)
         })
         .await
+    }
+
+    /// PINs are typed on the keypad, a right one and a wrong one, while somebody else reads it.
+    async fn pin_is_typed(&mut self) -> Result {
+        let listener = self.listen().await?;
+        self.sale_with_pin("kit-pin-1", PIN, "exit 0").await?;
+        let heard = self.pressed().await?;
+        self.check("nobody else sees a key of it", heard.is_empty(), &format!("{heard:?}"));
+        self.machine.agent.run(&format!("kill {listener}")).await?;
+        self.sale_with_pin("kit-pin-2", "654321", "exit 1").await
+    }
+
+    async fn sale_with_pin(&mut self, key: &str, pin: &str, end: &str) -> Result {
+        self.machine.hardware.simctl(&["reader", "insert", PIN_CARD]).await?;
+        let sale = format!("(posctl sale 6.78 --key {key}; echo exit $?) > /run/sale 2>&1 &");
+        self.machine.agent.output(&sale).await?;
+        let pid = self.machine.agent.output("systemctl show -P MainPID smartpos-cardd").await?;
+        let taken = format!("find /proc/{pid}/fd -lname '*/input/event*'");
+        self.comes_true("cardd takes the keypad for a PIN", &taken, |nodes| !nodes.is_empty()).await?;
+        for digit in pin.chars() {
+            self.machine.monitor.press(&digit.to_string()).await?;
+        }
+        self.machine.monitor.press("ret").await?;
+        let what = format!("the sale with the PIN {pin} ends with {end}");
+        self.comes_true(&what, "cat /run/sale", |said| said.ends_with(end)).await?;
+        self.machine.hardware.simctl(&["reader", "remove"]).await?;
+        self.comes_true("and cardd has let the keypad go", &taken, str::is_empty).await
     }
 
     /// The reader is unplugged, and is found again by the name that udev gives it, whatever its node is.

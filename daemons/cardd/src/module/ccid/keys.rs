@@ -1,21 +1,28 @@
 //! Software keys: the key slots of a secure module in this daemon's memory, for development.
 //!
-//! Three credentials hold what a real module would have been given in the factory, each as 32 hexadecimal digits:
-//! `software-tmk`, the TDES master key; `software-tmk-sm4`, the SM4 master key, where there is one; and `software-secret`,
-//! from which the keys of card tokens and of journal seals are derived. Working keys are lost with the process; a
-//! reader that is unplugged takes none of them along. A slot has one use, by its name (ANSI X9.24-1, 7.3).
+//! Credentials hold what a real module would have been given in the factory, each as 32 hexadecimal digits: `software-tmk`, the
+//! TDES master key; `software-tmk-sm4`, the SM4 master key, where there is one; `software-kbpk`, where keys come in key blocks, the
+//! AES key that protects them; and `software-secret`, from which the keys of card tokens and of journal seals are derived. Keys that
+//! come in blocks stay; working keys of a sign-on are lost with the process. A reader that is unplugged takes none of them
+//! along. A slot has one use, by its name (ANSI X9.24-1, 7.3).
+
+mod loading;
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::keys::mac::{self, Padding, Scheme};
+use ::keys::pin_block::{self, Format, PinBlock};
 use ::keys::sm2::{self, PrivateKey};
-use ::keys::{Algorithm, Attributes, Key, Mode, Pan, Usage, kcv, track2};
+use ::keys::{Algorithm, Attributes, Key, Mode, Pan, Pin, Usage, kcv, track2};
 use audit::chain::Chain;
 use audit::{Octets, seal};
 use secure_module::{Error, JournalSeal, KeySlot, Result};
 use zeroize::Zeroizing;
+
+/// ANSI X9.19 is ISO/IEC 9797-1 algorithm 3 with padding method 1.
+const X919_SCHEME: Scheme = Scheme::Algorithm3(Padding::Zeros);
 
 /// How card tokens are made.
 const TOKEN_SCHEME: Scheme = Scheme::Algorithm3(Padding::OneAndZeros);
@@ -24,7 +31,9 @@ const TOKEN_SCHEME: Scheme = Scheme::Algorithm3(Padding::OneAndZeros);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Use {
     Keys,
+    Blocks,
     Mac,
+    X919,
     Data,
     Pin,
     Token,
@@ -34,6 +43,8 @@ impl Use {
     fn attributes(self, algorithm: Algorithm) -> Attributes {
         let (usage, mode) = match self {
             Use::Keys => (Usage::KeyEncryption, Mode::Decrypt),
+            Use::Blocks => (Usage::KeyBlockProtection, Mode::Decrypt),
+            Use::X919 => (X919_SCHEME.usage(), Mode::GenerateVerify),
             Use::Mac => (Scheme::UnionPay.usage(), Mode::GenerateVerify),
             Use::Data => (Usage::Data, Mode::Encrypt),
             Use::Pin => (Usage::PinEncryption, Mode::Encrypt),
@@ -49,26 +60,47 @@ struct Slot {
     key: Option<Key>,
 }
 
+/// A PIN key: the one that was there when the entry of a PIN began.
+pub(super) struct PinKey(Key);
+
+impl PinKey {
+    /// The PIN in the format that goes with the key.
+    pub(super) fn encipher(&self, pin: &Pin, pan: &Pan) -> Result<PinBlock> {
+        let format = match self.0.attributes().algorithm {
+            Algorithm::Sm4 => Format::UnionPaySm4(pan),
+            Algorithm::Aes => Format::Iso4(pan),
+            _ => Format::Iso0(pan),
+        };
+        let mut random = Zeroizing::new([0; 16]);
+        fill(&mut *random)?;
+        pin_block::encrypt(&self.0, format, pin, &random).map_err(invalid)
+    }
+}
+
 /// The keys. They outlive the readers that they are used beside.
 pub(crate) struct SoftwareKeys {
-    slots: Mutex<[Slot; 6]>,
+    slots: Mutex<[Slot; 8]>,
     audit: PrivateKey,
+    /// Where keys stay that came in blocks.
+    folder: PathBuf,
 }
 
 impl SoftwareKeys {
-    /// Reads the credentials in the folder `credentials`.
+    /// Reads the credentials in the folder `credentials`, and the blocks of keys in the folder `state`.
     ///
     /// # Errors
     /// A sentence that says which credential is missing or wrong.
-    pub(crate) fn from_credentials(credentials: &Path) -> std::result::Result<Self, String> {
-        let master = |name, algorithm| {
+    pub(crate) fn open(credentials: &Path, state: &Path) -> std::result::Result<Self, String> {
+        let credential = |name, usage: Use, algorithm| {
             let bytes = read(credentials, name)?;
-            let key = bytes.map(|bytes| Key::new(Use::Keys.attributes(algorithm), &*bytes)).transpose();
+            let key = bytes.map(|bytes| Key::new(usage.attributes(algorithm), &*bytes)).transpose();
             key.map_err(|error| format!("the credential {name}: {error}"))
         };
         let needed = |name| format!("software keys need the credential {name}: see docs/porting.md");
-        let tmk = master("software-tmk", Algorithm::Tdes)?.ok_or_else(|| needed("software-tmk"))?;
-        let tmk_sm4 = master("software-tmk-sm4", Algorithm::Sm4)?;
+        let tmk = credential("software-tmk", Use::Keys, Algorithm::Tdes)?;
+        let tmk = tmk.ok_or_else(|| needed("software-tmk"))?;
+        let tmk_sm4 = credential("software-tmk-sm4", Use::Keys, Algorithm::Sm4)?;
+        let kbpk = credential("software-kbpk", Use::Blocks, Algorithm::Aes)?;
         let secret = read(credentials, "software-secret")?.ok_or_else(|| needed("software-secret"))?;
         let unusable = |error: ::keys::Error| format!("the credential software-secret: {error}");
         let token = derived(&secret, b"card token");
@@ -76,15 +108,18 @@ impl SoftwareKeys {
         let token = Key::new(Use::Token.attributes(Algorithm::Tdes), token).map_err(unusable)?;
         let audit = PrivateKey::new(&derived(&secret, b"journal seal")).map_err(unusable)?;
         let slot = |name, usage, key| Slot { name, usage, key };
-        let slots = Mutex::new([
+        let mut slots = [
             slot(KeySlot::TMK, Use::Keys, Some(tmk)),
             slot(KeySlot::TMK_SM4, Use::Keys, tmk_sm4),
+            slot(KeySlot::KBPK, Use::Blocks, kbpk),
             slot(KeySlot::PIK, Use::Pin, None),
             slot(KeySlot::MAK, Use::Mac, None),
+            slot(KeySlot::MAK_X919, Use::X919, None),
             slot(KeySlot::TDK, Use::Data, None),
             slot(KeySlot::TOKEN, Use::Token, Some(token)),
-        ]);
-        Ok(Self { slots, audit })
+        ];
+        loading::restore(&mut slots, state);
+        Ok(Self { slots: Mutex::new(slots), audit, folder: state.to_path_buf() })
     }
 
     /// As [`SecureModule::load_key`](secure_module::SecureModule::load_key).
@@ -96,11 +131,11 @@ impl SoftwareKeys {
         check: [u8; 4],
     ) -> Result<()> {
         let mut slots = self.lock();
-        let usage = find(&slots, name)?.usage;
-        if matches!(usage, Use::Keys | Use::Token) {
+        let usage = find(&*slots, name)?.usage;
+        if matches!(usage, Use::Keys | Use::Blocks | Use::Token) {
             return Err(Error::WrongUsage);
         }
-        let master = key(&slots, under, Use::Keys)?;
+        let master = key(&*slots, under, Use::Keys)?;
         let attributes = usage.attributes(master.attributes().algorithm);
         let loaded = master.decrypt_key(attributes, wrapped).map_err(invalid)?;
         kcv::check(&loaded, kcv::Method::Zeros, &check).map_err(|_| Error::BadCheckValue)?;
@@ -112,14 +147,18 @@ impl SoftwareKeys {
 
     pub(super) fn check_value(&self, name: &KeySlot) -> Result<[u8; 4]> {
         let slots = self.lock();
-        let key = find(&slots, name)?.key.as_ref().ok_or(Error::NoKey)?;
+        let key = find(&*slots, name)?.key.as_ref().ok_or(Error::NoKey)?;
         let [a, b, c, d, ..] = kcv::of(key, kcv::Method::Zeros).map_err(invalid)?;
         Ok([a, b, c, d])
     }
 
     pub(super) fn mac(&self, name: &KeySlot, message: &[u8]) -> Result<[u8; 8]> {
         let slots = self.lock();
-        let code = mac::generate(key(&slots, name, Use::Mac)?, Scheme::UnionPay, message).map_err(invalid)?;
+        let (usage, scheme) = match find(&*slots, name)?.usage {
+            Use::X919 => (Use::X919, X919_SCHEME),
+            _ => (Use::Mac, Scheme::UnionPay),
+        };
+        let code = mac::generate(key(&*slots, name, usage)?, scheme, message).map_err(invalid)?;
         code.as_bytes().try_into().map_err(|_| Error::Invalid("a MAC has 8 bytes".to_owned()))
     }
 
@@ -127,16 +166,20 @@ impl SoftwareKeys {
         Ok(mac::equal(&self.mac(name, message)?, &code))
     }
 
+    pub(super) fn pin_key(&self, name: &KeySlot) -> Result<PinKey> {
+        key(&*self.lock(), name, Use::Pin).cloned().map(PinKey)
+    }
+
     pub(super) fn seal_track2(&self, name: &KeySlot, track: &[u8]) -> Result<Vec<u8>> {
         let mut confounder = [0; 16];
         fill(&mut confounder)?;
         let slots = self.lock();
-        track2::encrypt(key(&slots, name, Use::Data)?, &confounder, track).map_err(invalid)
+        track2::encrypt(key(&*slots, name, Use::Data)?, &confounder, track).map_err(invalid)
     }
 
     pub(super) fn card_token(&self, name: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
         let slots = self.lock();
-        let key = key(&slots, name, Use::Token)?;
+        let key = key(&*slots, name, Use::Token)?;
         let token = mac::generate(key, TOKEN_SCHEME, pan.digits().as_bytes()).map_err(invalid)?;
         Ok(token.as_bytes().to_vec())
     }
@@ -153,17 +196,17 @@ impl SoftwareKeys {
         Ok(JournalSeal { public_key: self.audit.public_key(), signature })
     }
 
-    fn lock(&self) -> MutexGuard<'_, [Slot; 6]> {
+    fn lock(&self) -> MutexGuard<'_, [Slot; 8]> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn find<'a>(slots: &'a [Slot; 6], name: &KeySlot) -> Result<&'a Slot> {
+fn find<'a>(slots: &'a [Slot], name: &KeySlot) -> Result<&'a Slot> {
     let unknown = || Error::Invalid(format!("there is no key slot {name}"));
     slots.iter().find(|slot| slot.name == *name).ok_or_else(unknown)
 }
 
-fn key<'a>(slots: &'a [Slot; 6], name: &KeySlot, usage: Use) -> Result<&'a Key> {
+fn key<'a>(slots: &'a [Slot], name: &KeySlot, usage: Use) -> Result<&'a Key> {
     let slot = find(slots, name)?;
     if slot.usage == usage { slot.key.as_ref().ok_or(Error::NoKey) } else { Err(Error::WrongUsage) }
 }
@@ -193,5 +236,8 @@ pub(super) fn fill(bytes: &mut [u8]) -> Result<()> {
 }
 
 fn invalid(error: ::keys::Error) -> Error {
-    Error::Invalid(error.to_string())
+    match error {
+        ::keys::Error::NotPermitted { .. } => Error::WrongUsage,
+        error => Error::Invalid(error.to_string()),
+    }
 }

@@ -85,10 +85,11 @@ impl<P: Pipes> Slot<P> {
     pub(super) fn new(
         pipes: P,
         descriptor: Descriptor,
+        slot: u8,
         calls: mpsc::Receiver<Call>,
         reports: mpsc::Sender<Event>,
     ) -> Self {
-        Self { pipes, descriptor, dialogue: Dialogue::new(0), card: None, present: false, calls, reports }
+        Self { pipes, descriptor, dialogue: Dialogue::new(slot), card: None, present: false, calls, reports }
     }
 
     /// Works until the reader or every handle is gone. Dropping the senders then tells everyone who waits.

@@ -30,6 +30,8 @@ enum Fault {
 
 #[derive(Default)]
 struct Reader {
+    /// Where the card is put in, from 0 to 3.
+    slot: u8,
     card: Option<Card>,
     powered: bool,
     unplugged: bool,
@@ -45,7 +47,8 @@ impl Reader {
     fn set_card(&mut self, card: Option<&str>) {
         self.card = card.map(|name| sim_cards::load(name).unwrap());
         self.powered = false;
-        self.notifications.push_back(vec![0x50, 0x02 | u8::from(self.card.is_some())]);
+        let state = 0x02 | u8::from(self.card.is_some());
+        self.notifications.push_back(vec![0x50, state << (2 * self.slot)]);
     }
 
     fn take(&mut self, message: &[u8]) {
@@ -72,6 +75,9 @@ impl Reader {
     }
 
     fn answer(&mut self, message: &[u8]) -> Vec<u8> {
+        if message[5] != self.slot {
+            return vec![0x81, 0, 0, 0, 0, message[5], message[6], 0x42, 0xFE, 0];
+        }
         let mut body = None;
         let kind = match message[0] {
             0x65 => 0x81,
@@ -177,16 +183,22 @@ fn keys() -> SoftwareKeys {
     let folder = tempfile::tempdir().unwrap();
     credential(folder.path(), "software-tmk", "0123456789abcdeffedcba9876543210\n");
     credential(folder.path(), "software-secret", "00112233445566778899aabbccddeeff");
-    SoftwareKeys::from_credentials(folder.path()).unwrap()
+    SoftwareKeys::open(folder.path(), folder.path()).unwrap()
 }
 
 fn module(card: Option<&str>) -> (CcidModule, Shared) {
+    module_with(0, 0, card)
+}
+
+/// With a card in the slot `put`, and another that is asked, or the same.
+fn module_with(asked: u8, put: u8, card: Option<&str>) -> (CcidModule, Shared) {
     let shared = Shared::default();
+    shared.lock().slot = put;
     if card.is_some() {
         shared.change(|reader| reader.set_card(card));
     }
     let identity = Identity { firmware: "1".to_owned(), serial: "2".to_owned() };
-    let module = CcidModule::start(shared.clone(), descriptor(), identity, Arc::new(keys()));
+    let module = CcidModule::start(shared.clone(), (descriptor(), asked), identity, Arc::new(keys()), None);
     (module, shared)
 }
 
@@ -216,6 +228,16 @@ async fn a_card_is_read_through_the_reader_as_if_it_spoke_apdus() {
     assert_eq!(shared.lock().messages, 5);
     let status = module.status().await.unwrap();
     assert!(!status.certified && status.card_present && status.kind.contains("development"));
+}
+
+#[tokio::test]
+async fn of_several_slots_the_one_that_is_configured_has_the_card() {
+    let (module, _) = module_with(2, 2, Some("visa"));
+    assert_eq!(event(&module).await, Ok(Event::CardInserted(CardSlot::Contact)));
+    assert_is_pse(&read(&module).await.unwrap());
+    let (other, _) = module_with(2, 0, Some("visa"));
+    assert!(!other.status().await.unwrap().card_present);
+    assert_eq!(read(&other).await, Err(Error::NoCard));
 }
 
 #[tokio::test]
@@ -293,7 +315,7 @@ async fn keys_have_one_use_and_are_loaded_with_their_check_value_only() {
 #[test]
 fn a_credential_that_is_missing_or_wrong_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let problem = || SoftwareKeys::from_credentials(folder.path()).err().unwrap();
+    let problem = || SoftwareKeys::open(folder.path(), folder.path()).err().unwrap();
     assert!(problem().contains("software-tmk"), "{}", problem());
     credential(folder.path(), "software-tmk", "0123456789abcdeffedcba9876543210");
     assert!(problem().contains("software-secret"), "{}", problem());

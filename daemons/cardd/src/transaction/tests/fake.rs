@@ -21,6 +21,8 @@ pub(super) enum PinPad {
     Waits,
     /// It fails.
     Fails,
+    /// It is not there, or does not work.
+    Broken,
 }
 
 pub(super) struct FakeModule {
@@ -184,6 +186,7 @@ impl SecureModule for FakeModule {
                 Ok(PinOutcome::Cancelled)
             }
             PinPad::Fails => Err(Error::NoKey),
+            PinPad::Broken => Err(Error::PinPadBroken),
         }
     }
 

@@ -1,0 +1,159 @@
+//! The PIN pad of the development kit: a keypad of the terminal, of which this daemon sees every key. Nobody certifies that.
+//!
+//! The PIN is wiped as soon as it is enciphered; it is neither logged nor told. What is shown is how many digits there are.
+
+mod keypad;
+#[cfg(test)]
+mod tests;
+mod typing;
+
+use std::path::PathBuf;
+use std::sync::{Mutex as Lock, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use secure_module::{
+    CardEntryOutcome, CardEntryRequest, Error, Event, KeySlot, PinOutcome, PinRequest, Result,
+};
+use tokio::sync::mpsc::WeakSender;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::timeout;
+
+use self::keypad::{InputDevice, Keypad};
+use self::typing::{CardTyping, KeyedCard, PinTyping, Typed, TypedPin, Typing};
+use super::keys::SoftwareKeys;
+
+/// The digits that a PIN may have (ISO 9564-1, 9.1).
+const PIN_DIGITS: std::ops::RangeInclusive<u8> = 4..=12;
+
+/// A keypad, and what was keyed at it.
+pub(super) struct Pad {
+    keypad: Box<dyn Keypad>,
+    /// Held by the entry that goes on.
+    entry: Mutex<()>,
+    cancelled: Notify,
+    /// The card that was keyed last.
+    card: Lock<Option<KeyedCard>>,
+}
+
+/// How an entry ended.
+enum End<T> {
+    Typed(T),
+    Cancelled,
+    TimedOut,
+}
+
+impl Pad {
+    /// The pad whose input device has the node `node`. It is opened for each entry.
+    pub(super) fn new(node: PathBuf) -> Self {
+        Self::on(Box::new(InputDevice(node)))
+    }
+
+    fn on(keypad: Box<dyn Keypad>) -> Self {
+        Self { keypad, entry: Mutex::new(()), cancelled: Notify::new(), card: Lock::new(None) }
+    }
+
+    /// As [`SecureModule::enter_pin`](secure_module::SecureModule::enter_pin), but dropping the future ends the entry.
+    pub(super) async fn enter_pin(
+        &self,
+        request: &PinRequest,
+        keys: &SoftwareKeys,
+        reports: &WeakSender<Event>,
+    ) -> Result<PinOutcome> {
+        let (shortest, longest) = (*request.digits.start(), *request.digits.end());
+        if !PIN_DIGITS.contains(&shortest) || !PIN_DIGITS.contains(&longest) || shortest > longest {
+            return Err(Error::Invalid("a PIN has 4 to 12 digits".to_owned()));
+        }
+        // Nobody types a PIN for a key that is not there.
+        let key = keys.pin_key(&request.key)?;
+        let typing = PinTyping::new(shortest, longest, request.bypass);
+        let ended = self.run(typing, [request.first_key, request.next_key], reports).await?;
+        Ok(match ended {
+            End::Typed(TypedPin::Entered(pin)) => PinOutcome::Entered(key.encipher(&pin, &request.pan)?),
+            End::Typed(TypedPin::Bypassed) => PinOutcome::Bypassed,
+            End::Typed(TypedPin::Cancelled) | End::Cancelled => PinOutcome::Cancelled,
+            End::TimedOut => PinOutcome::TimedOut,
+        })
+    }
+
+    /// As [`SecureModule::enter_card`](secure_module::SecureModule::enter_card), but dropping the future ends the entry.
+    pub(super) async fn enter_card(
+        &self,
+        request: &CardEntryRequest,
+        reports: &WeakSender<Event>,
+    ) -> Result<CardEntryOutcome> {
+        let typing = CardTyping::new(request.security_code);
+        let ended = self.run(typing, [request.first_key, request.next_key], reports).await?;
+        Ok(match ended {
+            End::Typed(Some(card)) => {
+                let masked_pan = card.pan.masked();
+                *self.card() = Some(card);
+                CardEntryOutcome::Entered { masked_pan }
+            }
+            End::Typed(None) | End::Cancelled => CardEntryOutcome::Cancelled,
+            End::TimedOut => CardEntryOutcome::TimedOut,
+        })
+    }
+
+    pub(super) fn cancel(&self) {
+        self.cancelled.notify_waiters();
+    }
+
+    pub(super) fn seal_keyed_card(&self, keys: &SoftwareKeys, slot: &KeySlot) -> Result<Vec<u8>> {
+        let track2 = self.card().as_ref().ok_or(Error::NoCard)?.track2();
+        let track2 = track2.ok_or_else(|| Error::Invalid("the keyed card makes no track 2".to_owned()))?;
+        keys.seal_track2(slot, &track2)
+    }
+
+    pub(super) fn keyed_card_token(&self, keys: &SoftwareKeys, slot: &KeySlot) -> Result<Vec<u8>> {
+        keys.card_token(slot, &self.card().as_ref().ok_or(Error::NoCard)?.pan)
+    }
+
+    pub(super) fn forget_keyed_card(&self) {
+        *self.card() = None;
+    }
+
+    /// Takes the keypad, and what is pressed at it until that is an end: `typing`'s, or a silence of one of the times, which are
+    /// until the first key and until each further one.
+    async fn run<T: Typing>(
+        &self,
+        mut typing: T,
+        [first_key, next_key]: [Duration; 2],
+        reports: &WeakSender<Event>,
+    ) -> Result<End<T::Outcome>> {
+        if first_key.is_zero() || next_key.is_zero() {
+            return Err(Error::Invalid("a timeout of zero leaves no time to type".to_owned()));
+        }
+        let _entry = self.entry.try_lock().map_err(|_| Error::Busy)?;
+        let typed = async {
+            let mut presses = self.keypad.take().await.map_err(broken)?;
+            let mut patience = first_key;
+            while let Ok(press) = timeout(patience, presses.next()).await {
+                patience = next_key;
+                match typing.press(press.map_err(broken)?) {
+                    Typed::Nothing => {}
+                    // The daemon follows the reader's events: without it there is nobody to type for.
+                    Typed::Shows(event) => {
+                        let reports = reports.upgrade().ok_or(Error::Gone)?;
+                        reports.try_send(event).map_err(|_| Error::Gone)?;
+                    }
+                    Typed::Ended(outcome) => return Ok(End::Typed(outcome)),
+                }
+            }
+            Ok(End::TimedOut)
+        };
+        tokio::select! {
+            biased;
+            () = self.cancelled.notified() => Ok(End::Cancelled),
+            ended = typed => ended,
+        }
+    }
+
+    fn card(&self) -> MutexGuard<'_, Option<KeyedCard>> {
+        self.card.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn broken(error: std::io::Error) -> Error {
+    log::warn!("the keypad can't be used as a PIN pad: {error}");
+    Error::PinPadBroken
+}
