@@ -42,6 +42,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_moto.sql"),
     include_str!("../migrations/0007_scripts.sql"),
     include_str!("../migrations/0008_terminal_parameters.sql"),
+    include_str!("../migrations/0009_rest_kept.sql"),
 ];
 /// The first version whose events are a chain.
 const CHAINED: usize = 3;

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::config::Gateway as Config;
-use crate::transaction::{Order, Transaction};
+use crate::transaction::{Order, REST_KEPT, Transaction};
 use link::{Connector, Link};
 
 /// Why there is no answer that can be used.
@@ -161,7 +161,7 @@ impl QrGateway {
         let kept = |reason: &str| {
             let (id, currency) = (payment.id, &payment.request.currency);
             log::error!(id; "{left} minor units of {currency} stay with the merchant, give them back at the gateway: {reason}");
-            Ok("rest-kept")
+            Ok(REST_KEPT)
         };
         match self.refund(&rest, left, &payment.request.currency).await {
             Ok(RefundOutcome::Refunded { .. }) => Ok("refunded"),

@@ -72,7 +72,12 @@ pub(crate) enum Reversal {
     Pending,
     /// The host knows.
     Acknowledged,
+    /// The QR gateway knows, and a part of the customer's money stays with the merchant, for a person to give back.
+    RestKept,
 }
+
+/// The code of a cancel after which a part of the customer's money stays.
+pub(crate) const REST_KEPT: &str = "rest-kept";
 
 macro_rules! words {
     ($type:ident { $($variant:ident => $text:literal),* $(,)? }) => {
@@ -99,7 +104,7 @@ words!(Outcome {
     Failed => "failed",
     Reversed => "reversed",
 });
-words!(Reversal { Pending => "pending", Acknowledged => "acknowledged" });
+words!(Reversal { Pending => "pending", Acknowledged => "acknowledged", RestKept => "rest-kept" });
 
 impl State {
     pub(crate) const ALL: [State; 5] =

@@ -209,7 +209,7 @@ pub(super) fn totals(batch: u32, currency: &str, sums: &[ServiceSum]) -> Result<
     values.into_iter().map(|(key, value)| Ok((key.to_string(), value.try_into_owned()?))).collect()
 }
 
-/// What the operator should know of sales that were approved offline.
+/// What the operator should know of money that is not where it should be.
 pub(super) fn stored_warnings(stored: &Waiting, merchant: &Merchant) -> Vec<String> {
     let mut warnings = Vec::new();
     if stored.count > 0 {
@@ -222,6 +222,13 @@ pub(super) fn stored_warnings(stored: &Waiting, merchant: &Merchant) -> Vec<Stri
         let count = stored.refused;
         warnings.push(format!(
             "the host refused {count} offline sales of this batch, and does not pay: their results tell why"
+        ));
+    }
+    if stored.kept > 0 {
+        let count = stored.kept;
+        warnings.push(format!(
+            "a part of {count} payments by code that do not stand stays with the merchant: give it back at the QR gateway; their results, with \
+             reversal rest-kept, tell the orders"
         ));
     }
     warnings

@@ -66,8 +66,8 @@ impl TransactionObject {
     /// `code-refund`), `key` s, `owner` s, `amount` t,
     /// `currency` s, `state` s, `host` s, `created` x; and as they become known `outcome` s (`approved`, `declined`,
     /// `cancelled`, `failed`, `reversed`), `finished` x, `over_limit` s and `approver` s (the limit that it is over, and the
-    /// supervisor who approved it nevertheless), `reason` s, `reversal` s (`pending`, `acknowledged`), of a sale that was approved
-    /// offline `advice` s (`stored`, `sent`, `acknowledged`, `refused`, `withdrawn` by a void), where the issuer had the card run
+    /// supervisor who approved it nevertheless), `reason` s, `reversal` s (`pending`, `acknowledged`, and `rest-kept` where the QR gateway
+    /// can't give all of it back), of a sale that was approved offline `advice` s (`stored`, `sent`, `acknowledged`, `refused`, `withdrawn` by a void), where the issuer had the card run
     /// scripts `script` s (whether the host was told the results: `pending`, `acknowledged`, `refused`) and `script_data` s (DE 55, in hex), `stan` s,
     /// `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code` s,
     /// `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,

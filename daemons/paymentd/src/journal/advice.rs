@@ -19,6 +19,8 @@ pub(crate) struct Waiting {
     pub(crate) refused: u32,
     /// Transactions of whose issuer scripts the host has still to be told.
     pub(crate) scripts: u32,
+    /// Payments by code of the open batch that do not stand, and of which a part of the customer's money stays.
+    pub(crate) kept: u32,
 }
 
 impl Journal {
@@ -83,7 +85,9 @@ impl Journal {
                              coalesce(sum(amount) FILTER (WHERE advice <> 'refused'), 0) AS sum,
                              coalesce(min(created) FILTER (WHERE advice <> 'refused'), 0) AS oldest,
                              count(*) FILTER (WHERE advice = 'refused') AS refused,
-                             (SELECT count(*) FROM transactions WHERE script = 'pending') AS scripts
+                             (SELECT count(*) FROM transactions WHERE script = 'pending') AS scripts,
+                             (SELECT count(*) FROM transactions
+                              WHERE reversal = 'rest-kept' AND batch = (SELECT batch FROM counters)) AS kept
                       FROM transactions
                       WHERE advice IN ('stored', 'sent')
                          OR (advice = 'refused' AND batch = (SELECT batch FROM counters))";
@@ -95,6 +99,7 @@ impl Journal {
             oldest: row.try_get("oldest")?,
             refused: row.try_get("refused")?,
             scripts: row.try_get("scripts")?,
+            kept: row.try_get("kept")?,
         })
     }
 

@@ -305,6 +305,23 @@ async fn refunds_of_cards_and_of_codes_have_one_limit_together_and_none_is_of_an
     journal.create(old, Some(other.id), &free, 2 * DAY).await.expect("it is young enough");
 }
 
+#[tokio::test]
+async fn what_stays_of_a_customers_money_is_counted_until_the_batch_is_closed() {
+    let (_folder, journal) = journal().await;
+    for (key, code, kept) in [("whole", "refunded", 0), ("part", "rest-kept", 1)] {
+        let request =
+            Request { service: Service::CodePayment, code: "28****5432".to_string(), ..request(key) };
+        let mut payment = journal.create(request, None, &TERMS, 1).await.unwrap();
+        journal.order(&mut payment, "gateway", 2).await.unwrap();
+        journal.record(&mut payment, &Event::cancelled_at_gateway("no answer"), 3).await.unwrap();
+        let acknowledged = Event::ReversalAcknowledged { code: code.to_string() };
+        journal.record(&mut payment, &acknowledged, 4).await.unwrap();
+        assert_eq!(journal.waiting().await.unwrap().kept, kept, "{key}");
+    }
+    settle(&journal, "close").await;
+    assert_eq!(journal.waiting().await.unwrap().kept, 0);
+}
+
 /// Whether the journal's events are the chain that its head says, from its first event or from the seal before that.
 async fn verify(journal: &Journal) -> std::result::Result<(), audit::chain::Broken> {
     let (identity, end) = journal.chain().await.unwrap();
@@ -349,7 +366,7 @@ async fn the_events_of_a_journal_without_a_chain_are_bound_when_it_is_opened() {
         approved(&journal, request(&format!("order-{number}")), None).await;
     }
     // As version 2 left it.
-    let undo = "DROP TABLE terminal_parameters; DROP INDEX transactions_scripted; ALTER TABLE transactions DROP COLUMN script;
+    let undo = "DROP INDEX transactions_rest_kept; DROP TABLE terminal_parameters; DROP INDEX transactions_scripted; ALTER TABLE transactions DROP COLUMN script;
                 DROP TABLE stored_cards; DROP INDEX transactions_advised;
                 ALTER TABLE transactions DROP COLUMN advice; ALTER TABLE transactions DROP COLUMN moto; DROP INDEX events_by_transaction; DROP TABLE seals;
                 ALTER TABLE events DROP COLUMN link; DROP TABLE chain; PRAGMA user_version = 2";
@@ -517,7 +534,7 @@ async fn offline_sales_are_told_in_order_and_their_cards_are_kept_until_then() {
     for key in ["first", "second"] {
         approved_offline(&journal, key).await;
     }
-    let waiting = Waiting { count: 2, sum: 2468, oldest: 1, refused: 0, scripts: 0 };
+    let waiting = Waiting { count: 2, sum: 2468, oldest: 1, refused: 0, scripts: 0, kept: 0 };
     assert_eq!(journal.waiting().await.unwrap(), waiting);
     // Sent again, it is the same one.
     for _ in 0..2 {
@@ -530,7 +547,7 @@ async fn offline_sales_are_told_in_order_and_their_cards_are_kept_until_then() {
     assert_eq!(stored_cards(&journal).await, 1);
     assert_eq!(
         journal.waiting().await.unwrap(),
-        Waiting { count: 1, sum: 1234, oldest: 1, refused: 1, scripts: 0 }
+        Waiting { count: 1, sum: 1234, oldest: 1, refused: 1, scripts: 0, kept: 0 }
     );
     let (batch, sums) = journal.open_totals().await.unwrap();
     let sum = Sum { count: 1, amount: 1234 };

@@ -72,6 +72,7 @@ impl Teller {
                     shown.update(transaction).await;
                 }
                 self.owed.cancels.remove(0);
+                self.note_waiting().await?;
             }
             Answered::Returned(end) => {
                 let Some(ticket) = self.owed.returns.first().cloned() else { return Ok(()) };

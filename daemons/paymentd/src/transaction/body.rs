@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acceptor, Advice, Answer, Card, Certificates, Event, Order, Original, Outcome, Request, Reversal, Script,
-    State, Totals, next,
+    Acceptor, Advice, Answer, Card, Certificates, Event, Order, Original, Outcome, REST_KEPT, Request,
+    Reversal, Script, State, Totals, next,
 };
 use crate::services::{Class, Service};
 
@@ -210,7 +210,10 @@ impl Transaction {
                 self.reason.clone_from(reason);
             }
             Event::AdviceWithdrawn { .. } => self.advice = Some(Advice::Withdrawn),
-            Event::ReversalAcknowledged { .. } => self.reversal = Some(Reversal::Acknowledged),
+            Event::ReversalAcknowledged { code } => {
+                self.reversal =
+                    Some(if code == REST_KEPT { Reversal::RestKept } else { Reversal::Acknowledged });
+            }
             Event::ScriptTold { code } => self.script = Some(Script::answered(code)),
             Event::ReceiptQueued { job } => self.receipt_job.clone_from(job),
         }
