@@ -8,6 +8,8 @@ const LONGEST: usize = 33;
 /// What a card says of itself when it gets power.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Atr {
+    /// It is what a reader makes up for a contactless card (PC/SC Part 3, 3.1.3.2.3): T=0 and T=1 are offered, and nothing else is said.
+    pub contactless: bool,
     /// TS says that bits are inverted and sent highest first.
     pub inverse: bool,
     /// TA1: FI and DI, the fastest that the card can do.
@@ -60,6 +62,7 @@ impl Atr {
             _ => return Err(Error::Card("the answer to reset has a wrong TS")),
         };
         let mut atr = Self {
+            contactless: matches!(*bytes, [0x3B, 0x80..=0x8F, 0x80, 0x01, ..]),
             inverse,
             fi_di: None,
             extra_guard_time: 0,
@@ -139,6 +142,7 @@ mod tests {
         let atr = Atr::parse(&[0x3B, 0x60, 0x00, 0x00]).unwrap();
         assert_eq!((atr.protocols(), atr.fi_di, atr.specific_mode), (&[0][..], None, None));
         assert_eq!((atr.extra_guard_time, atr.waiting_integer), (0, 10));
+        assert!(!atr.contactless);
     }
 
     #[test]
@@ -160,6 +164,7 @@ mod tests {
         bytes.push(bytes.iter().skip(1).fold(0, |sum, byte| sum ^ byte));
         let atr = Atr::parse(&bytes).unwrap();
         assert_eq!((atr.protocols(), atr.historical.as_slice()), (&[0, 1][..], &[0x80, 0x31][..]));
+        assert!(atr.contactless);
     }
 
     #[test]

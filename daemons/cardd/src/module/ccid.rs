@@ -205,6 +205,10 @@ impl SecureModule for CcidModule {
         self.keys.seal_track2(slot, track2)
     }
 
+    async fn reseal_track2(&self, from: &KeySlot, slot: &KeySlot, sealed: &[u8]) -> Result<Vec<u8>> {
+        self.keys.reseal_track2(from, slot, sealed)
+    }
+
     async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
         self.keys.card_token(slot, pan)
     }

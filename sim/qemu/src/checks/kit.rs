@@ -32,6 +32,7 @@ impl Checks {
             .await?;
         self.machine.hardware.simctl(&["reader", "remove"]).await?;
         self.pin_is_typed().await?;
+        self.keypad_goes_and_comes().await?;
         self.reader_goes_and_comes().await?;
         self.card_is_pulled_out().await?;
         let found = self.disagreements().await?;
@@ -81,13 +82,42 @@ impl Checks {
         self.sale_with_pin("kit-pin-2", "654321", "exit 1").await
     }
 
-    async fn sale_with_pin(&mut self, key: &str, pin: &str, end: &str) -> Result {
+    /// The keypad goes while a PIN is typed: the sale comes to its end without one. It comes back, and PINs are typed on it again.
+    async fn keypad_goes_and_comes(&mut self) -> Result {
+        let device =
+            "readlink -f /sys/class/input/$(basename $(readlink -f /dev/smartpos/keypad))/device/device";
+        let device = self.machine.agent.output(&format!("basename $({device})")).await?;
+        let driver = "/sys/bus/virtio/drivers/virtio_input";
+        self.begin_sale_with_pin("kit-pin-3").await?;
+        self.machine.monitor.press("1").await?;
+        self.machine.agent.output(&format!("echo {device} > {driver}/unbind")).await?;
+        self.comes_true("a sale whose keypad has gone ends", "cat /run/sale", |said| said.contains("exit "))
+            .await?;
+        let log = "journalctl --unit=smartpos-cardd --quiet --no-pager";
+        self.comes_true("and cardd says why there was no PIN", log, |said| said.contains("No such device"))
+            .await?;
+        self.machine.hardware.simctl(&["reader", "remove"]).await?;
+        self.machine.agent.output(&format!("echo {device} > {driver}/bind")).await?;
+        self.comes_true("udev names the keypad again", "ls -L /dev/smartpos/keypad", |node| {
+            node == "/dev/smartpos/keypad"
+        })
+        .await?;
+        self.sale_with_pin("kit-pin-4", PIN, "exit 0").await
+    }
+
+    /// Begins a sale that asks for a PIN, and waits until the keypad is cardd's; returns the command that shows whether it is.
+    async fn begin_sale_with_pin(&mut self, key: &str) -> Result<String> {
         self.machine.hardware.simctl(&["reader", "insert", PIN_CARD]).await?;
         let sale = format!("(posctl sale 6.78 --key {key}; echo exit $?) > /run/sale 2>&1 &");
         self.machine.agent.output(&sale).await?;
         let pid = self.machine.agent.output("systemctl show -P MainPID smartpos-cardd").await?;
         let taken = format!("find /proc/{pid}/fd -lname '*/input/event*'");
         self.comes_true("cardd takes the keypad for a PIN", &taken, |nodes| !nodes.is_empty()).await?;
+        Ok(taken)
+    }
+
+    async fn sale_with_pin(&mut self, key: &str, pin: &str, end: &str) -> Result {
+        let taken = self.begin_sale_with_pin(key).await?;
         for digit in pin.chars() {
             self.machine.monitor.press(&digit.to_string()).await?;
         }

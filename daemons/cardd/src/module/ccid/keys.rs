@@ -2,8 +2,8 @@
 //!
 //! Credentials hold what a real module would have been given in the factory, each as 32 hexadecimal digits: `software-tmk`, the
 //! TDES master key; `software-tmk-sm4`, the SM4 master key, where there is one; `software-kbpk`, where keys come in key blocks, the
-//! AES key that protects them; and `software-secret`, from which the keys of card tokens and of journal seals are derived. Keys that
-//! come in blocks stay; working keys of a sign-on are lost with the process. A reader that is unplugged takes none of them
+//! AES key that protects them; and `software-secret`, from which the keys of card tokens, of cards that wait for the host and of journal seals are
+//! derived. Keys that come in blocks stay; working keys of a sign-on are lost with the process. A reader that is unplugged takes none of them
 //! along. A slot has one use, by its name (ANSI X9.24-1, 7.3).
 
 mod loading;
@@ -35,6 +35,7 @@ enum Use {
     Mac,
     X919,
     Data,
+    Storage,
     Pin,
     Token,
 }
@@ -47,6 +48,7 @@ impl Use {
             Use::X919 => (X919_SCHEME.usage(), Mode::GenerateVerify),
             Use::Mac => (Scheme::UnionPay.usage(), Mode::GenerateVerify),
             Use::Data => (Usage::Data, Mode::Encrypt),
+            Use::Storage => (Usage::Data, Mode::Both),
             Use::Pin => (Usage::PinEncryption, Mode::Encrypt),
             Use::Token => (TOKEN_SCHEME.usage(), Mode::Generate),
         };
@@ -79,7 +81,7 @@ impl PinKey {
 
 /// The keys. They outlive the readers that they are used beside.
 pub(crate) struct SoftwareKeys {
-    slots: Mutex<[Slot; 8]>,
+    slots: Mutex<[Slot; 9]>,
     audit: PrivateKey,
     /// Where keys stay that came in blocks.
     folder: PathBuf,
@@ -103,9 +105,13 @@ impl SoftwareKeys {
         let kbpk = credential("software-kbpk", Use::Blocks, Algorithm::Aes)?;
         let secret = read(credentials, "software-secret")?.ok_or_else(|| needed("software-secret"))?;
         let unusable = |error: ::keys::Error| format!("the credential software-secret: {error}");
-        let token = derived(&secret, b"card token");
-        let token = token.get(..16).unwrap_or_default();
-        let token = Key::new(Use::Token.attributes(Algorithm::Tdes), token).map_err(unusable)?;
+        let own = |usage: Use, label| {
+            let bytes = derived(&secret, label);
+            let bytes = bytes.get(..16).unwrap_or_default();
+            Key::new(usage.attributes(Algorithm::Tdes), bytes).map_err(unusable)
+        };
+        let token = own(Use::Token, b"card token")?;
+        let store = own(Use::Storage, b"card storage")?;
         let audit = PrivateKey::new(&derived(&secret, b"journal seal")).map_err(unusable)?;
         let slot = |name, usage, key| Slot { name, usage, key };
         let mut slots = [
@@ -117,6 +123,7 @@ impl SoftwareKeys {
             slot(KeySlot::MAK_X919, Use::X919, None),
             slot(KeySlot::TDK, Use::Data, None),
             slot(KeySlot::TOKEN, Use::Token, Some(token)),
+            slot(KeySlot::STORE, Use::Storage, Some(store)),
         ];
         loading::restore(&mut slots, state);
         Ok(Self { slots: Mutex::new(slots), audit, folder: state.to_path_buf() })
@@ -132,7 +139,7 @@ impl SoftwareKeys {
     ) -> Result<()> {
         let mut slots = self.lock();
         let usage = find(&*slots, name)?.usage;
-        if matches!(usage, Use::Keys | Use::Blocks | Use::Token) {
+        if matches!(usage, Use::Keys | Use::Blocks | Use::Token | Use::Storage) {
             return Err(Error::WrongUsage);
         }
         let master = key(&*slots, under, Use::Keys)?;
@@ -171,10 +178,15 @@ impl SoftwareKeys {
     }
 
     pub(super) fn seal_track2(&self, name: &KeySlot, track: &[u8]) -> Result<Vec<u8>> {
-        let mut confounder = [0; 16];
-        fill(&mut confounder)?;
+        let usage = if *name == KeySlot::STORE { Use::Storage } else { Use::Data };
         let slots = self.lock();
-        track2::encrypt(key(&*slots, name, Use::Data)?, &confounder, track).map_err(invalid)
+        seal(key(&*slots, name, usage)?, track)
+    }
+
+    pub(super) fn reseal_track2(&self, from: &KeySlot, name: &KeySlot, sealed: &[u8]) -> Result<Vec<u8>> {
+        let slots = self.lock();
+        let (from, to) = (key(&*slots, from, Use::Storage)?, key(&*slots, name, Use::Data)?);
+        seal(to, track2::decrypt(from, sealed).map_err(invalid)?.as_bytes())
     }
 
     pub(super) fn card_token(&self, name: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {
@@ -196,9 +208,15 @@ impl SoftwareKeys {
         Ok(JournalSeal { public_key: self.audit.public_key(), signature })
     }
 
-    fn lock(&self) -> MutexGuard<'_, [Slot; 8]> {
+    fn lock(&self) -> MutexGuard<'_, [Slot; 9]> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn seal(key: &Key, track: &[u8]) -> Result<Vec<u8>> {
+    let mut confounder = [0; 16];
+    fill(&mut confounder)?;
+    track2::encrypt(key, &confounder, track).map_err(invalid)
 }
 
 fn find<'a>(slots: &'a [Slot], name: &KeySlot) -> Result<&'a Slot> {

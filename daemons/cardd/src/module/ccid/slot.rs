@@ -173,6 +173,9 @@ impl<P: Pipes> Slot<P> {
             return Err(ccid::Error::Value("bMessageType").into());
         };
         let (mut card, mut step) = Card::begin(&atr, &self.descriptor)?;
+        if card.atr().contactless {
+            log::warn!("the card in the reader is contactless, and is taken for one with contacts");
+        }
         while step != Step::Ready {
             step = self.follow(&mut card, step, until).await?;
         }

@@ -26,7 +26,7 @@ impl Use {
             Use::Pin => &[Operation::EncryptPin],
             Use::X919 => &[Operation::GenerateMac(X919), Operation::VerifyMac(X919)],
             Use::Data => &[Operation::EncryptData],
-            Use::Blocks | Use::Mac | Use::Token => &[],
+            Use::Blocks | Use::Mac | Use::Storage | Use::Token => &[],
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use ::keys::key_block::{Destination, Request, Version};
-use ::keys::{Exportability, Mode, mac};
+use ::keys::{Exportability, Mode, mac, track2};
 use tempfile::TempDir;
 
 use super::*;
@@ -73,7 +73,15 @@ fn a_slot_takes_keys_of_its_own_use_alone_and_keeps_what_it_has() {
     let folder = folder(Some(KBPK));
     let keys = open(&folder);
     let good = block_of(&pin_key(1));
-    for slot in [KeySlot::TDK, KeySlot::TMK, KeySlot::KBPK, KeySlot::TOKEN, KeySlot::MAK, KeySlot::MAK_X919] {
+    for slot in [
+        KeySlot::TDK,
+        KeySlot::TMK,
+        KeySlot::KBPK,
+        KeySlot::TOKEN,
+        KeySlot::STORE,
+        KeySlot::MAK,
+        KeySlot::MAK_X919,
+    ] {
         assert_eq!(keys.load_key_block(&slot, &good), Err(Error::WrongUsage), "{slot}");
     }
     let mut changed = good.clone();
@@ -124,4 +132,19 @@ fn a_slot_of_x9_19_makes_that_mac_and_no_other() {
     let expected = mac::generate(&key, X919_SCHEME, b"message").unwrap();
     assert_eq!(keys.mac(&KeySlot::MAK_X919, b"message").unwrap(), expected.as_bytes());
     assert_eq!(keys.mac(&KeySlot::MAK, b"message"), Err(Error::NoKey));
+}
+
+#[test]
+fn a_card_that_waits_for_the_host_is_sealed_for_it_after_a_restart_and_for_nobody_else() {
+    let folder = folder(Some(KBPK));
+    let track = hex::decode("6217001234567890123D49122010000F").unwrap();
+    let stored = open(&folder).seal_track2(&KeySlot::STORE, &track).unwrap();
+    let keys = open(&folder);
+    let tdk = key_of(Usage::Data, Algorithm::Tdes, Mode::Both, 0);
+    keys.load_key_block(&KeySlot::TDK, &block_of(&tdk)).unwrap();
+    let sealed = keys.reseal_track2(&KeySlot::STORE, &KeySlot::TDK, &stored).unwrap();
+    assert_eq!(track2::decrypt(&tdk, &sealed).unwrap().as_bytes(), track);
+    for (from, to) in [(KeySlot::TDK, KeySlot::TDK), (KeySlot::STORE, KeySlot::STORE)] {
+        assert_eq!(keys.reseal_track2(&from, &to, &stored), Err(Error::WrongUsage));
+    }
 }
