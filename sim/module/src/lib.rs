@@ -16,6 +16,7 @@ mod line;
 pub mod pairing;
 mod pin_pad;
 pub mod pki;
+mod plug;
 pub mod pty;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use dukpt::Dukpt;
 pub use key_host::KeyHost;
 pub use key_slots::MasterKeys;
 pub use line::serve;
+pub use plug::plug;
 
 /// A request that was refused: what is wrong, and why in words.
 type Refused = (link::Refusal, String);

@@ -3,22 +3,24 @@
 use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use keys::Algorithm;
 use link::Pairing;
 use sim_cards::Drawer;
-use sim_module::{Device, Dukpt, KeyHost, MasterKeys, command, pairing, pty, serve};
-use tokio::net::UnixListener;
+use sim_module::{Device, Dukpt, KeyHost, MasterKeys, command, pairing, plug, pty, serve};
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 const USAGE: &str =
     "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE [--tmk-sm4 FILE]
-       [--bdk FILE --dukpt-state FILE] [--key-host DIR] [--pairing DIR]
+       [--bdk FILE --dukpt-state FILE] [--key-host DIR] [--pairing DIR] [--usb unix:PATH]
   --key-host DIR  take keys by TR-34, with the credential in DIR
-  --pairing DIR   protect the line with the keys in DIR, which are made if it has none; left out, the line is open";
+  --pairing DIR   protect the line with the keys in DIR, which are made if it has none; left out, the line is open
+  --usb unix:PATH be a USB device for QEMU's `usb-redir`, too; while it is plugged in there, the other line rests";
 
 /// Where the line is.
 enum Line {
@@ -35,6 +37,7 @@ struct Arguments {
     dukpt: Option<(PathBuf, PathBuf)>,
     key_host: Option<PathBuf>,
     pairing: Option<PathBuf>,
+    usb: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -60,10 +63,11 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let drawer = Drawer::new(getrandom::u32()?);
     let device = Device::new(master_keys(arguments)?, getrandom::u32()?, drawer);
     let device = Rc::new(RefCell::new(device));
-    let changed = Rc::new(Notify::new());
+    let (changed, changed_on_usb) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
     let control = sim_control::serve(&arguments.control, "module", async |words| {
         let reply = command(&device, &words, || master_keys(arguments));
         changed.notify_one();
+        changed_on_usb.notify_one();
         reply
     });
     let pairing = match &arguments.pairing {
@@ -73,7 +77,19 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         }
         None => None,
     };
-    let line = lines(&arguments.line, &device, &changed, pairing.as_ref());
+    let usb = arguments.usb.as_deref().map(listen).transpose()?;
+    let line = async {
+        let mut line = pin!(lines(&arguments.line, &device, &changed, pairing.as_ref()));
+        loop {
+            let qemu = tokio::select! {
+                end = &mut line => return end,
+                qemu = accept(usb.as_ref()) => qemu?,
+            };
+            if let Err(error) = serve_usb(qemu, &device, &changed_on_usb, pairing.as_ref()).await {
+                note(&format!("the USB broke: {error}"));
+            }
+        }
+    };
     tokio::select! {
         // The control socket is there before the line says that it is ready.
         biased;
@@ -97,11 +113,7 @@ async fn lines(
             serve(pty.stream, device, changed, pairing).await
         }
         Line::Socket(path) => {
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let listener = UnixListener::bind(path)?;
+            let listener = listen(path)?;
             say_ready()?;
             loop {
                 let (stream, _) = listener.accept().await?;
@@ -113,9 +125,38 @@ async fn lines(
     }
 }
 
+fn listen(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => UnixListener::bind(path),
+    }
+}
+
+/// A machine in whose USB the module is plugged.
+async fn accept(listener: Option<&UnixListener>) -> std::io::Result<UnixStream> {
+    match listener {
+        Some(listener) => Ok(listener.accept().await?.0),
+        None => std::future::pending().await,
+    }
+}
+
+/// Serves the line over USB until the module is unplugged.
+async fn serve_usb(
+    qemu: UnixStream,
+    device: &RefCell<Device>,
+    changed: &Notify,
+    pairing: Option<&Pairing>,
+) -> std::io::Result<()> {
+    let (near, far) = UnixStream::pair()?;
+    tokio::select! {
+        end = serve(near, device, changed, pairing) => end,
+        end = plug(qemu, far) => end,
+    }
+}
+
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut control, mut line, mut tmk, mut tmk_sm4, mut pairing) = (None, None, None, None, None);
-    let (mut bdk, mut dukpt_state, mut key_host) = (None, None, None);
+    let (mut bdk, mut dukpt_state, mut key_host, mut usb) = (None, None, None, None);
     while let Some(flag) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
         match flag.as_str() {
@@ -124,6 +165,10 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
                 let value = value()?;
                 let path = value.strip_prefix("unix:").ok_or("--listen takes unix:PATH")?;
                 line = Some(Line::Socket(path.into()));
+            }
+            "--usb" => {
+                let value = value()?;
+                usb = Some(value.strip_prefix("unix:").ok_or("--usb takes unix:PATH")?.into());
             }
             "--pty" => line = Some(Line::Pty(value()?.into())),
             "--tmk" => tmk = Some(value()?.into()),
@@ -143,6 +188,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         dukpt: bdk.zip(dukpt_state),
         key_host,
         pairing,
+        usb,
     })
 }
 

@@ -4,6 +4,7 @@ mod faults;
 mod idle;
 mod keypad;
 mod kit;
+mod module_usb;
 mod network;
 mod power;
 mod reader;
@@ -104,6 +105,7 @@ async fn system(image: &Image, folder: &Path) -> Result<usize> {
     checks.errors().await?;
     checks.reader().await?;
     checks.kit().await?;
+    checks.module_usb().await?;
     checks.killed().await?;
     checks.hung().await?;
     checks.network_cut().await?;

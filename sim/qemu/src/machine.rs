@@ -175,7 +175,7 @@ async fn hardware(image: &Image, folder: &Path, disk: Disk) -> Result<Terminal> 
     {
         copy_files(&from, &folder.join(to))?;
     }
-    let hardware = Terminal::builder(folder).daemons(&[]).reader();
+    let hardware = Terminal::builder(folder).daemons(&[]).reader().module_usb();
     if disk == Disk::Forgetful {
         return Ok(hardware.start().await?);
     }

@@ -13,6 +13,7 @@ mod machine;
 mod monitor;
 mod reader;
 mod report;
+mod secure_module;
 mod table;
 mod tool;
 mod up;

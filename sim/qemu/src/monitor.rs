@@ -38,6 +38,13 @@ impl Monitor {
         self.execute("device_del", json!({ "id": id })).await
     }
 
+    /// Connects to a socket, for a device that is plugged in later.
+    pub(crate) async fn connect_device(&mut self, id: &str, socket: &Path) -> Result {
+        let address = json!({ "type": "unix", "data": { "path": socket } });
+        let backend = json!({ "type": "socket", "data": { "addr": address, "server": false } });
+        self.execute("chardev-add", json!({ "id": id, "backend": backend })).await
+    }
+
     /// Presses and releases a key, by its name on QEMU's keyboard (`QKeyCode`).
     pub(crate) async fn press(&mut self, key: &str) -> Result {
         let keys = json!([{ "type": "qcode", "data": key }]);

@@ -167,6 +167,12 @@ impl Layout {
         self.sockets.path().join("module.pty")
     }
 
+    /// The socket of the secure module's USB plug, where it has one.
+    #[must_use]
+    pub fn module_usb(&self) -> PathBuf {
+        self.sockets.path().join("module-usb.sock")
+    }
+
     /// The D-Bus address of a bus.
     pub(crate) fn bus_address(&self, bus: Part) -> String {
         format!("unix:path={}", self.socket(bus).display())

@@ -21,6 +21,7 @@ use crate::{buses, config, enrol};
 pub struct Terminal {
     layout: Layout,
     module_line: ModuleLine,
+    module_usb: bool,
     protected_line: bool,
     disk: Option<PathBuf>,
     movable_clock: bool,
@@ -36,6 +37,7 @@ pub struct Builder {
     root: PathBuf,
     parts: Vec<Part>,
     module_line: ModuleLine,
+    module_usb: bool,
     protected_line: bool,
     disk: Option<PathBuf>,
     movable_clock: bool,
@@ -75,6 +77,13 @@ impl Builder {
     #[must_use]
     pub fn reader(mut self) -> Builder {
         self.parts.push(Part::Reader);
+        self
+    }
+
+    /// Gives the secure module a plug for the USB of a machine in QEMU ([`Layout::module_usb`]).
+    #[must_use]
+    pub fn module_usb(mut self) -> Builder {
+        self.module_usb = true;
         self
     }
 
@@ -130,11 +139,21 @@ impl Builder {
     pub async fn start(self) -> Result<Terminal> {
         let layout = Layout::create(&self.root)?;
         config::make_master_keys(&layout)?;
-        let Builder { module_line, protected_line, disk, movable_clock, profile, client_key, parts, .. } =
-            self;
+        let Builder {
+            module_line,
+            module_usb,
+            protected_line,
+            disk,
+            movable_clock,
+            profile,
+            client_key,
+            parts,
+            ..
+        } = self;
         let mut terminal = Terminal {
             layout,
             module_line,
+            module_usb,
             protected_line,
             disk,
             movable_clock,
@@ -175,6 +194,7 @@ impl Terminal {
             root: root.into(),
             parts: Part::ALL.to_vec(),
             module_line: ModuleLine::default(),
+            module_usb: false,
             protected_line: true,
             disk: None,
             movable_clock: false,
@@ -348,6 +368,11 @@ impl Terminal {
                     ModuleLine::Socket => device_arguments(layout, part),
                     ModuleLine::Pty => pty_arguments(layout),
                 };
+                if self.module_usb {
+                    let mut socket = OsString::from("unix:");
+                    socket.push(layout.module_usb());
+                    arguments.extend(["--usb".into(), socket]);
+                }
                 arguments.extend(["--tmk".into(), layout.tmk().into()]);
                 arguments.extend(["--tmk-sm4".into(), layout.tmk_sm4().into()]);
                 arguments.extend(["--bdk".into(), layout.bdk().into()]);
