@@ -11,6 +11,8 @@ mod key_loading;
 mod pin;
 mod slot;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use keys::Pan;
 use zeroize::Zeroizing;
@@ -104,6 +106,13 @@ pub trait SecureModule: Send + Sync {
     async fn card_transmit(&self, slot: CardSlot, command: &[u8]) -> Result<Secret> {
         let _ = (slot, command);
         Err(Error::NotSupported)
+    }
+
+    /// As [`card_transmit`](Self::card_transmit), for `limit` at most, where the driver can hold to one. It fails with
+    /// [`Error::Timeout`] then, and the module may begin anew ([`Event::Reset`]).
+    async fn card_transmit_within(&self, slot: CardSlot, command: &[u8], limit: Duration) -> Result<Secret> {
+        let _ = limit;
+        self.card_transmit(slot, command).await
     }
 
     /// Has a PIN typed, and returns it enciphered: as an ISO 9564 format 0 block under a TDES key, format 4 under an

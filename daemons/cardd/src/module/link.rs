@@ -126,8 +126,12 @@ impl SecureModule for LinkModule {
     }
 
     async fn card_transmit(&self, slot: CardSlot, command: &[u8]) -> Result<Secret> {
+        self.card_transmit_within(slot, command, TRANSMIT).await
+    }
+
+    async fn card_transmit_within(&self, slot: CardSlot, command: &[u8], limit: Duration) -> Result<Secret> {
         let command = Zeroizing::new(command.to_vec());
-        self.data(Request::CardTransmit { slot: slot_number(slot)?, command }, TRANSMIT).await
+        self.data(Request::CardTransmit { slot: slot_number(slot)?, command }, limit).await
     }
 
     async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
