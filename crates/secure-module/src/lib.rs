@@ -21,7 +21,7 @@ pub use card_entry::{CardEntryOutcome, CardEntryRequest, CardPart};
 pub use error::{Error, Result};
 pub use key_loading::{KeyEntryRequest, KeyEntryState, KeySlotInfo};
 pub use pin::{Amount, PinOutcome, PinRequest};
-pub use slot::{CardSlot, KeySlot};
+pub use slot::{CardSlot, KeySlot, SamSlot};
 
 /// Card data that are wiped when dropped.
 pub type Secret = Zeroizing<Vec<u8>>;
@@ -113,6 +113,11 @@ pub trait SecureModule: Send + Sync {
     async fn card_transmit_within(&self, slot: CardSlot, command: &[u8], limit: Duration) -> Result<Secret> {
         let _ = limit;
         self.card_transmit(slot, command).await
+    }
+
+    /// The slots for PSAMs.
+    async fn sam_slots(&self) -> Result<Vec<SamSlot>> {
+        Err(Error::NotSupported)
     }
 
     /// Has a PIN typed, and returns it enciphered: as an ISO 9564 format 0 block under a TDES key, format 4 under an

@@ -11,7 +11,7 @@ macro_rules! sources {
     ($($name:literal),+ $(,)?) => { [$(($name, include_str!(concat!("../profiles/", $name, ".toml")))),+] };
 }
 
-const SOURCES: [(&str, &str); 20] = sources![
+const SOURCES: [(&str, &str); 21] = sources![
     "unionpay-credit",
     "unionpay-debit-pin",
     "visa",
@@ -21,6 +21,7 @@ const SOURCES: [(&str, &str); 20] = sources![
     "t0-exchange",
     "co-branded",
     "impostor",
+    "psam",
     "approves-offline",
     "declined",
     "declines-second",
