@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use client::card::{CardClaimProxy, CardProxy};
 use futures_util::StreamExt as _;
 use sim_terminal::{MEMBERSHIP, Part};
-use smartpos_tests::{Bench, error_name, option, within};
+use smartpos_tests::{Bench, error_name, option, until, within};
 use zbus::message::Type as MessageType;
 use zbus::{Connection, MatchRule, MessageStream};
 
@@ -27,14 +27,18 @@ struct Claim {
 
 impl Claim {
     async fn begin(bus: &Connection, seconds: u32) -> zbus::Result<Claim> {
+        Claim::of("contact", bus, seconds).await
+    }
+
+    async fn of(slot: &str, bus: &Connection, seconds: u32) -> zbus::Result<Claim> {
         let rule = MatchRule::builder()
             .msg_type(MessageType::Signal)
             .interface("org.smartpos.CardClaim1")
             .build()?;
         let signals = MessageStream::for_match_rule(rule, bus, None).await?;
         let card = client::proxy::<CardProxy>(bus).await?;
-        let path = card.claim("contact", option("timeout_s", seconds)).await?;
-        assert_eq!(path.as_str(), "/org/smartpos/Card/claim/dev_2eexample_2eshop/contact");
+        let path = card.claim(slot, option("timeout_s", seconds)).await?;
+        assert_eq!(path.as_str(), format!("/org/smartpos/Card/claim/dev_2eexample_2eshop/{slot}"));
         Ok(Claim { proxy: client::proxy_at::<CardClaimProxy>(bus, path).await?, signals })
     }
 
@@ -63,6 +67,14 @@ impl Claim {
         assert!(answer.ends_with("9000"), "{answer}");
         Ok(())
     }
+}
+
+/// Takes the card out, and waits until the terminal has seen it.
+async fn remove_card(bench: &Bench) {
+    bench.sim("card remove").await;
+    let bus = bench.terminal.system_bus().await.unwrap();
+    let card = client::proxy::<CardProxy>(&bus).await.unwrap();
+    until("the slot to be empty", async || !card.card_present().await.unwrap()).await;
 }
 
 fn select(name: &str) -> String {
@@ -97,7 +109,7 @@ async fn an_app_talks_to_a_membership_beside_a_payment_application() {
         claim.proxy.release().await.unwrap();
         assert_eq!(claim.proxy.state().await.unwrap(), "ended");
         assert_eq!(error_name(claim.send(NUMBER).await), "NotClaimed");
-        bench.sim("card remove").await;
+        remove_card(&bench).await;
     }
 }
 
@@ -134,7 +146,7 @@ async fn a_payment_application_hears_nothing_of_an_app_in_any_disguise() {
     }
     assert_eq!(claim.send(NUMBER).await.unwrap(), number("M-0000042"));
     claim.proxy.release().await.unwrap();
-    bench.sim("card remove").await;
+    remove_card(&bench).await;
     // A card that answers with another name than it was called by.
     bench.sim("card insert impostor").await;
     let claim = Claim::begin(&app, 60).await.unwrap();
@@ -222,6 +234,35 @@ async fn a_card_that_is_pulled_at_any_command_ends_the_claim_and_no_more() {
 }
 
 #[tokio::test]
+async fn an_app_talks_to_a_psam_and_a_card_at_once_until_a_payment_begins() {
+    let bench = Bench::start().await;
+    let shop = bench.shop().await;
+    bench.sim("card insert co-branded").await;
+    let mut sam = Claim::of("sam1", &shop.bus, 60).await.unwrap();
+    assert_eq!(sam.proxy.state().await.unwrap(), "present");
+    assert_eq!(error_name(Claim::of("sam1", &shop.bus, 60).await.map(|_| ())), "Busy");
+    let card = Claim::begin(&shop.bus, 60).await.unwrap();
+    sam.select().await.unwrap();
+    card.select().await.unwrap();
+    assert_eq!(sam.send(NUMBER).await.unwrap(), number("S-0000001"));
+    assert_eq!(card.send(NUMBER).await.unwrap(), number("M-0000042"));
+    assert_eq!(error_name(sam.send(&select("A000000333010102")).await), "NotPermitted");
+    // Whose card comes and goes is nothing to the PSAM.
+    card.proxy.release().await.unwrap();
+    remove_card(&bench).await;
+    sam.select().await.unwrap();
+    bench.sim("card insert co-branded").await;
+    let _card = Claim::begin(&shop.bus, 60).await.unwrap();
+    assert_eq!(shop.sell(1234, "order-1").await.0, "approved");
+    assert_eq!(sam.told("Revoked").await, "payment");
+    assert_eq!(error_name(sam.send(NUMBER).await), "NotClaimed");
+    for (slot, expected) in [("sam2", "DeviceGone"), ("sam3", "NotSupported"), ("sam5", "InvalidArgument")] {
+        assert_eq!(error_name(Claim::of(slot, &shop.bus, 60).await.map(|_| ())), expected, "{slot}");
+    }
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
 async fn a_claim_takes_a_grant_a_slot_and_a_time() {
     let bench = Bench::start().await;
     let app = bench.terminal.app_bus().await.unwrap();
@@ -252,6 +293,11 @@ async fn a_claim_takes_a_grant_a_slot_and_a_time() {
     let bench = Bench::start_with(&[("smartpos", grants)]).await;
     let app = bench.terminal.app_bus().await.unwrap();
     assert_eq!(error_name(Claim::begin(&app, 60).await.map(|_| ())), "NotPermitted");
+    let grants = "[apps.\"dev.example.shop\"]\npermissions = [\"card.nonpayment\"]\n";
+    let bench = Bench::start_with(&[("smartpos", grants)]).await;
+    let app = bench.terminal.app_bus().await.unwrap();
+    assert_eq!(error_name(Claim::of("sam1", &app, 60).await.map(|_| ())), "NotPermitted");
+    Claim::begin(&app, 60).await.unwrap();
     // With the grant and no application: nothing can be selected.
     let grants = "[apps.\"dev.example.shop\"]\ncard_applications = []\n";
     let bench = Bench::start_with(&[("smartpos", grants)]).await;

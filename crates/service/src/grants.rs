@@ -49,6 +49,9 @@ pub enum Permission {
     /// Claim a card slot and talk to applications in it that pay nothing: those that the app's `card_applications` name.
     #[serde(rename = "card.nonpayment")]
     CardNonpayment,
+    /// Claim the slot of a PSAM, and talk to applications in it in the same way.
+    #[serde(rename = "card.sam")]
+    CardSam,
     /// Print, and preview what would be printed.
     #[serde(rename = "printer.print")]
     PrinterPrint,
@@ -79,6 +82,7 @@ impl fmt::Display for Permission {
             Permission::PaymentParameters => "payment.parameters",
             Permission::KeysLoad => "keys.load",
             Permission::CardNonpayment => "card.nonpayment",
+            Permission::CardSam => "card.sam",
             Permission::PrinterPrint => "printer.print",
             Permission::DeviceStatus => "device.status",
         })

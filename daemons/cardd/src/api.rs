@@ -11,7 +11,7 @@ use zbus::names::OwnedUniqueName;
 use zbus::object_server::SignalEmitter;
 use zbus::{OwnedObjectPath, fdo, interface};
 
-use crate::claims::Claims;
+use crate::claims::{Claims, Slot};
 use crate::interruption::{Command, HostAnswer, Line};
 use crate::reader::Reader;
 use crate::supervisor::{ModuleHandle, View, refusal};
@@ -36,21 +36,22 @@ pub(crate) struct CardService {
 #[interface(name = "org.smartpos.Card1")]
 impl CardService {
     /// Claims the card slot `slot` for the calling app and returns the claim's object (`org.smartpos.CardClaim1`),
-    /// `/org/smartpos/Card/claim/APP/SLOT`. Nobody else has the slot until the claim ends; a payment ends it. The slots are `contact`, the
-    /// one for chip cards, and `contactless`, which no driver reaches yet: its memory cards (MIFARE, NTAG, FeliCa) will be claimed as
-    /// others are, with an interface of their own on the claim's object.
+    /// `/org/smartpos/Card/claim/APP/SLOT`. Nobody else has the slot until the claim ends; a payment ends all claims. The slots are
+    /// `contact`, the one for chip cards; `sam1` to `sam4`, for the PSAMs that the terminal has; and `contactless`, which no driver reaches
+    /// yet: its memory cards (MIFARE, NTAG, FeliCa) will be claimed as others are, with an interface of their own on the claim's object.
     ///
     /// Options: `timeout_s` u: how long the claim lasts at most, 1 to 300 seconds; 60 where it is not given.
     ///
-    /// Errors: InvalidArgument, NotPermitted (`card.nonpayment`), Busy when a payment or another claim has the slot, NotSupported,
-    /// DeviceGone, Throttled.
+    /// Errors: InvalidArgument, NotPermitted (`card.nonpayment`; `card.sam` for a PSAM), Busy when a payment or another claim has the slot,
+    /// NotSupported by a terminal without the slot, DeviceGone without a module or a PSAM, Throttled.
     async fn claim(
         &self,
         slot: &str,
         options: Dictionary,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath> {
-        let admitted = self.guard.admit(&header, Permission::CardNonpayment).await?;
+        let slot = Slot::named(slot)?;
+        let admitted = self.guard.admit(&header, slot.permission()).await?;
         self.claims.claim(&self.guard, &admitted.caller, slot, options).await
     }
 

@@ -1,18 +1,20 @@
 //! Claims: an app has a card slot to itself for a while, and talks to applications that pay nothing (UnifiedPOS 1.16, "Exclusive
 //! use"; PC/SC part 5).
 //!
-//! A payment outranks a claim: it has the claim ended, waits until the card has lost its power, and then begins as if there had been
-//! none. No claim begins while a transaction has the slot.
+//! A payment outranks claims, also those of slots that it does not need: the module does one thing at a time. It has them ended,
+//! waits until their cards have lost their power, and then begins as if there had been none. No claim begins while a transaction
+//! goes on.
 
 mod api;
 mod claim;
 mod filter;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use secure_module::CardSlot;
+use secure_module::{CardSlot, Error as ModuleError, SecureModule};
 use service::bus::{Buses, vanished};
+use service::grants::Permission;
 use service::guard::{Caller, Guard, Identity};
 use service::options::{Dictionary, Options};
 use service::request::{self, Key};
@@ -22,10 +24,10 @@ use zbus::OwnedObjectPath;
 
 use crate::claims::api::ClaimObject;
 pub(crate) use crate::claims::claim::End;
-use crate::claims::claim::{Claim, Line};
+use crate::claims::claim::{Claim, Line, State};
 use crate::claims::filter::Filter;
 use crate::parameters::Parameters;
-use crate::supervisor::ModuleHandle;
+use crate::supervisor::{ModuleHandle, refusal};
 use crate::transaction::Place;
 
 /// Where claims are served: below it the app's id, and the slot.
@@ -39,7 +41,7 @@ pub(crate) struct Tools {
     pub(crate) buses: Buses,
     pub(crate) module: ModuleHandle,
     pub(crate) emv: Parameters,
-    /// The slot with contacts, which transactions have, too.
+    /// The one place, for a transaction or for claims.
     pub(crate) place: Arc<tokio::sync::Mutex<Place>>,
 }
 
@@ -51,110 +53,190 @@ pub(crate) struct Claims {
 
 struct Shared {
     tools: Tools,
-    current: Mutex<Option<Current>>,
+    holding: Mutex<Holding>,
 }
 
-/// The claim that has the slot.
+/// What claims have.
+#[derive(Default)]
+struct Holding {
+    claims: Vec<Current>,
+    /// The one place, which all claims share; none while no claim has it, or when a payment waits for it.
+    place: Weak<OwnedMutexGuard<Place>>,
+}
+
+/// A claim that goes on.
 struct Current {
+    slot: Slot,
     app: String,
     line: Line,
 }
 
 impl Claims {
     pub(crate) fn new(tools: Tools) -> Claims {
-        Claims { shared: Arc::new(Shared { tools, current: Mutex::default() }) }
+        Claims { shared: Arc::new(Shared { tools, holding: Mutex::default() }) }
     }
 
-    /// Begins a claim of the slot `name` for `caller`, who came through `guard`, and returns its object.
+    /// Begins a claim of `slot` for `caller`, who came through `guard`, and returns its object.
     pub(crate) async fn claim(
         &self,
         guard: &Guard,
         caller: &Caller,
-        name: &str,
+        slot: Slot,
         options: Dictionary,
     ) -> Result<OwnedObjectPath> {
         if !matches!(caller.identity, Identity::App(_)) {
             return Err(Error::NotPermitted("slots are claimed by apps, on the app bus".to_string()));
         }
-        let Tools { buses, module, emv, .. } = &self.shared.tools;
-        let (slot, limit) = (slot(name)?, limit(options)?);
-        let path = request::path(PREFIX, &caller.identity.to_string(), &name.parse::<Key>()?)?;
-        let (line, told) = claim::line();
-        let held = self.hold(Current { app: caller.identity.to_string(), line: line.clone() })?;
-        let (module_now, session) = module.ready()?;
+        let Tools { buses, module: handle, emv, .. } = &self.shared.tools;
+        let limit = limit(options)?;
+        let app = caller.identity.to_string();
+        let path = request::path(PREFIX, &app, &slot.name().parse::<Key>()?)?;
+        let (line, told) = claim::line(slot.first_state());
+        let held = self.hold(Current { slot, app, line: line.clone() })?;
+        let (module, session) = handle.ready()?;
+        slot.find(module.as_ref()).await?;
         let claim = Claim {
-            slot,
-            module: module_now,
+            slot: slot.0,
+            module,
             filter: Filter::new(guard.card_applications(caller), &emv.in_force().applications),
-            view: module.watch(),
+            view: handle.watch(),
             session,
             limit,
             told,
         };
 
-        let object = ClaimObject { guard: guard.clone(), owner: caller.name.clone(), line: line.clone() };
+        let (guard, owner) = (guard.clone(), caller.name.clone());
+        let object = ClaimObject { guard, owner, permission: slot.permission(), line: line.clone() };
         let server = buses.get(caller.bus).object_server();
         // The app's last claim stays until now, so that a late call is told that it is late.
         let _ = server.remove::<ClaimObject, _>(path.clone()).await;
         server.at(path.clone(), object).await?;
         let emitter = caller.emitter(buses, &path)?;
-        log::info!("{} claims the slot {name}", caller.identity);
+        log::info!("{} claims the slot {}", caller.identity, slot.name());
         tokio::spawn(end_with_owner(buses.clone(), caller.clone(), line));
         tokio::spawn(claim.run(held, emitter));
         Ok(path)
     }
 
-    /// Who has claimed which slot.
+    /// Each slot that is claimed, and the app that has it.
     pub(crate) fn list(&self) -> Vec<(String, String)> {
-        self.lock().iter().map(|current| (CONTACT.to_string(), current.app.clone())).collect()
+        self.lock().claims.iter().map(|claim| (claim.slot.name(), claim.app.clone())).collect()
     }
 
-    /// Ends the claim that has the slot with contacts, because of `end`, and returns the slot when it is free; none where no claim has it.
+    /// Ends all claims because of `end`, and returns the place when it is free; none where no claim has it.
     pub(crate) async fn make_way(&self, end: End) -> Option<OwnedMutexGuard<Place>> {
         // Taken, so that a second payment does not wait for the first.
-        let current = self.lock().take()?;
-        current.line.end(end);
+        let claims = std::mem::take(&mut *self.lock()).claims;
+        if claims.is_empty() {
+            return None;
+        }
+        claims.iter().for_each(|claim| claim.line.end(end));
         // Who waits is served in turn: no other claim comes in between.
         Some(Arc::clone(&self.shared.tools.place).lock_owned().await)
     }
 
     fn hold(&self, claim: Current) -> Result<Held> {
-        let place = Arc::clone(&self.shared.tools.place).try_lock_owned();
-        let place = place.map_err(|_| {
-            Error::Busy(
-                "the slot is in use, by a payment or another claim; try again when it has ended".to_string(),
-            )
-        })?;
-        *self.lock() = Some(claim);
-        Ok(Held { claims: self.clone(), _place: place })
+        let busy = || {
+            let problem = "the slot is in use, by a payment or another claim; try again when it has ended";
+            Error::Busy(problem.to_string())
+        };
+        let mut holding = self.lock();
+        if holding.claims.iter().any(|other| other.slot == claim.slot) {
+            return Err(busy());
+        }
+        let place = match holding.place.upgrade() {
+            Some(place) => place,
+            None => Arc::new(Arc::clone(&self.shared.tools.place).try_lock_owned().map_err(|_| busy())?),
+        };
+        holding.place = Arc::downgrade(&place);
+        let slot = claim.slot;
+        holding.claims.push(claim);
+        drop(holding);
+        Ok(Held { claims: self.clone(), slot, _place: place })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Current>> {
-        self.shared.current.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Holding> {
+        self.shared.holding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The slot in the hands of a claim, until it is dropped.
+/// A slot in the hands of a claim, until it is dropped.
 struct Held {
     claims: Claims,
-    _place: OwnedMutexGuard<Place>,
+    slot: Slot,
+    _place: Arc<OwnedMutexGuard<Place>>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        *self.claims.lock() = None;
+        self.claims.lock().claims.retain(|claim| claim.slot != self.slot);
     }
 }
 
-const CONTACT: &str = "contact";
+/// A slot that can be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot(CardSlot);
 
-fn slot(name: &str) -> Result<CardSlot> {
-    match name {
-        CONTACT => Ok(CardSlot::Contact),
-        "contactless" => Err(Error::NotSupported(
-            "no driver of this terminal's card module reaches contactless cards; claim `contact`".to_string(),
-        )),
-        other => Err(Error::invalid("slot", format!("`{other}` is no slot; there is contact"))),
+impl Slot {
+    /// The slot that callers call `name`.
+    pub(crate) fn named(name: &str) -> Result<Slot> {
+        match name {
+            "contact" => Ok(Slot(CardSlot::Contact)),
+            "sam1" => Ok(Slot(CardSlot::Sam(1))),
+            "sam2" => Ok(Slot(CardSlot::Sam(2))),
+            "sam3" => Ok(Slot(CardSlot::Sam(3))),
+            "sam4" => Ok(Slot(CardSlot::Sam(4))),
+            "contactless" => Err(Error::NotSupported(
+                "no driver of this terminal's card module reaches contactless cards; claim `contact`"
+                    .to_string(),
+            )),
+            other => Err(Error::invalid(
+                "slot",
+                format!("`{other}` is no slot; they are contact and sam1 to sam4"),
+            )),
+        }
+    }
+
+    fn name(self) -> String {
+        match self.0 {
+            CardSlot::Sam(number) => format!("sam{number}"),
+            _ => "contact".to_string(),
+        }
+    }
+
+    /// What an app needs to claim it.
+    pub(crate) fn permission(self) -> Permission {
+        match self.0 {
+            CardSlot::Sam(_) => Permission::CardSam,
+            _ => Permission::CardNonpayment,
+        }
+    }
+
+    /// Customers' cards come and go, PSAMs stay.
+    fn first_state(self) -> State {
+        match self.0 {
+            CardSlot::Sam(_) => State::Present,
+            _ => State::Waiting,
+        }
+    }
+
+    /// Whether `module` has it, and, of a PSAM, a card in it.
+    async fn find(self, module: &dyn SecureModule) -> Result<()> {
+        let CardSlot::Sam(number) = self.0 else { return Ok(()) };
+        let sams = match module.sam_slots().await {
+            Ok(sams) => sams,
+            Err(ModuleError::NotSupported) => Vec::new(),
+            Err(error) => return Err(refusal(error)),
+        };
+        match sams.iter().find(|sam| sam.number == number) {
+            Some(sam) if sam.present => Ok(()),
+            Some(_) => Err(Error::DeviceGone(format!("no PSAM is in the slot {}", self.name()))),
+            None => {
+                let (name, count) = (self.name(), sams.len());
+                let problem = format!("the card module has no slot {name}: it has {count} for PSAMs");
+                Err(Error::NotSupported(problem))
+            }
+        }
     }
 }
 

@@ -58,7 +58,8 @@ pub(crate) fn write(
             "uid": 61001,
             "permissions": [
                 "payment.start", "payment.void", "payment.refund", "payment.tip", "payment.moto", "payment.preauthorise",
-                "payment.settle", "payment.read", "card.nonpayment", "printer.print", "device.status",
+                "payment.settle", "payment.read", "card.nonpayment", "card.sam", "printer.print",
+                "device.status",
             ],
             "card_applications": [MEMBERSHIP],
         } },

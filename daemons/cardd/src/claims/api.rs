@@ -14,6 +14,7 @@ use crate::claims::claim::{End, Line};
 pub(super) struct ClaimObject {
     pub(super) guard: Guard,
     pub(super) owner: OwnedUniqueName,
+    pub(super) permission: Permission,
     pub(super) line: Line,
 }
 
@@ -27,7 +28,7 @@ pub(super) struct ClaimObject {
 impl ClaimObject {
     /// Powers the card up, or resets it (ISO/IEC 7816-3), and returns its answer to reset. Nothing is selected then.
     ///
-    /// Errors: NotPermitted (`card.nonpayment`), NotClaimed, DeviceGone when no card is in the slot or it does not answer, Timeout,
+    /// Errors: NotPermitted (the claim's permission), NotClaimed, DeviceGone when no card is in the slot or it does not answer, Timeout,
     /// Throttled.
     async fn power_on(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
         let _admitted = self.admit(&header).await?;
@@ -37,7 +38,7 @@ impl ClaimObject {
     /// Exchanges a short command APDU (ISO/IEC 7816-4) with the card, within 5 s, and returns its whole response, up to 256 bytes,
     /// and the status word. The terminal sends GET RESPONSE and the right Le by itself. A claim has 4096 commands at most.
     ///
-    /// Errors: InvalidArgument when it is no short command, NotPermitted (`card.nonpayment`) and for commands that don't pass,
+    /// Errors: InvalidArgument when it is no short command, NotPermitted (the claim's permission) and for commands that don't pass,
     /// WrongState before PowerOn and SELECT have succeeded, NotClaimed, DeviceGone when no card is in the slot or it does not answer,
     /// Timeout, Throttled.
     async fn exchange(&self, command: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
@@ -47,7 +48,7 @@ impl ClaimObject {
 
     /// Ends the claim, and returns when the slot is free. One that has ended already is no error.
     ///
-    /// Errors: NotPermitted (`card.nonpayment`), Throttled.
+    /// Errors: NotPermitted (the claim's permission), Throttled.
     async fn release(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
         let _admitted = self.admit(&header).await?;
         self.line.end(End::Released);
@@ -55,7 +56,7 @@ impl ClaimObject {
         Ok(())
     }
 
-    /// `waiting` for a card, `present`: a card is in the slot, `powered`, or `ended`.
+    /// `waiting` for a card (never of a PSAM), `present`: a card is in the slot, `powered`, or `ended`.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn state(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
         if let Some(header) = header {
@@ -75,7 +76,7 @@ impl ClaimObject {
 
 impl ClaimObject {
     async fn admit(&self, header: &Header<'_>) -> Result<Admitted> {
-        let admitted = self.guard.admit(header, Permission::CardNonpayment).await?;
+        let admitted = self.guard.admit(header, self.permission).await?;
         if admitted.caller.name != self.owner {
             return Err(Error::NotPermitted("this claim was made by somebody else".to_string()));
         }

@@ -110,11 +110,11 @@ pub(super) struct Told {
     state: watch::Sender<State>,
 }
 
-/// A line, and its other end.
-pub(super) fn line() -> (Line, Told) {
+/// A line, and its other end. The claim stands at `first`.
+pub(super) fn line(first: State) -> (Line, Told) {
     let (requests, asked) = mpsc::channel(REQUESTS);
     let (ending, ends) = watch::channel(None);
-    let (told, state) = watch::channel(State::Waiting);
+    let (told, state) = watch::channel(first);
     let line = Line { requests, ending: Arc::new(ending), state };
     (line, Told { requests: asked, ending: ends, state: told })
 }
@@ -194,7 +194,7 @@ impl Claim {
 
     async fn serve(&mut self, emitter: &SignalEmitter<'static>) -> End {
         let deadline = Instant::now() + self.limit;
-        let (mut card, mut exchanges, mut told) = (None, 0, State::Waiting);
+        let (mut card, mut exchanges, mut told) = (None, 0, *self.told.state.borrow());
         loop {
             match self.look(&mut card) {
                 Ok(()) => {}
@@ -244,6 +244,9 @@ impl Claim {
         let view = self.view.borrow_and_update().clone();
         if view.session != self.session || view.status().is_none_or(|status| status.tampered) {
             return Err(End::ModuleGone);
+        }
+        if self.slot != CardSlot::Contact {
+            return Ok(());
         }
         if card.is_some() && view.card != *card {
             return Err(End::CardRemoved);
