@@ -1,4 +1,4 @@
-//! Applications on cards, by the names that they are selected with (ISO/IEC 7816-4:2020, 12.2.3).
+//! Applications on cards, by the names that they are selected with (ISO/IEC 7816-5).
 
 use std::ops::RangeInclusive;
 

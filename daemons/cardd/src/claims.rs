@@ -1,5 +1,5 @@
-//! Claims: an app has a card slot to itself for a while, and talks to applications that pay nothing (UnifiedPOS 1.16, "Exclusive
-//! use"; PC/SC part 5).
+//! Claims: an app has a card slot to itself for a while, and talks to applications that pay nothing (UnifiedPOS 1.16, exclusive-use
+//! devices).
 //!
 //! A payment outranks claims, also those of slots that it does not need: the module does one thing at a time. It has them ended,
 //! waits until their cards have lost their power, and then begins as if there had been none. No claim begins while a transaction
@@ -8,8 +8,10 @@
 mod api;
 mod claim;
 mod filter;
+mod places;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secure_module::{CardSlot, Error as ModuleError, SecureModule};
@@ -19,16 +21,18 @@ use service::guard::{Caller, Guard, Identity};
 use service::options::{Dictionary, Options};
 use service::request::{self, Key};
 use service::{Error, Result};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::mpsc;
 use zbus::OwnedObjectPath;
+use zbus::object_server::SignalEmitter;
 
 use crate::claims::api::ClaimObject;
 pub(crate) use crate::claims::claim::End;
-use crate::claims::claim::{Claim, Line, State};
+use crate::claims::claim::{Claim, Line, Signal, State};
 use crate::claims::filter::Filter;
+use crate::claims::places::Claimed;
+pub(crate) use crate::claims::places::Places;
 use crate::parameters::Parameters;
 use crate::supervisor::{ModuleHandle, refusal};
-use crate::transaction::Place;
 
 /// Where claims are served: below it the app's id, and the slot.
 const PREFIX: &str = "/org/smartpos/Card/claim";
@@ -41,39 +45,23 @@ pub(crate) struct Tools {
     pub(crate) buses: Buses,
     pub(crate) module: ModuleHandle,
     pub(crate) emv: Parameters,
-    /// The one place, for a transaction or for claims.
-    pub(crate) place: Arc<tokio::sync::Mutex<Place>>,
+    pub(crate) places: Places,
 }
 
-/// All claims of this terminal; clones are the same ones.
+/// The claims of this terminal; clones are the same ones.
 #[derive(Clone)]
 pub(crate) struct Claims {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    tools: Tools,
-    holding: Mutex<Holding>,
-}
-
-/// What claims have.
-#[derive(Default)]
-struct Holding {
-    claims: Vec<Current>,
-    /// The one place, which all claims share; none while no claim has it, or when a payment waits for it.
-    place: Weak<OwnedMutexGuard<Place>>,
-}
-
-/// A claim that goes on.
-struct Current {
-    slot: Slot,
-    app: String,
-    line: Line,
+    tools: Arc<Tools>,
 }
 
 impl Claims {
     pub(crate) fn new(tools: Tools) -> Claims {
-        Claims { shared: Arc::new(Shared { tools, holding: Mutex::default() }) }
+        Claims { tools: Arc::new(tools) }
+    }
+
+    /// Each slot that is claimed, and the app that has it.
+    pub(crate) fn list(&self) -> Vec<(String, String)> {
+        self.tools.places.list()
     }
 
     /// Begins a claim of `slot` for `caller`, who came through `guard`, and returns its object.
@@ -87,12 +75,12 @@ impl Claims {
         if !matches!(caller.identity, Identity::App(_)) {
             return Err(Error::NotPermitted("slots are claimed by apps, on the app bus".to_string()));
         }
-        let Tools { buses, module: handle, emv, .. } = &self.shared.tools;
+        let Tools { buses, module: handle, emv, places } = self.tools.as_ref();
         let limit = limit(options)?;
         let app = caller.identity.to_string();
         let path = request::path(PREFIX, &app, &slot.name().parse::<Key>()?)?;
-        let (line, told) = claim::line(slot.first_state());
-        let held = self.hold(Current { slot, app, line: line.clone() })?;
+        let (line, told, signals) = claim::line(slot.first_state());
+        let held = places.hold(Claimed { slot, app, line: line.clone() })?;
         let (module, session) = handle.ready()?;
         slot.find(module.as_ref()).await?;
         let claim = Claim {
@@ -113,63 +101,9 @@ impl Claims {
         server.at(path.clone(), object).await?;
         let emitter = caller.emitter(buses, &path)?;
         log::info!("{} claims the slot {}", caller.identity, slot.name());
-        tokio::spawn(end_with_owner(buses.clone(), caller.clone(), line));
-        tokio::spawn(claim.run(held, emitter));
+        tokio::spawn(attend(buses.clone(), caller.clone(), line, emitter, signals));
+        tokio::spawn(claim.run(held));
         Ok(path)
-    }
-
-    /// Each slot that is claimed, and the app that has it.
-    pub(crate) fn list(&self) -> Vec<(String, String)> {
-        self.lock().claims.iter().map(|claim| (claim.slot.name(), claim.app.clone())).collect()
-    }
-
-    /// Ends all claims because of `end`, and returns the place when it is free; none where no claim has it.
-    pub(crate) async fn make_way(&self, end: End) -> Option<OwnedMutexGuard<Place>> {
-        // Taken, so that a second payment does not wait for the first.
-        let claims = std::mem::take(&mut *self.lock()).claims;
-        if claims.is_empty() {
-            return None;
-        }
-        claims.iter().for_each(|claim| claim.line.end(end));
-        // Who waits is served in turn: no other claim comes in between.
-        Some(Arc::clone(&self.shared.tools.place).lock_owned().await)
-    }
-
-    fn hold(&self, claim: Current) -> Result<Held> {
-        let busy = || {
-            let problem = "the slot is in use, by a payment or another claim; try again when it has ended";
-            Error::Busy(problem.to_string())
-        };
-        let mut holding = self.lock();
-        if holding.claims.iter().any(|other| other.slot == claim.slot) {
-            return Err(busy());
-        }
-        let place = match holding.place.upgrade() {
-            Some(place) => place,
-            None => Arc::new(Arc::clone(&self.shared.tools.place).try_lock_owned().map_err(|_| busy())?),
-        };
-        holding.place = Arc::downgrade(&place);
-        let slot = claim.slot;
-        holding.claims.push(claim);
-        drop(holding);
-        Ok(Held { claims: self.clone(), slot, _place: place })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Holding> {
-        self.shared.holding.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A slot in the hands of a claim, until it is dropped.
-struct Held {
-    claims: Claims,
-    slot: Slot,
-    _place: Arc<OwnedMutexGuard<Place>>,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.claims.lock().claims.retain(|claim| claim.slot != self.slot);
     }
 }
 
@@ -250,13 +184,38 @@ fn limit(options: Dictionary) -> Result<Duration> {
     Ok(Duration::from_secs(seconds.into()))
 }
 
-/// Ends a claim when its app leaves the bus.
-async fn end_with_owner(buses: Buses, owner: Caller, line: Line) {
-    tokio::select! {
-        gone = vanished(buses.get(owner.bus), owner.name.clone()) => match gone {
+/// Puts a claim's signals on the bus until its end, and ends it when its app leaves the bus.
+async fn attend(
+    buses: Buses,
+    owner: Caller,
+    line: Line,
+    emitter: SignalEmitter<'static>,
+    signals: mpsc::Receiver<Signal>,
+) {
+    let leaving = pin!(async {
+        match vanished(buses.get(owner.bus), owner.name.clone()).await {
             Ok(()) => line.end(End::OwnerGone),
             Err(error) => log::warn!("{} can't be watched: {error}", owner.name),
-        },
-        () = line.ended() => {}
+        }
+        std::future::pending::<()>().await;
+    });
+    tokio::select! {
+        () = emit(&emitter, signals) => {}
+        () = leaving => {}
     }
 }
+
+async fn emit(emitter: &SignalEmitter<'static>, mut signals: mpsc::Receiver<Signal>) {
+    while let Some(signal) = signals.recv().await {
+        let emitted = match signal {
+            Signal::State(state) => ClaimObject::state_changed(emitter, &state.to_string()).await,
+            Signal::Revoked(end) => ClaimObject::revoked(emitter, end.reason()).await,
+        };
+        if let Err(error) = emitted {
+            log::warn!("an app can't be told of its claim: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

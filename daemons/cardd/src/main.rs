@@ -17,12 +17,11 @@ mod terms;
 mod transaction;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use service::daemon::{Context, Daemon, run};
 
 use crate::api::{CardPaymentService, CardService, PATH};
-use crate::claims::Claims;
+use crate::claims::{Claims, Places};
 use crate::config::{Config, load_emv};
 use crate::keys_api::CardKeysService;
 use crate::module::Source;
@@ -49,12 +48,12 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let emv = Parameters::open(load_emv(&config_folders)?, &state);
     let device = Source::new(&config, &credentials, &state)?;
     let (module, supervisor) = supervisor::new();
-    let place = Arc::default();
+    let places = Places::default();
     let claims = Claims::new(claims::Tools {
         buses: buses.clone(),
         module: module.clone(),
         emv: emv.clone(),
-        place: Arc::clone(&place),
+        places: places.clone(),
     });
     for (connection, guard) in guards.each() {
         let (guard, module, claims) = (guard.clone(), module.clone(), claims.clone());
@@ -65,7 +64,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let guard = guards.system.clone();
     let parameters = CardParametersService { guard: guard.clone(), parameters: emv.clone() };
     system.object_server().at(PATH, parameters).await.map_err(|error| error.to_string())?;
-    let reader = Reader::new(Tools { buses, guard, module: module.clone(), emv, config, claims }, place);
+    let reader = Reader::new(Tools { buses, guard, module: module.clone(), emv, config, places });
     let keys = CardKeysService { guard: guards.system.clone(), module: module.clone() };
     system.object_server().at(PATH, keys).await.map_err(|error| error.to_string())?;
     let service = CardPaymentService { guard: guards.system, module, reader: reader.clone() };

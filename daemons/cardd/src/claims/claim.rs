@@ -9,11 +9,9 @@ use secure_module::{CardSlot, Error as ModuleError, Secret, SecureModule};
 use service::{Error, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
-use zbus::object_server::SignalEmitter;
 
-use crate::claims::Held;
-use crate::claims::api::ClaimObject;
 use crate::claims::filter::{Exposed, Filter};
+use crate::claims::places::Held;
 use crate::supervisor::{View, refusal};
 
 /// How long a card may take for one command of an app, the rest of its response included. Who pays next waits as long at most.
@@ -24,6 +22,8 @@ const CLOSING: Duration = Duration::from_secs(5);
 const MOST_EXCHANGES: u32 = 4096;
 /// Requests that wait for the card.
 const REQUESTS: usize = 4;
+/// Signals that wait for the bus.
+const SIGNALS: usize = 16;
 
 /// Where a claim stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(crate) enum End {
 
 impl End {
     /// What `Revoked` says.
-    fn reason(self) -> &'static str {
+    pub(super) fn reason(self) -> &'static str {
         match self {
             End::Released => "released",
             End::OwnerGone => "owner-gone",
@@ -86,6 +86,15 @@ impl End {
     fn is_news(self) -> bool {
         !matches!(self, End::Released | End::OwnerGone)
     }
+}
+
+/// What the claim tells its app.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    /// Where it stands now.
+    State(State),
+    /// It has ended, and not by its app.
+    Revoked(End),
 }
 
 /// What the claim is asked for.
@@ -108,15 +117,17 @@ pub(super) struct Told {
     requests: mpsc::Receiver<Request>,
     ending: watch::Receiver<Option<End>>,
     state: watch::Sender<State>,
+    signals: mpsc::Sender<Signal>,
 }
 
-/// A line, and its other end. The claim stands at `first`.
-pub(super) fn line(first: State) -> (Line, Told) {
+/// A line, its other end, and what the app is told. The claim stands at `first`.
+pub(super) fn line(first: State) -> (Line, Told, mpsc::Receiver<Signal>) {
     let (requests, asked) = mpsc::channel(REQUESTS);
     let (ending, ends) = watch::channel(None);
     let (told, state) = watch::channel(first);
     let line = Line { requests, ending: Arc::new(ending), state };
-    (line, Told { requests: asked, ending: ends, state: told })
+    let (signals, signalled) = mpsc::channel(SIGNALS);
+    (line, Told { requests: asked, ending: ends, state: told, signals }, signalled)
 }
 
 impl Line {
@@ -179,20 +190,23 @@ pub(super) struct Claim {
 
 impl Claim {
     /// Runs to the end. `held` is given back before the end is told.
-    pub(super) async fn run(mut self, held: Held, emitter: SignalEmitter<'static>) {
-        let end = self.serve(&emitter).await;
+    pub(super) async fn run(mut self, held: Held) {
+        let end = self.serve().await;
         self.close(end).await;
         drop(held);
         log::info!("the claim of a card slot ends: {}", end.reason());
         self.told.state.send_replace(State::Ended(end));
-        if end.is_news()
-            && let Err(error) = ClaimObject::revoked(&emitter, end.reason()).await
-        {
-            log::warn!("an app can't be told that its claim has ended: {error}");
+        if end.is_news() {
+            self.signal(Signal::Revoked(end)).await;
         }
     }
 
-    async fn serve(&mut self, emitter: &SignalEmitter<'static>) -> End {
+    /// Nobody may be listening any more.
+    async fn signal(&self, signal: Signal) {
+        let _ = self.told.signals.send(signal).await;
+    }
+
+    async fn serve(&mut self) -> End {
         let deadline = Instant::now() + self.limit;
         let (mut card, mut exchanges, mut told) = (None, 0, *self.told.state.borrow());
         loop {
@@ -203,9 +217,7 @@ impl Claim {
             let state = *self.told.state.borrow();
             if state != told {
                 told = state;
-                if let Err(error) = ClaimObject::state_changed(emitter, &state.to_string()).await {
-                    log::warn!("an app can't be told of its claim: {error}");
-                }
+                self.signal(Signal::State(state)).await;
             }
             let request = tokio::select! {
                 biased;

@@ -1,4 +1,4 @@
-//! Which commands of an app reach a card (ISO/IEC 7816-4:2020, 5.4 and 11), so that no payment application ever hears one.
+//! Which commands of an app reach a card (ISO/IEC 7816-4, the class byte and the commands for interchange), so that no payment application ever hears one.
 //!
 //! After a reset the door is closed: whatever application the card has selected by itself hears nothing. Only SELECT by name opens it, of an
 //! application that the terminal's owner lets this app select, and that is of no payment scheme. From then on commands pass that
@@ -19,7 +19,7 @@ type Rid = [u8; RID];
 /// Registered application providers that pay, whatever this terminal accepts; and the payment system environments.
 const PAYMENT: [&Rid; 29] = [
     b"1PAY.",                        // EMV Book 1, 12.2.2
-    b"2PAY.",                        // EMV Contactless Book B, 3.3.1
+    b"2PAY.",                        // EMV Contactless Book B
     &[0xA0, 0x00, 0x00, 0x00, 0x03], // Visa
     &[0xA0, 0x00, 0x00, 0x00, 0x98], // Visa, debit in the US
     &[0xA0, 0x00, 0x00, 0x00, 0x04], // Mastercard
@@ -53,7 +53,7 @@ const SELECT: u8 = 0xA4;
 /// The status words of success.
 const OK: u16 = 0x9000;
 
-/// What the selected application may be asked in the interindustry class (11.2 to 11.6). Files are named by short identifiers.
+/// What the selected application may be asked in the interindustry class. Files are named by short identifiers.
 const INTERINDUSTRY: [u8; 19] = [
     0x0E, // ERASE BINARY
     0x22, // MANAGE SECURITY ENVIRONMENT
@@ -74,10 +74,10 @@ const INTERINDUSTRY: [u8; 19] = [
     0xDC, // UPDATE RECORD
     0xE2, // APPEND RECORD
 ];
-/// GET DATA and PUT DATA with a file in P1-P2, which is to be the application itself (11.4.3).
+/// GET DATA and PUT DATA with a file in P1-P2, which is to be the application itself.
 const BY_FILE: [u8; 2] = [0xCB, 0xDB];
 const CURRENT_FILE: [u8; 2] = [0x3F, 0xFF];
-/// VERIFY, CHANGE REFERENCE DATA, DISABLE and ENABLE VERIFICATION REQUIREMENT, RESET RETRY COUNTER (11.5.6 to 11.5.10).
+/// VERIFY, CHANGE REFERENCE DATA, DISABLE and ENABLE VERIFICATION REQUIREMENT, RESET RETRY COUNTER.
 const PIN: [u8; 8] = [0x20, 0x21, 0x24, 0x25, 0x26, 0x28, 0x2C, 0x2D];
 /// What reaches another application in any class: SELECT, SELECT DATA, MANAGE CHANNEL, GET RESPONSE and ENVELOPE.
 const ELSEWHERE: [u8; 6] = [SELECT, 0xA5, 0x70, 0xC0, 0xC2, 0xC3];
@@ -182,7 +182,7 @@ fn rid(name: &[u8]) -> Option<Rid> {
 }
 
 fn malformed() -> Error {
-    Error::invalid("command", "give a short command APDU (ISO/IEC 7816-4, 5.1): CLA INS P1 P2 [Lc data] [Le]")
+    Error::invalid("command", "give a short command APDU (ISO/IEC 7816-4): CLA INS P1 P2 [Lc data] [Le]")
 }
 
 /// A command APDU in its parts.
@@ -220,7 +220,7 @@ impl<'c> Parts<'c> {
         }
         let pin = "a PIN is for the secure module's pad: no command with one passes";
         match self.cla {
-            // Secure messaging leaves INS in the clear (10.2).
+            // Secure messaging leaves INS in the clear.
             0x00 | 0x04 | 0x08 | 0x0C => match self.ins {
                 ins if PIN.contains(&ins) => refused(pin),
                 ins if INTERINDUSTRY.contains(&ins) => Ok(()),

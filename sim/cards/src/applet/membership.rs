@@ -5,7 +5,7 @@ use super::{Applet, Phase, Session};
 use crate::apdu::{Answer, Command, Status};
 use crate::files;
 
-/// READ BINARY of the file with the short identifier 1, from its beginning (ISO/IEC 7816-4, 11.3.3).
+/// READ BINARY of the file with the short identifier 1, from its beginning (ISO/IEC 7816-4).
 const NUMBER: (u8, u8) = (0x81, 0x00);
 
 impl Applet {

@@ -51,7 +51,7 @@ fn nothing_passes_but_a_granted_select_until_one_has_succeeded() {
     assert_eq!(admit(&mut filter, read).unwrap(), read);
     filter.close();
     assert!(matches!(admit(&mut filter, read), Err(Error::WrongState(_))), "after a reset");
-    // An application that does not know the other one keeps hearing it (7816-4, 11.2.2): the door closes all the same.
+    // An application that does not know the other one keeps hearing it (ISO/IEC 7816-4, SELECT): the door closes all the same.
     let mut filter = open();
     admit(&mut filter, SELECT_MEMBER).unwrap();
     assert_eq!(filter.judge(&answered(&[], 0x6A82)), Ok(()));
