@@ -17,12 +17,13 @@ use sim_terminal::Part;
 use smartpos_tests::{Bench, error_name, option, text, until, within};
 
 /// Each name of `org.smartpos.Error`, and the test that provokes it: its file and its name.
-const PROVOKED: [(&str, &str, &str); 11] = [
+const PROVOKED: [(&str, &str, &str); 12] = [
     ("InvalidArgument", "api.rs", "malformed_input_is_refused_by_name_and_begins_nothing"),
     ("NotPermitted", "api.rs", "apps_can_reach_neither_card_payments_nor_what_they_were_not_granted"),
     ("Throttled", "errors.rs", "an_app_with_too_many_print_jobs_is_throttled_until_some_end"),
     ("Busy", "api.rs", "a_second_sale_while_one_runs_is_told_that_the_terminal_is_busy"),
     ("NotFound", "api.rs", "apps_can_reach_neither_card_payments_nor_what_they_were_not_granted"),
+    ("NotClaimed", "card.rs", "a_payment_takes_the_slot_from_a_claim_and_gets_its_card"),
     ("WrongState", "errors.rs", "a_module_without_keys_or_silent_or_absent_is_told_apart"),
     ("NotSupported", "errors.rs", "a_service_that_the_acquirer_does_not_offer_is_not_supported"),
     ("LimitExceeded", "errors.rs", "what_is_over_a_limit_is_refused_and_the_card_over_its_own_is_declined"),
@@ -40,6 +41,7 @@ fn every_error_name_has_its_test() {
     for (name, file, test) in PROVOKED {
         let text = match file {
             "api.rs" => include_str!("api.rs"),
+            "card.rs" => include_str!("card.rs"),
             _ => include_str!("errors.rs"),
         };
         let body =

@@ -14,6 +14,7 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
+use client::card::CardProxy;
 use client::printer::PrinterProxy;
 use smartpos_tests::Bench;
 use zbus::Connection;
@@ -61,8 +62,12 @@ async fn the_published_interfaces_are_what_the_daemons_say_of_themselves() {
     ] {
         found.extend(interfaces(&bus, service, path).await);
     }
+    let shop = bench.terminal.app_bus().await.unwrap();
+    let card = client::proxy::<CardProxy>(&shop).await.unwrap();
+    let claim = card.claim("contact", HashMap::new()).await.expect("a claim");
+    found.extend(interfaces(&shop, "org.smartpos.Card", claim.as_str()).await);
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names.len(), 10, "{names:?}");
+    assert_eq!(names.len(), 11, "{names:?}");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/dbus/interfaces");
     for (name, xml) in &found {
         let file = folder.join(format!("{name}.xml"));

@@ -11,6 +11,12 @@ use zbus::{OwnedObjectPath, OwnedVariant, Variant, proxy};
     default_path = "/org/smartpos/Card"
 )]
 pub trait Card {
+    /// Claims the slot `slot` for the calling app; the claim's object.
+    fn claim(&self, slot: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<OwnedObjectPath>;
+
+    /// Each claim that goes on: its slot, and its app. For the operator.
+    fn list_claims(&self) -> zbus::Result<Vec<(String, String)>>;
+
     /// `ready`, `absent` or `tampered`.
     #[zbus(property(emits_changed_signal = "false"))]
     fn module_state(&self) -> zbus::Result<String>;
@@ -26,6 +32,31 @@ pub trait Card {
     /// Whether a chip card is in the slot.
     #[zbus(property(emits_changed_signal = "false"))]
     fn card_present(&self) -> zbus::Result<bool>;
+}
+
+/// A claim of a card slot, for the connection that made it.
+#[proxy(interface = "org.smartpos.CardClaim1", default_service = "org.smartpos.Card")]
+pub trait CardClaim {
+    /// Powers the card up, or resets it; its answer to reset.
+    fn power_on(&self) -> zbus::Result<Vec<u8>>;
+
+    /// Exchanges a command APDU; the response with its status word.
+    fn exchange(&self, command: &[u8]) -> zbus::Result<Vec<u8>>;
+
+    /// Ends the claim.
+    fn release(&self) -> zbus::Result<()>;
+
+    /// `waiting`, `present`, `powered` or `ended`.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn state(&self) -> zbus::Result<String>;
+
+    /// Another state, before the end.
+    #[zbus(signal)]
+    fn state_changed(&self, state: &str) -> zbus::Result<()>;
+
+    /// The end, and why.
+    #[zbus(signal)]
+    fn revoked(&self, reason: &str) -> zbus::Result<()>;
 }
 
 /// Card payments and the acquirer's working keys, for `org.smartpos.Payment` alone, on the system bus alone.

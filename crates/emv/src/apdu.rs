@@ -11,8 +11,8 @@ const MAX_FOLLOW_UPS: u8 = 8;
 /// EMV responses have at most 256 data bytes.
 const MAX_RESPONSE: usize = 256;
 
-/// A command that the kernel sends. Case 4 commands carry `Le = 00`, which a T=0 transport leaves out.
-pub(crate) struct Command {
+/// A command that a terminal sends. Case 4 commands carry `Le = 00`, which a T=0 transport leaves out.
+pub struct Command {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
 }
 
@@ -31,8 +31,9 @@ impl Command {
         Some(Self { bytes })
     }
 
-    /// Book 1 clause 11.3: by name, the first or the next occurrence.
-    pub(crate) fn select(name: &[u8], next: bool) -> Option<Self> {
+    /// Book 1 clause 11.3: by name, the first or the next occurrence. `None` if the name is longer than 255 bytes.
+    #[must_use]
+    pub fn select(name: &[u8], next: bool) -> Option<Self> {
         Self::new([0x00, 0xA4, 0x04, if next { 0x02 } else { 0x00 }], Some(name), true)
     }
 
@@ -69,16 +70,19 @@ impl Command {
         Self::new([0x00, 0x82, 0x00, 0x00], Some(data), false)
     }
 
-    /// An issuer script command as the issuer coded it.
-    pub(crate) fn from_issuer(bytes: &[u8]) -> Option<Self> {
+    /// A short command as somebody else coded it, such as an issuer in a script: `None` if it has not 4 to 261 bytes.
+    #[must_use]
+    pub fn coded(bytes: &[u8]) -> Option<Self> {
         (4..=261).contains(&bytes.len()).then(|| Self { bytes: Zeroizing::new(bytes.to_vec()) })
     }
 }
 
-/// A whole response.
-pub(crate) struct Response {
-    pub(crate) data: Zeroizing<Vec<u8>>,
-    pub(crate) status: u16,
+/// A whole response: its data, up to 256 bytes, and its status word.
+pub struct Response {
+    /// The data, without the status word.
+    pub data: Zeroizing<Vec<u8>>,
+    /// SW1 SW2.
+    pub status: u16,
 }
 
 impl Response {
@@ -90,7 +94,7 @@ impl Response {
 }
 
 /// What to do after bytes from the card.
-pub(crate) enum Step {
+pub enum Step {
     /// Send [`Exchange::outgoing`] again.
     Again,
     /// The response is whole.
@@ -104,7 +108,7 @@ pub(crate) enum Step {
 /// The buffer for the response has its full capacity from the start: a vector that moves leaves card data behind
 /// in freed memory.
 #[derive(Default)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     command: Zeroizing<Vec<u8>>,
     outgoing: Zeroizing<Vec<u8>>,
     data: Zeroizing<Vec<u8>>,
@@ -112,7 +116,9 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(command: Command) -> Self {
+    /// Begins with `command`.
+    #[must_use]
+    pub fn new(command: Command) -> Self {
         Self {
             command: command.bytes.clone(),
             outgoing: command.bytes,
@@ -122,7 +128,8 @@ impl Exchange {
     }
 
     /// What to transmit now.
-    pub(crate) fn outgoing(&self) -> &[u8] {
+    #[must_use]
+    pub fn outgoing(&self) -> &[u8] {
         &self.outgoing
     }
 
@@ -132,7 +139,7 @@ impl Exchange {
     }
 
     /// Takes what the card answered.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Step {
+    pub fn take(&mut self, bytes: &[u8]) -> Step {
         let Some((data, &[sw1, sw2])) = bytes.split_last_chunk() else { return Step::Malformed };
         if self.data.len() + data.len() > MAX_RESPONSE {
             return Step::Malformed;

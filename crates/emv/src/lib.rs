@@ -28,7 +28,7 @@
 //! Not done yet: combined data authentication and offline PIN. [`Config`] refuses a terminal that announces them.
 
 mod action_analysis;
-mod apdu;
+pub mod apdu;
 mod authentication;
 mod bits;
 mod certificates;

@@ -100,7 +100,7 @@ impl Kernel {
 
     fn send_script_command(&mut self, mut script: Script, bytes: &[u8]) -> Progress {
         script.sent = script.sent.saturating_add(1);
-        match Command::from_issuer(bytes) {
+        match Command::coded(bytes) {
             Some(command) => {
                 self.scripts.running = Some(script);
                 self.send(Some(command), Pending::ScriptCommand)

@@ -6,6 +6,7 @@
 //!
 //! Time is a [`Duration`](std::time::Duration) since any fixed moment, and never goes back.
 
+mod card_slots;
 mod cobs;
 mod crc;
 mod entry;
@@ -22,6 +23,7 @@ mod parts;
 mod protection;
 mod wire;
 
+pub use card_slots::{CardSlotInfo, CardSlotKind};
 pub use entry::{CardEntry, PinEntry};
 pub use error::{Error, Result};
 pub use event::{CardPart, CardResult, Event, PinResult};

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use link::{
-    CardEntry, CardPart, CardResult, Decoder, Event, Frame, Host, Incoming, KeyEntryRequest, KeyEntryState,
-    KeySlotInfo, Kind, Module, Refusal, Request, Response,
+    CardEntry, CardPart, CardResult, CardSlotInfo, CardSlotKind, Decoder, Event, Frame, Host, Incoming,
+    KeyEntryRequest, KeyEntryState, KeySlotInfo, Kind, Module, Refusal, Request, Response,
 };
 
 const SPECIFICATION: &str = include_str!("../../../docs/secure-module-link.md");
@@ -36,7 +36,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 40);
+    assert_eq!(vectors().len(), 42);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -149,6 +149,15 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
     assert!(said(&module.output().unwrap()));
     assert_eq!(module.receive(&last, now), [Incoming::Request(Request::Random { length: 8 })]);
     module.respond(&Response::Data(vec![1, 2, 3, 4, 5, 6, 7, 8].into()));
+    assert!(said(&module.output().unwrap()));
+
+    let slots = ask(17, &[0x13]);
+    assert!(said(&slots));
+    assert_eq!(module.receive(&slots, now), [Incoming::Request(Request::CardSlots)]);
+    module.respond(&Response::CardSlots(vec![
+        CardSlotInfo { slot: 0, kind: CardSlotKind::Contact, present: false },
+        CardSlotInfo { slot: 1, kind: CardSlotKind::Sam, present: true },
+    ]));
     assert!(said(&module.output().unwrap()));
 
     module.report(Event::CardInserted { slot: 0 }, now);

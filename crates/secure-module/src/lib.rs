@@ -11,6 +11,8 @@ mod key_loading;
 mod pin;
 mod slot;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use keys::Pan;
 use zeroize::Zeroizing;
@@ -19,7 +21,7 @@ pub use card_entry::{CardEntryOutcome, CardEntryRequest, CardPart};
 pub use error::{Error, Result};
 pub use key_loading::{KeyEntryRequest, KeyEntryState, KeySlotInfo};
 pub use pin::{Amount, PinOutcome, PinRequest};
-pub use slot::{CardSlot, KeySlot};
+pub use slot::{CardSlot, KeySlot, SamSlot};
 
 /// Card data that are wiped when dropped.
 pub type Secret = Zeroizing<Vec<u8>>;
@@ -103,6 +105,18 @@ pub trait SecureModule: Send + Sync {
     /// word. `61xx` and `6Cxx` come back as they are, unless the driver has followed them up itself.
     async fn card_transmit(&self, slot: CardSlot, command: &[u8]) -> Result<Secret> {
         let _ = (slot, command);
+        Err(Error::NotSupported)
+    }
+
+    /// As [`card_transmit`](Self::card_transmit), for `limit` at most, where the driver can hold to one. It fails with
+    /// [`Error::Timeout`] then, and the module may begin anew ([`Event::Reset`]).
+    async fn card_transmit_within(&self, slot: CardSlot, command: &[u8], limit: Duration) -> Result<Secret> {
+        let _ = limit;
+        self.card_transmit(slot, command).await
+    }
+
+    /// The slots for PSAMs.
+    async fn sam_slots(&self) -> Result<Vec<SamSlot>> {
         Err(Error::NotSupported)
     }
 

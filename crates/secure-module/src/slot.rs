@@ -11,6 +11,17 @@ use crate::error::{Error, Result};
 pub enum CardSlot {
     /// The slot with contacts (ISO/IEC 7816).
     Contact,
+    /// A slot for a PSAM, by its number, 1 to 4: a card of an acquirer or a scheme that stays in the terminal.
+    Sam(u8),
+}
+
+/// A slot for a PSAM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SamSlot {
+    /// Its number, 1 to 4.
+    pub number: u8,
+    /// Whether a card is in it.
+    pub present: bool,
 }
 
 /// A place for a key: a handle, never the key.

@@ -21,6 +21,8 @@ pub enum Error {
     Busy(String),
     /// No such object, key or entry that the caller may see.
     NotFound(String),
+    /// The device is not claimed, or not any more; the message says why. Claim it again.
+    NotClaimed(String),
     /// The object is past the point where this can be asked of it.
     WrongState(String),
     /// The terminal, or its acquirer, does not offer this.

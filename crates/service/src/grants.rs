@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::card_application::CardApplication;
 use crate::operators::Operator;
 
 /// Everything that an app or a role can be granted.
@@ -45,6 +46,12 @@ pub enum Permission {
     /// Load keys into the secure card module, and bind the hosts that hand them out. It is for operators: no app can be granted it.
     #[serde(rename = "keys.load")]
     KeysLoad,
+    /// Claim a card slot and talk to applications in it that pay nothing: those that the app's `card_applications` name.
+    #[serde(rename = "card.nonpayment")]
+    CardNonpayment,
+    /// Claim the slot of a PSAM, and talk to applications in it in the same way.
+    #[serde(rename = "card.sam")]
+    CardSam,
     /// Print, and preview what would be printed.
     #[serde(rename = "printer.print")]
     PrinterPrint,
@@ -74,6 +81,8 @@ impl fmt::Display for Permission {
             Permission::PaymentApprove => "payment.approve",
             Permission::PaymentParameters => "payment.parameters",
             Permission::KeysLoad => "keys.load",
+            Permission::CardNonpayment => "card.nonpayment",
+            Permission::CardSam => "card.sam",
             Permission::PrinterPrint => "printer.print",
             Permission::DeviceStatus => "device.status",
         })
@@ -89,6 +98,9 @@ pub struct App {
     /// What it may do.
     #[serde(default)]
     pub permissions: Vec<Permission>,
+    /// The applications on cards that it may select, with [`Permission::CardNonpayment`].
+    #[serde(default)]
+    pub card_applications: Vec<CardApplication>,
 }
 
 /// Development and tests run everything under one uid; this says whom that uid stands for.

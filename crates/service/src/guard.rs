@@ -14,6 +14,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectPath};
 
 use crate::bus::{BusKind, Buses};
+use crate::card_application::CardApplication;
 use crate::error::{Error, Result};
 use crate::grants::{Permission, Shared};
 
@@ -152,6 +153,16 @@ impl Guard {
         Err(Error::NotPermitted(format!(
             "{who} was not granted `{permission}`; the terminal's owner can grant it"
         )))
+    }
+
+    /// The applications on cards that `caller` may select. Whoever is no app has none.
+    #[must_use]
+    pub fn card_applications(&self, caller: &Caller) -> Vec<CardApplication> {
+        match &caller.identity {
+            Identity::App(id) => self.shared.apps.get(id).map(|app| app.card_applications.clone()),
+            Identity::Operator | Identity::Service => None,
+        }
+        .unwrap_or_default()
     }
 
     /// What records call the operator who calls.

@@ -8,6 +8,7 @@
 //!   paths that end in one `Completed`, byte streams to devices.
 
 pub mod bus;
+pub mod card_application;
 pub mod config;
 pub mod currency;
 pub mod daemon;

@@ -11,6 +11,7 @@ use zbus::names::OwnedUniqueName;
 use zbus::object_server::SignalEmitter;
 use zbus::{OwnedObjectPath, fdo, interface};
 
+use crate::claims::{Claims, Slot};
 use crate::interruption::{Command, HostAnswer, Line};
 use crate::reader::Reader;
 use crate::supervisor::{ModuleHandle, View, refusal};
@@ -27,11 +28,42 @@ const MAX_ISSUER_DATA: usize = 255;
 pub(crate) struct CardService {
     pub(crate) guard: Guard,
     pub(crate) module: ModuleHandle,
+    pub(crate) claims: Claims,
 }
 
-/// The secure card module: whether it is there, and what it says of itself. Reading needs `device.status`.
+/// The secure card module: whether it is there, and what it says of itself. Reading needs `device.status`. Apps talk to cards that
+/// pay nothing through claims.
 #[interface(name = "org.smartpos.Card1")]
 impl CardService {
+    /// Claims the card slot `slot` for the calling app and returns the claim's object (`org.smartpos.CardClaim1`),
+    /// `/org/smartpos/Card/claim/APP/SLOT`. Nobody else has the slot until the claim ends; a payment ends all claims. The slots are
+    /// `contact`, the one for chip cards; `sam1` to `sam4`, for the PSAMs that the terminal has; and `contactless`, which no driver reaches
+    /// yet: its memory cards (MIFARE, NTAG, FeliCa) will be claimed as others are, with an interface of their own on the claim's object.
+    ///
+    /// Options: `timeout_s` u: how long the claim lasts at most, 1 to 300 seconds; 60 where it is not given.
+    ///
+    /// Errors: InvalidArgument, NotPermitted (`card.nonpayment`; `card.sam` for a PSAM), Busy when a payment or another claim has the slot,
+    /// NotSupported by a terminal without the slot, DeviceGone without a module or a PSAM, Throttled.
+    async fn claim(
+        &self,
+        slot: &str,
+        options: Dictionary,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath> {
+        let slot = Slot::named(slot)?;
+        let admitted = self.guard.admit(&header, slot.permission()).await?;
+        self.claims.claim(&self.guard, &admitted.caller, slot, options).await
+    }
+
+    /// Each claim that goes on: its slot, and its app. For the operator.
+    ///
+    /// Errors: NotPermitted (`device.status`), Throttled.
+    async fn list_claims(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<(String, String)>> {
+        let admitted = self.guard.admit_operator(&header).await?;
+        self.guard.authorize(&admitted.caller, Permission::DeviceStatus)?;
+        Ok(self.claims.list())
+    }
+
     /// `ready`, `absent` or `tampered`.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn module_state(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {

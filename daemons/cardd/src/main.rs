@@ -1,6 +1,7 @@
 //! `smartpos-cardd` owns the secure card module: cards, PIN pad, keys.
 
 mod api;
+mod claims;
 mod config;
 mod durable;
 mod interruption;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 use service::daemon::{Context, Daemon, run};
 
 use crate::api::{CardPaymentService, CardService, PATH};
+use crate::claims::{Claims, Places};
 use crate::config::{Config, load_emv};
 use crate::keys_api::CardKeysService;
 use crate::module::Source;
@@ -46,15 +48,23 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let emv = Parameters::open(load_emv(&config_folders)?, &state);
     let device = Source::new(&config, &credentials, &state)?;
     let (module, supervisor) = supervisor::new();
+    let places = Places::default();
+    let claims = Claims::new(claims::Tools {
+        buses: buses.clone(),
+        module: module.clone(),
+        emv: emv.clone(),
+        places: places.clone(),
+    });
     for (connection, guard) in guards.each() {
-        let service = CardService { guard: guard.clone(), module: module.clone() };
+        let (guard, module, claims) = (guard.clone(), module.clone(), claims.clone());
+        let service = CardService { guard, module, claims };
         connection.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
     }
     let system = buses.system.clone();
     let guard = guards.system.clone();
     let parameters = CardParametersService { guard: guard.clone(), parameters: emv.clone() };
     system.object_server().at(PATH, parameters).await.map_err(|error| error.to_string())?;
-    let reader = Reader::new(Tools { buses, guard, module: module.clone(), emv, config });
+    let reader = Reader::new(Tools { buses, guard, module: module.clone(), emv, config, places });
     let keys = CardKeysService { guard: guards.system.clone(), module: module.clone() };
     system.object_server().at(PATH, keys).await.map_err(|error| error.to_string())?;
     let service = CardPaymentService { guard: guards.system, module, reader: reader.clone() };

@@ -14,13 +14,14 @@ use zbus::OwnedObjectPath;
 use zbus::object_server::SignalEmitter;
 
 use crate::api::TransactionObject;
+use crate::claims::{End, Places};
 use crate::config::Config;
 use crate::interruption::{Command, Line, Signal, watch};
 use crate::keyed::Keyed;
 use crate::parameters::Parameters;
 use crate::supervisor::{ModuleHandle, refusal};
 use crate::terms::{ENTROPY, Entry, Terms};
-use crate::transaction::{Place, Transaction};
+use crate::transaction::Transaction;
 
 /// Where transactions are served.
 const PREFIX: &str = "/org/smartpos/Card/transaction";
@@ -33,6 +34,8 @@ pub(crate) struct Tools {
     pub(crate) module: ModuleHandle,
     pub(crate) emv: Parameters,
     pub(crate) config: Config,
+    /// Who has the one place runs a transaction.
+    pub(crate) places: Places,
 }
 
 /// The reader; clones are the same one.
@@ -43,8 +46,6 @@ pub(crate) struct Reader {
 
 struct Shared {
     tools: Tools,
-    /// Who has the one place runs a transaction.
-    place: Arc<tokio::sync::Mutex<Place>>,
     count: AtomicU64,
     /// The last transaction: it stays on the bus until the next one, so that a late call is told that it is
     /// late.
@@ -60,16 +61,15 @@ struct Last {
 
 impl Reader {
     pub(crate) fn new(tools: Tools) -> Reader {
-        let place = Arc::default();
-        Reader { shared: Arc::new(Shared { tools, place, count: AtomicU64::new(1), last: Mutex::new(None) }) }
+        Reader { shared: Arc::new(Shared { tools, count: AtomicU64::new(1), last: Mutex::new(None) }) }
     }
 
     /// Begins a transaction for `caller` and returns its object.
     pub(crate) async fn start(&self, terms: &Terms, caller: &Caller) -> Result<OwnedObjectPath> {
-        let Tools { buses, guard, module: handle, emv, config } = &self.shared.tools;
+        let Tools { buses, guard, module: handle, emv, config, places } = &self.shared.tools;
         let busy =
-            |_| Error::Busy("a card transaction is running; start this one when it has ended".to_string());
-        let place = Arc::clone(&self.shared.place).try_lock_owned().map_err(busy)?;
+            || Error::Busy("a card transaction is running; start this one when it has ended".to_string());
+        let place = places.take(End::Payment).await.ok_or_else(busy)?;
         let (module, session) = handle.ready()?;
         let (watch, line, signals) = watch(handle.watch(), session);
         let run: Pin<Box<dyn Future<Output = ()> + Send>> = match terms.entry() {
@@ -113,6 +113,8 @@ impl Reader {
 
     /// Calls off what runs, where that is still possible, and waits for its end.
     pub(crate) async fn stop(&self) {
+        // Kept until the end: nobody claims the slot any more.
+        let _place = self.shared.tools.places.take(End::Stopping).await;
         let Some(last) = self.take_last() else { return };
         // One that has ended, or that the card is just ending, can't be called off.
         let _ = last.line.tell(Command::Cancel).await;

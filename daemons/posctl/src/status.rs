@@ -46,11 +46,14 @@ async fn payment(bus: &Connection) -> Result<Value, Error> {
 
 async fn card(bus: &Connection) -> Result<Value, Error> {
     let card = client::proxy::<CardProxy>(bus).await?;
+    let claims = card.list_claims().await?;
+    let claims: Vec<String> = claims.iter().map(|(slot, app)| format!("{slot} by {app}")).collect();
     Ok(json!({
         "state": card.module_state().await?,
         "module": card.module().await?,
         "certified": card.certified().await?,
         "card_present": card.card_present().await?,
+        "claims": claims,
     }))
 }
 

@@ -4,6 +4,7 @@
 mod authentication;
 mod cryptogram;
 mod cvr;
+mod membership;
 mod script;
 mod selection;
 
@@ -40,6 +41,8 @@ struct Memory {
     issuer_authentication_failed: bool,
     /// The issuer scripts that the issuer has not been told of, as byte 4 of the results counts them.
     scripts: u8,
+    /// What the membership has collected.
+    points: u16,
     /// The newest first.
     log: VecDeque<Vec<u8>>,
 }
@@ -51,6 +54,8 @@ enum Phase {
     Idle,
     /// The payment system environment is selected.
     Environment,
+    /// The membership is selected.
+    Membership,
     /// An application is selected.
     Selected,
     /// GET PROCESSING OPTIONS has been answered.
@@ -135,6 +140,7 @@ impl Applet {
                 online_unfinished: false,
                 issuer_authentication_failed: false,
                 scripts: 0,
+                points: 0,
                 log: VecDeque::new(),
             },
             session: Session::new(Phase::Idle, None, profile.aip()),
@@ -174,6 +180,7 @@ impl Applet {
     fn dispatch(&mut self, command: &Command<'_>) -> Answer {
         match (command.cla, command.ins) {
             (0x00, 0xA4) => self.select(command),
+            _ if self.session.phase == Phase::Membership => self.membership(command),
             (0x00, 0xB2) => self.read_record(command),
             (0x00, 0x88) => self.internal_authenticate(command),
             (0x00, 0x20) => self.verify(command),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tlv::Tag;
 
 use crate::certificate;
-use crate::profile::{Application, Profile};
+use crate::profile::{Application, Membership, Profile};
 
 /// Name of the payment system environment for contact cards.
 pub(crate) const ENVIRONMENT: &[u8] = b"1PAY.SYS.DDF01";
@@ -173,6 +173,13 @@ pub(crate) fn application_information(application: &Application, pdol: &[u8]) ->
         .with(0x9F12, &application.label)?
         .with(0xBF0C, log_entry.0)?;
     Objects::default().with(0x84, &application.aid)?.with(0xA5, proprietary.0)?.inside(0x6F)
+}
+
+/// The answer to SELECT of the membership.
+pub(crate) fn membership_information(membership: &Membership) -> Result<Vec<u8>, tlv::Error> {
+    let proprietary = Objects::default().with(0x50, b"MEMBER")?;
+    let name = if membership.answers_as.is_empty() { &membership.aid } else { &membership.answers_as };
+    Objects::default().with(0x84, name)?.with(0xA5, proprietary.0)?.inside(0x6F)
 }
 
 /// Copies as much as fits; the rest keeps its padding.

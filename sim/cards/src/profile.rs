@@ -11,7 +11,7 @@ macro_rules! sources {
     ($($name:literal),+ $(,)?) => { [$(($name, include_str!(concat!("../profiles/", $name, ".toml")))),+] };
 }
 
-const SOURCES: [(&str, &str); 18] = sources![
+const SOURCES: [(&str, &str); 21] = sources![
     "unionpay-credit",
     "unionpay-debit-pin",
     "visa",
@@ -19,6 +19,9 @@ const SOURCES: [(&str, &str); 18] = sources![
     "two-applications",
     "no-pse",
     "t0-exchange",
+    "co-branded",
+    "impostor",
+    "psam",
     "approves-offline",
     "declined",
     "declines-second",
@@ -73,6 +76,21 @@ pub struct Profile {
     pub(crate) behaviour: Behaviour,
     #[serde(rename = "application")]
     pub(crate) applications: Vec<Application>,
+    /// An application that pays nothing.
+    pub(crate) membership: Option<Membership>,
+}
+
+/// The application of a shop whose customers are members; it knows nothing of the account.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Membership {
+    #[serde(deserialize_with = "hexadecimal::deserialize")]
+    pub(crate) aid: Vec<u8>,
+    /// What is printed on the card.
+    pub(crate) number: String,
+    /// The name that it answers SELECT with, where that is not its own.
+    #[serde(default, deserialize_with = "hexadecimal::deserialize")]
+    pub(crate) answers_as: Vec<u8>,
 }
 
 /// Issuer action codes.

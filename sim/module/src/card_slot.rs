@@ -1,6 +1,6 @@
 //! The card slot (ISO/IEC 7816-3), with a virtual card in it or none.
 
-use link::{Event, Refusal};
+use link::Refusal;
 use sim_cards::{Card, Drawer};
 use zeroize::Zeroizing;
 
@@ -21,6 +21,14 @@ impl CardSlot {
     /// An empty slot.
     pub(crate) fn new(drawer: Drawer) -> Self {
         Self { drawer, inserted: None }
+    }
+
+    /// A slot with a card of the drawer in it, which stays there.
+    pub(crate) fn with(drawer: &Drawer, name: &str) -> Self {
+        let mut slot = Self::new(drawer.clone());
+        // The drawer has it: a test of the crate `sim-cards` loads each card.
+        let _ = slot.insert(name);
+        slot
     }
 
     /// The name of the card in the slot.
@@ -62,12 +70,17 @@ impl CardSlot {
         }
     }
 
-    /// Exchanges an APDU. A card may be pulled out by it, which is an event of its own.
-    pub(crate) fn transmit(
-        &mut self,
-        command: &[u8],
-        events: &mut Vec<Event>,
-    ) -> Result<Zeroizing<Vec<u8>>, Refused> {
+    /// Exchanges an APDU, and tells whether the card was pulled out by it.
+    pub(crate) fn transmit(&mut self, command: &[u8]) -> (Result<Zeroizing<Vec<u8>>, Refused>, bool) {
+        let answer = self.exchange(command);
+        let pulled = self.inserted.as_ref().is_some_and(|inserted| inserted.card.is_removed());
+        if pulled {
+            self.remove();
+        }
+        (answer, pulled)
+    }
+
+    fn exchange(&mut self, command: &[u8]) -> Result<Zeroizing<Vec<u8>>, Refused> {
         if !(4..=261).contains(&command.len()) {
             return refused(Refusal::Invalid, "a short command APDU has 4 to 261 bytes");
         }
@@ -79,8 +92,6 @@ impl CardSlot {
             return Ok(Zeroizing::new(response));
         }
         if inserted.card.is_removed() {
-            self.remove();
-            events.push(Event::CardRemoved { slot: 0 });
             return refused(Refusal::NoCard, "the card was pulled out");
         }
         refused(Refusal::CardMute, "the card does not answer")

@@ -7,7 +7,7 @@ use audit::{Identity, Octets, seal};
 use keys::mac;
 use keys::sm2::{self, PrivateKey};
 use keys::{Key, Pan, TdesKey, track2};
-use link::{Event, Refusal, Request, Response, STORE, Status};
+use link::{CardSlotInfo, CardSlotKind, Event, Refusal, Request, Response, STORE, Status};
 use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
@@ -30,6 +30,8 @@ pub struct Device {
     keys: KeySlots,
     tampered: bool,
     pub(crate) slot: CardSlot,
+    /// Slots 1 and 2 on the line.
+    sams: [CardSlot; 2],
     pub(crate) pad: PinPad,
     key_entry: KeyEntry,
     /// The time of the latest poll.
@@ -45,6 +47,7 @@ impl Device {
             boot,
             keys: KeySlots::new(masters, &own_keys()),
             tampered: false,
+            sams: [CardSlot::with(&drawer, "psam"), CardSlot::new(drawer.clone())],
             slot: CardSlot::new(drawer),
             pad: PinPad::default(),
             key_entry: KeyEntry::default(),
@@ -63,7 +66,7 @@ impl Device {
     pub(crate) fn opened(&mut self) {
         self.pad.abandon();
         self.key_entry.end("the terminal began a new session");
-        self.slot.power_off();
+        self.power_off();
         self.events.clear();
     }
 
@@ -126,7 +129,7 @@ impl Device {
         self.events.push(Event::Tampered);
         self.events.extend(self.pad.cancel());
         self.pad.card = None;
-        self.slot.power_off();
+        self.power_off();
     }
 
     /// Services and starts the module anew: with its master keys and without working keys. A card stays in.
@@ -134,7 +137,7 @@ impl Device {
         self.boot = self.boot.wrapping_add(1);
         self.keys = KeySlots::new(masters, &own_keys());
         self.tampered = false;
-        self.slot.power_off();
+        self.power_off();
         self.pad = PinPad::default();
         self.key_entry = KeyEntry::default();
         self.events.clear();
@@ -148,18 +151,20 @@ impl Device {
             Request::Status => Ok(Response::Status(self.status())),
             Request::Random { length } => random(length).map(Response::Data),
             Request::CardPowerOn { slot } => {
-                only_slot(slot)?;
-                self.slot.power_on().map(|atr| Response::Data(Zeroizing::new(atr)))
+                self.card_slot(slot)?.power_on().map(|atr| Response::Data(Zeroizing::new(atr)))
             }
             Request::CardPowerOff { slot } => {
-                only_slot(slot)?;
-                self.slot.power_off();
+                self.card_slot(slot)?.power_off();
                 Ok(Response::Done)
             }
             Request::CardTransmit { slot, command } => {
-                only_slot(slot)?;
-                self.slot.transmit(&command, &mut self.events).map(Response::Data)
+                let (answer, pulled) = self.card_slot(slot)?.transmit(&command);
+                if pulled {
+                    self.events.push(Event::CardRemoved { slot });
+                }
+                answer.map(Response::Data)
             }
+            Request::CardSlots => Ok(Response::CardSlots(self.card_slots())),
             Request::EnterPin(_) | Request::EnterCard(_) if self.key_entry.asks() => {
                 refused(Refusal::Busy, "custodians enter a key")
             }
@@ -230,6 +235,28 @@ impl Device {
         }
     }
 
+    /// The slot with this number on the line.
+    fn card_slot(&mut self, number: u8) -> Result<&mut CardSlot, Refused> {
+        let slot = match usize::from(number).checked_sub(1) {
+            None => Some(&mut self.slot),
+            Some(sam) => self.sams.get_mut(sam),
+        };
+        slot.ok_or_else(|| (Refusal::NotSupported, "there are the card slots 0 to 2 only".to_owned()))
+    }
+
+    fn card_slots(&self) -> Vec<CardSlotInfo> {
+        let info =
+            |slot, kind, place: &CardSlot| CardSlotInfo { slot, kind, present: place.card().is_some() };
+        let sams = (1..).zip(&self.sams).map(|(number, place)| info(number, CardSlotKind::Sam, place));
+        [info(0, CardSlotKind::Contact, &self.slot)].into_iter().chain(sams).collect()
+    }
+
+    /// Takes the power of all cards away.
+    fn power_off(&mut self) {
+        self.slot.power_off();
+        self.sams.iter_mut().for_each(CardSlot::power_off);
+    }
+
     fn keyed_card(&self) -> Result<&KeyedCard, Refused> {
         self.pad.card.as_ref().ok_or_else(|| (Refusal::NoCard, "no card was keyed".to_owned()))
     }
@@ -292,10 +319,6 @@ fn seal_journal(journal: &Identity, chain: &Chain, at: i64) -> Result<Zeroizing<
 /// Derived, as the token's is.
 fn tls_key() -> Result<TlsKey, Refused> {
     TlsKey::new(&Zeroizing::new(sm2::sm3(&[&DEVICE_SECRET[..], b"TLS client key 1"].concat())))
-}
-
-fn only_slot(slot: u8) -> Result<(), Refused> {
-    if slot == 0 { Ok(()) } else { refused(Refusal::NotSupported, "there is the card slot 0 only") }
 }
 
 fn random(length: u16) -> Result<Zeroizing<Vec<u8>>, Refused> {

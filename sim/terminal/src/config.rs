@@ -14,6 +14,8 @@ use crate::terminal::{ClientKey, ModuleLine};
 
 /// The app that the developer's uid stands for on the app bus.
 pub const APP: &str = "dev.example.shop";
+/// The application on cards that it may select: the membership of the virtual ones.
+pub const MEMBERSHIP: &str = "F0534D4152544D454D";
 /// The terminal's number at the host (DE 41).
 pub const TERMINAL_ID: &str = "12345678";
 /// The merchant's number at the host (DE 42).
@@ -56,8 +58,10 @@ pub(crate) fn write(
             "uid": 61001,
             "permissions": [
                 "payment.start", "payment.void", "payment.refund", "payment.tip", "payment.moto", "payment.preauthorise",
-                "payment.settle", "payment.read", "printer.print", "device.status",
+                "payment.settle", "payment.read", "card.nonpayment", "card.sam", "printer.print",
+                "device.status",
             ],
+            "card_applications": [MEMBERSHIP],
         } },
     });
     let device = |part| format!("unix:{}", layout.socket(part).display());

@@ -31,7 +31,7 @@ mod records;
 mod terminal;
 
 pub use clock::Clock;
-pub use config::{APP, MERCHANT_ID, TERMINAL_ID};
+pub use config::{APP, MEMBERSHIP, MERCHANT_ID, TERMINAL_ID};
 pub use error::{Error, Result};
 pub use layout::Layout;
 pub use part::Part;

@@ -22,6 +22,17 @@ pub const JOURNAL_SEAL: u32 = 1 << 8;
 pub const TLS_KEY: u32 = 1 << 9;
 /// Loading keys: [`Request::KeySlots`](super::Request::KeySlots) and those after it.
 pub const KEY_LOADING: u32 = 1 << 10;
+/// Slots for PSAMs: [`Request::CardSlots`](super::Request::CardSlots), and the slots 1 to 4.
+pub const SAM_SLOTS: u32 = 1 << 11;
 /// All that this crate knows, on a line that is protected or not.
-pub(crate) const ALL: u32 =
-    PARTS | CARD_TOKEN | SM4 | X919 | STORED_CARD | DUKPT | KEYED_CARD | JOURNAL_SEAL | TLS_KEY | KEY_LOADING;
+pub(crate) const ALL: u32 = PARTS
+    | CARD_TOKEN
+    | SM4
+    | X919
+    | STORED_CARD
+    | DUKPT
+    | KEYED_CARD
+    | JOURNAL_SEAL
+    | TLS_KEY
+    | KEY_LOADING
+    | SAM_SLOTS;

@@ -24,6 +24,8 @@ pub enum Request {
     CardPowerOff { slot: u8 },
     /// Exchange an APDU.
     CardTransmit { slot: u8, command: Secret },
+    /// Which card slots are there?
+    CardSlots,
     /// Begin a PIN entry; its end is an event.
     EnterPin(PinEntry),
     /// End it.
@@ -96,6 +98,7 @@ impl Request {
             Self::CardPowerOn { .. } => 0x10,
             Self::CardPowerOff { .. } => 0x11,
             Self::CardTransmit { .. } => 0x12,
+            Self::CardSlots => 0x13,
             Self::EnterPin(_) => 0x20,
             Self::CancelPin => 0x21,
             Self::ResealTrack2 { .. } => 0x22,
@@ -133,6 +136,10 @@ impl Request {
     #[must_use]
     pub fn capabilities(&self) -> u32 {
         match self {
+            Self::CardSlots => capability::SAM_SLOTS,
+            Self::CardPowerOn { slot: 1.. }
+            | Self::CardPowerOff { slot: 1.. }
+            | Self::CardTransmit { slot: 1.., .. } => capability::SAM_SLOTS,
             Self::CardToken { .. } => capability::CARD_TOKEN,
             Self::ResealTrack2 { .. } => capability::STORED_CARD,
             Self::SealTrack2 { key, .. } if key == STORE => capability::STORED_CARD,
@@ -163,6 +170,7 @@ impl Request {
             }
             Self::KeySlots | Self::KeyEntry | Self::CancelKeyEntry | Self::KeyCredential | Self::KeyNonce => {
             }
+            Self::CardSlots => {}
             Self::Random { length } => to.u16(*length),
             Self::CardPowerOn { slot } | Self::CardPowerOff { slot } => to.u8(*slot),
             Self::CardTransmit { slot, command } => {
@@ -234,6 +242,7 @@ impl Request {
             0x10 => Self::CardPowerOn { slot: from.u8()? },
             0x11 => Self::CardPowerOff { slot: from.u8()? },
             0x12 => Self::CardTransmit { slot: from.u8()?, command: from.data()? },
+            0x13 => Self::CardSlots,
             0x20 => Self::EnterPin(PinEntry::decode(&mut from)?),
             0x21 => Self::CancelPin,
             0x22 => Self::ResealTrack2 {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Secret;
+use crate::card_slots::CardSlotInfo;
 use crate::error::{Error, Result};
 use crate::key_loading::{KeyEntryState, KeySlotInfo};
 use crate::wire::{Reader, Writer};
@@ -82,6 +83,8 @@ pub enum Response {
     /// Random bytes, an ATR, a response APDU, sealed data, a masked PAN, a token, a key serial number, a public key, a signature, a request for a
     /// certificate.
     Data(Secret),
+    /// To [`Request::CardSlots`](super::Request::CardSlots).
+    CardSlots(Vec<CardSlotInfo>),
     /// To [`Request::KeyCheckValue`](super::Request::KeyCheckValue).
     CheckValue([u8; 4]),
     /// To [`Request::Mac`](super::Request::Mac).
@@ -119,6 +122,7 @@ impl Response {
             Self::CheckValue(value) => to.raw(value),
             Self::Mac(mac) => to.raw(mac),
             Self::Verified(equal) => to.u8((*equal).into()),
+            Self::CardSlots(slots) => CardSlotInfo::encode_all(slots, &mut to)?,
             Self::KeySlots(slots) => KeySlotInfo::encode_all(slots, &mut to)?,
             Self::KeyEntry(state) => state.encode(&mut to),
             Self::Refused { reason, .. } => to.text(reason),
@@ -155,6 +159,7 @@ impl Response {
             0x03 | 0x11 | 0x20 | 0x21 | 0x23 | 0x27 | 0x30 | 0x45 | 0x46 | 0x48 | 0x4A | 0x4C..=0x4E => {
                 Self::Done
             }
+            0x13 => Self::CardSlots(CardSlotInfo::decode_all(&mut from)?),
             0x44 => Self::KeySlots(KeySlotInfo::decode_all(&mut from)?),
             0x47 => Self::KeyEntry(KeyEntryState::decode(&mut from)?),
             0x31 => Self::CheckValue(from.array()?),
@@ -173,6 +178,7 @@ impl fmt::Debug for Response {
             Self::Done => f.write_str("Done"),
             Self::Status(status) => status.fmt(f),
             Self::Data(data) => write!(f, "Data({} bytes)", data.len()),
+            Self::CardSlots(slots) => write!(f, "CardSlots({slots:?})"),
             Self::CheckValue(_) => f.write_str("CheckValue"),
             Self::Mac(_) => f.write_str("Mac"),
             Self::Verified(equal) => write!(f, "Verified({equal})"),

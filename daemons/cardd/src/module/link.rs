@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keys::Pan;
-use link::{CardEntry, CardResult, Host, Pace, Pairing, PinEntry, Protection, Request, Response};
+use link::{
+    CardEntry, CardResult, CardSlotKind, Host, Pace, Pairing, PinEntry, Protection, Request, Response,
+};
 use secure_module::{
     CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeyEntryRequest, KeyEntryState,
-    KeySlot, KeySlotInfo, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
+    KeySlot, KeySlotInfo, PinOutcome, PinRequest, Result, SamSlot, Secret, SecureModule, Status,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -126,8 +128,22 @@ impl SecureModule for LinkModule {
     }
 
     async fn card_transmit(&self, slot: CardSlot, command: &[u8]) -> Result<Secret> {
+        self.card_transmit_within(slot, command, TRANSMIT).await
+    }
+
+    async fn card_transmit_within(&self, slot: CardSlot, command: &[u8], limit: Duration) -> Result<Secret> {
         let command = Zeroizing::new(command.to_vec());
-        self.data(Request::CardTransmit { slot: slot_number(slot)?, command }, TRANSMIT).await
+        self.data(Request::CardTransmit { slot: slot_number(slot)?, command }, limit).await
+    }
+
+    async fn sam_slots(&self) -> Result<Vec<SamSlot>> {
+        match self.call(Request::CardSlots, QUICK).await? {
+            Response::CardSlots(slots) => {
+                let sams = slots.into_iter().filter(|slot| slot.kind == CardSlotKind::Sam);
+                Ok(sams.map(|slot| SamSlot { number: slot.slot, present: slot.present }).collect())
+            }
+            other => Err(unexpected(&other)),
+        }
     }
 
     async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
@@ -361,6 +377,7 @@ fn masked_pan(bytes: &[u8]) -> Result<String> {
 fn slot_number(slot: CardSlot) -> Result<u8> {
     match slot {
         CardSlot::Contact => Ok(0),
+        CardSlot::Sam(number @ 1..=4) => Ok(number),
         _ => Err(Error::NotSupported),
     }
 }

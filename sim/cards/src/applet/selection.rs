@@ -22,6 +22,9 @@ impl Applet {
         if command.data == files::ENVIRONMENT {
             return self.select_environment(next);
         }
+        if !next && let Some(information) = self.select_membership(command.data) {
+            return information;
+        }
         let start = if next { self.session.application.map_or(0, |place| place + 1) } else { 0 };
         let (place, application) = self
             .profile
