@@ -204,8 +204,6 @@ pub enum TerminalValue {
     Tips,
     /// The most that such tips may be, in percent of the sale: decimal digits.
     TipPercent,
-    /// How many sales that were approved offline may wait for the host: decimal digits.
-    OfflineCount,
     /// The merchant's name, for receipts: GBK, filled with spaces.
     MerchantName,
 }
@@ -271,23 +269,24 @@ pub struct Settlement {
     /// Who settles, where nobody says it.
     #[serde(default)]
     pub operator: String,
+    /// The codes (DE 39) after which a message of the upload is sent again.
+    #[serde(default)]
+    pub again: Vec<String>,
     /// How the host gets the transaction certificates of the batch; `None` where it does not want them.
-    pub certificates: Option<Certificates>,
+    pub certificates: Option<TransactionCertificates>,
 }
 
 /// What the cards said last of what was approved online with a chip: their transaction certificates (EMV Book 3, 6.5.5), which
 /// the host gets before the batch is closed, also where the sums are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Certificates {
+pub struct TransactionCertificates {
     /// The network management code of one in a batch whose sums are equal.
     pub balanced: String,
     /// The network management code of one in a batch whose sums differ.
     pub unbalanced: String,
     /// The network management code of the message that ends the upload of a batch whose sums are equal.
     pub end_network_code: String,
-    /// The codes (DE 39) after which one is sent again. `00` acknowledges it, and any other refuses it for good.
-    pub again: Vec<String>,
 }
 
 /// Where the sums of a batch are in its reconciliation, and the host's verdict on them.

@@ -25,8 +25,8 @@ mod template;
 pub use build::Builder;
 pub use error::{Error, Place};
 pub use host::{
-    CardFlow, Certificates, DownloadSet, Downloads, Echo, Elements, Host, Instalments, KeyDownload, KeyPart,
-    Link, Moto, Offline, Reversal, Scripts, Security, Service, Settlement, SignOn, Sums, TerminalDownload,
+    CardFlow, DownloadSet, Downloads, Echo, Elements, Host, Instalments, KeyDownload, KeyPart, Link, Moto,
+    Offline, Reversal, Scripts, Security, Service, Settlement, SignOn, Sums, TerminalDownload,
     TerminalParameter, TerminalValue, Timeouts, WrappedKey,
 };
 pub use message::{Message, Mti, Value};

@@ -269,7 +269,7 @@ async fn approved(
     Ok(match end {
         Some(end) if end.outcome == "approved" => {
             let mut card = end.card;
-            if teller.host().wants_certificate_of(&ticket.transaction()) {
+            if teller.host().wants_certificate_of(&ticket.transaction(), &card.tvr) {
                 card.certificate = hex::encode(&end.chip_data);
             }
             let (outcome, reason) = (Outcome::Approved, String::new());

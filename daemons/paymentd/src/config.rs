@@ -187,6 +187,11 @@ impl Host {
 }
 
 impl Merchant {
+    /// Which terminal of which host this is.
+    pub(crate) fn at_host(&self, profile: &str, server: &str) -> String {
+        format!("{profile} {server} {} {}", self.merchant, self.terminal)
+    }
+
     /// The same, by the host's name for it where the owner gives none.
     pub(crate) fn named_by(&self, said: &TerminalParameters) -> Merchant {
         Merchant { name: said.merchant_name(&self.name).to_string(), ..self.clone() }

@@ -85,8 +85,10 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     offers.tip_percent = offers.tip_percent.min(config.tips.percent);
     let terminal = profile.downloads.as_ref().and_then(|downloads| downloads.terminal.as_ref());
     let said = match terminal {
-        Some(_) => journal.terminal_parameters().await.map_err(|error| error.to_string())?,
-        // Another host said it, if one did.
+        Some(_) => {
+            let source = config.merchant.at_host(&profile.name, &config.host.server_name);
+            journal.terminal_parameters(&source).await.map_err(|error| error.to_string())?
+        }
         None => TerminalParameters::default(),
     };
     let said = watch::Sender::new(said);

@@ -11,7 +11,7 @@ use service::options::Dictionary;
 use zbus::Variant;
 
 /// How long a host may have its answers waited for, in seconds.
-const ANSWER_TIMEOUT_S: RangeInclusive<u16> = 5..=180;
+const ANSWER_TIMEOUT_S: RangeInclusive<u16> = 20..=80;
 /// The characters of a tag.
 const TAG: usize = 2;
 
@@ -28,9 +28,6 @@ pub(crate) struct TerminalParameters {
     /// The most that such tips may be, in percent of the sale.
     #[serde(skip_serializing_if = "Option::is_none")]
     tip_percent: Option<u16>,
-    /// How many sales that were approved offline may wait for the host.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    offline_count: Option<u16>,
     /// The merchant's name, for receipts.
     #[serde(skip_serializing_if = "Option::is_none")]
     merchant_name: Option<String>,
@@ -64,12 +61,13 @@ impl TerminalParameters {
     fn take(&mut self, is: TerminalValue, value: &[u8]) -> Result<(), String> {
         match is {
             TerminalValue::AnswerTimeout => {
-                let seconds = number(value)?;
-                if !ANSWER_TIMEOUT_S.contains(&seconds) {
+                self.answer_timeout_s = number(value)?;
+                if let Some(seconds) =
+                    self.answer_timeout_s.filter(|seconds| !ANSWER_TIMEOUT_S.contains(seconds))
+                {
                     let (least, most) = (ANSWER_TIMEOUT_S.start(), ANSWER_TIMEOUT_S.end());
                     return Err(format!("{seconds} seconds are not {least} to {most}"));
                 }
-                self.answer_timeout_s = Some(seconds);
             }
             TerminalValue::Tips => {
                 self.tips = Some(match value {
@@ -78,8 +76,7 @@ impl TerminalParameters {
                     _ => return Err("it is neither 0 nor 1".to_string()),
                 });
             }
-            TerminalValue::TipPercent => self.tip_percent = Some(number(value)?),
-            TerminalValue::OfflineCount => self.offline_count = Some(number(value)?),
+            TerminalValue::TipPercent => self.tip_percent = number(value)?,
             TerminalValue::MerchantName => self.merchant_name = name(value)?,
         }
         Ok(())
@@ -98,11 +95,6 @@ impl TerminalParameters {
         }
     }
 
-    /// How many sales may wait for the host, where the owner allows `count`.
-    pub(crate) fn offline_count(&self, count: u32) -> u32 {
-        self.offline_count.map_or(count, |most| count.min(most.into()))
-    }
-
     /// The merchant's name, where the owner has `name`.
     pub(crate) fn merchant_name<'n>(&'n self, name: &'n str) -> &'n str {
         if name.is_empty() { self.merchant_name.as_deref().unwrap_or_default() } else { name }
@@ -116,11 +108,10 @@ impl TerminalParameters {
     /// For the operator.
     pub(crate) fn dictionary(&self) -> Dictionary {
         let number = |number: Option<u16>| number.map(|number| Variant::from(u32::from(number)));
-        let values: [(&str, Option<Variant<'_>>); 5] = [
+        let values: [(&str, Option<Variant<'_>>); 4] = [
             ("answer_timeout_s", number(self.answer_timeout_s)),
             ("tips", self.tips.map(Variant::from)),
             ("tip_percent", number(self.tip_percent)),
-            ("offline_count", number(self.offline_count)),
             ("merchant_name", self.merchant_name.as_deref().map(Variant::from)),
         ];
         let owned = values
@@ -130,9 +121,14 @@ impl TerminalParameters {
     }
 }
 
-fn number(value: &[u8]) -> Result<u16, String> {
-    let digits = str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| "it is no number".to_string())
+/// A number that may be filled with spaces; none where there is nothing else.
+fn number(value: &[u8]) -> Result<Option<u16>, String> {
+    let digits = value.trim_ascii();
+    if digits.is_empty() {
+        return Ok(None);
+    }
+    let digits = str::from_utf8(digits).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok().map(Some)).ok_or_else(|| "it is no number".to_string())
 }
 
 /// A name that is filled with spaces; none where there is nothing else.
@@ -164,10 +160,10 @@ mod tests {
         let said = read(&format!("11601260131181191022{:<36}2705", "测试商户")).unwrap();
         assert_eq!(said.answer_timeout(Duration::from_secs(30)), Duration::from_secs(60));
         assert_eq!((said.tip_percent(20), said.tip_percent(5)), (10, 5));
-        assert_eq!([0, 3, 30].map(|count| said.offline_count(count)), [0, 3, 5]);
         assert_eq!((said.merchant_name("Ours"), said.merchant_name("")), ("Ours", "测试商户"));
         assert_eq!(read("180").unwrap().tip_percent(20), 0, "no tips at all");
-        let nothing = read("").unwrap();
+        assert_eq!(read("19 5").unwrap().tip_percent(20), 5, "filled with a space");
+        let nothing = read("12  19  ").unwrap();
         assert_eq!((nothing.tip_percent(20), nothing.count()), (20, 0));
         assert_eq!(nothing.answer_timeout(Duration::from_secs(30)), Duration::from_secs(30));
     }
@@ -179,7 +175,7 @@ mod tests {
             ("12601260", "twice"),
             ("126", "has not 2"),
             ("12601", "within a tag"),
-            ("1204", "5 to 180"),
+            ("1219", "20 to 80"),
             ("12-1", "no number"),
             ("182", "neither"),
             ("19a0", "no number"),

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use advice::Advice;
 pub(crate) use body::Transaction;
-pub(crate) use parts::{Acceptor, Answer, Card, Certificates, Order, Original, Request, Sum, Totals};
+pub(crate) use parts::{Acceptor, Answer, Card, CertificatesSent, Order, Original, Request, Sum, Totals};
 pub(crate) use script::Script;
 
 use crate::services::Class;
@@ -230,7 +230,8 @@ pub(crate) enum Event {
     Answered { answer: Answer },
     /// The host has taken so many transactions of the batch's upload.
     Uploaded { transactions: u32 },
-    /// The host was handed the certificate of this transaction of the batch, and answered with this code (DE 39).
+    /// The host was handed the certificate of this transaction of the batch, and answered with this code (DE 39); without one it did not
+    /// answer.
     CertificateSent { of: i64, code: String },
     /// It ended. `reversal` says with which reason (DE 39) the host is told that it does not stand.
     Finished {

@@ -357,7 +357,7 @@ pub(crate) enum Parameters {
     /// Fetch CA keys, applications and what it says of this terminal from the acquirer's host, and wait until they are there; Ctrl-C
     /// calls it off
     Download,
-    /// Show what the host says of this terminal: how long it wants to be waited for, tips, sales that may wait for it, the merchant's name
+    /// Show what the host says of this terminal: how long it wants to be waited for, tips, the merchant's name
     Terminal,
     /// Show the applications that the terminal accepts, with their limits and action codes
     Show,

@@ -21,6 +21,7 @@ const ELEMENTS: [u8; 10] = [4, 11, 22, 23, 41, 42, 55, 60, 62, 64];
 const TC: u8 = 0x40;
 
 /// What became of a certificate, in the ledger.
+const DUE: &str = "due";
 const TAKEN: &str = "taken";
 const DECLINED: &str = "declined";
 
@@ -29,9 +30,16 @@ pub(crate) fn is_one(dialect: Dialect, message: &Message<'_>) -> bool {
     dialect.has_certificates() && [BALANCED, UNBALANCED].iter().any(|code| dialect.has_code(message, code))
 }
 
+/// Notes that a certificate is to come of `entry`, which is just being booked.
+pub(crate) fn note_due(dialect: Dialect, entry: &mut Entry) {
+    if dialect.has_certificates() && has_one(entry) {
+        DUE.clone_into(&mut entry.certificate);
+    }
+}
+
 /// Whether that of `entry` has still to come.
-pub(crate) fn is_missing(dialect: Dialect, entry: &Entry) -> bool {
-    dialect.has_certificates() && has_one(entry) && entry.certificate.is_empty()
+pub(crate) fn is_missing(entry: &Entry) -> bool {
+    entry.state == State::Approved && entry.certificate == DUE
 }
 
 /// Whether that of `entry` came.
@@ -59,15 +67,16 @@ pub(crate) fn take(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> R
     let known = known.ok_or_else(|| {
         Refusal::new(NO_ORIGINAL, format!("{key} is no approved transaction with a certificate"))
     })?;
-    check(host, message, &known)?;
-    let (certificate, answer) = match rule {
-        Rule::Decline(code) => (DECLINED, Err(Refusal::new(code, "declined by rule"))),
-        _ => (TAKEN, Ok(Answer::new(APPROVED, "a transaction certificate"))),
+    let checked = match rule {
+        Rule::Decline(code) => Err(Refusal::new(code, "declined by rule")),
+        _ => check(host, message, &known),
     };
-    if known.certificate != certificate {
+    // One that is taken is a transaction that is uploaded.
+    let certificate = if checked.is_ok() { TAKEN } else { DECLINED };
+    if known.certificate != certificate && !came(&known) {
         host.book(Entry { certificate: certificate.to_owned(), ..known })?;
     }
-    answer
+    checked.map(|()| Answer::new(APPROVED, "a transaction certificate"))
 }
 
 /// Checks that it is that of `known`, and the card's.

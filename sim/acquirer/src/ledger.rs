@@ -79,7 +79,7 @@ pub struct Entry {
     /// Issuer scripts: empty where the answer had none, `sent`, and then the results that the terminal told (DF31), in hex.
     #[serde(default)]
     pub script: String,
-    /// The card's certificate of it: empty until it comes, then `taken`, or `declined` by a rule.
+    /// The card's certificate of it: empty where there is none, `due`, and then `taken` or `declined`.
     #[serde(default)]
     pub certificate: String,
     /// Whether the terminal has uploaded it.

@@ -79,9 +79,9 @@ fn end(host: &mut Acquirer, message: &Message<'_>, code: &str, rule: &Rule) -> R
     }
     let closed = host.ledger.is_closed(&terminal, &batch);
     let counted = host.ledger.counted(&terminal, &batch).map(|(_, entry)| entry);
-    let not_uploaded = counted.filter(|_| code == ENDS && !closed).find(|entry| !entry.uploaded);
-    let not_certified =
-        host.ledger.batch(&terminal, &batch).find(|entry| certificate::is_missing(host.dialect, entry));
+    let is_there = |entry: &Entry| entry.uploaded || certificate::came(entry);
+    let not_uploaded = counted.filter(|_| code == ENDS && !closed).find(|entry| !is_there(entry));
+    let not_certified = host.ledger.batch(&terminal, &batch).find(|entry| certificate::is_missing(entry));
     if let Some(missing) = not_uploaded.or(not_certified) {
         let reason = format!("{} was approved, and is not in the upload", missing.key());
         return Err(Refusal::new(UNRECONCILED, reason));
@@ -89,8 +89,9 @@ fn end(host: &mut Acquirer, message: &Message<'_>, code: &str, rule: &Rule) -> R
     if code == ENDS_BALANCED && !closed && host.ledger.batch(&terminal, &batch).next().is_some() {
         return Err(Refusal::new(UNRECONCILED, format!("the totals of batch {batch} were not equal")));
     }
-    let came = host.ledger.batch(&terminal, &batch);
-    let came: usize = came.map(|one| usize::from(one.uploaded) + usize::from(certificate::came(one))).sum();
+    // Of a batch that was closed by its totals only certificates come.
+    let came = |one: &&Entry| certificate::came(one) || (code == ENDS && one.uploaded);
+    let came = host.ledger.batch(&terminal, &batch).filter(came).count();
     if said != format!("{came:04}") {
         return Err(Refusal::new(FORMAT, format!("DE 48: expected {came:04}, what came; got {said}")));
     }
@@ -160,6 +161,9 @@ fn find(host: &Acquirer, key: &Key, side: Side, amount: u64) -> Result<Entry, Re
     };
     if entry.side() != Some(side) {
         return refusal(INVALID, "is not on this side");
+    }
+    if certificate::came(entry) {
+        return refusal(INVALID, "came by its certificate");
     }
     if entry.amount != amount {
         return refusal(WRONG_AMOUNT, &format!("has the amount {}", entry.amount));

@@ -15,7 +15,7 @@ use crate::originals::{self, Successor};
 use crate::request::{DO_NOT_HONOUR, DUPLICATE, INSUFFICIENT, INVALID, Refusal};
 use crate::rules::Rule;
 use crate::service::Service;
-use crate::{CURRENCY, advice, moto, scripts};
+use crate::{CURRENCY, advice, certificate, moto, scripts};
 
 /// A transaction that is being decided.
 struct Booking {
@@ -180,6 +180,7 @@ fn book(
     answer.rrn = Some(rrn);
     answer.chip = verified.and_then(|verified| verified.issuer_data(&entry.code));
     answer.balance = balance.filter(|_| entry.state == State::Approved).map(additional_amount);
+    certificate::note_due(host.dialect, &mut entry);
     host.book(entry)?;
     Ok(answer)
 }

@@ -171,6 +171,10 @@ struct LedgerLine {
     original: Option<LedgerOriginal>,
     #[serde(default)]
     script: String,
+    #[serde(default)]
+    certificate: String,
+    #[serde(default)]
+    settled: bool,
 }
 
 #[derive(Deserialize)]
@@ -194,6 +198,9 @@ impl From<LedgerLine> for Entry {
             number: Some((line.batch, line.stan)),
             standing: match line.state {
                 _ if NO_MONEY.contains(&line.service.as_str()) => Standing::Nothing,
+                LedgerState::Approved if line.settled && line.certificate == "due" => {
+                    Standing::Open("its batch is closed, and its certificate never came".to_owned())
+                }
                 LedgerState::Approved => Standing::Approved,
                 LedgerState::Declined => Standing::Declined,
                 LedgerState::Reversed => Standing::Reversed,

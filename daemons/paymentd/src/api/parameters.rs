@@ -66,7 +66,7 @@ impl ParametersService {
     }
 
     /// What the host says of this terminal, and is in force: `answer_timeout_s` u, `tips` b (whether they may be added afterwards),
-    /// `tip_percent` u, `offline_count` u, `merchant_name` s; what it does not say is not there. It can make the owner's limits
+    /// `tip_percent` u, `merchant_name` s; what it does not say is not there. It can make the owner's limits
     /// tighter, never wider; the owner's name for the merchant and the owner's timeout come first.
     ///
     /// Errors: NotPermitted (`payment.parameters`).

@@ -73,7 +73,8 @@ impl TransactionObject {
     /// `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
     /// `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u, `debit_amount` t,
     /// `credit_count` u, `credit_amount` t, the same four with `code_` before them, `balanced` b, `uploaded` u (how many transactions the host took, where its sums
-    /// were others), `certificates` u (how many cards' certificates it took); of a payment by code, and what undoes one, `wallet` s, `code` s (masked), `gateway_order` s and `gateway_refund` s (the QR gateway's
+    /// were others), `certificates` u and `certificates_refused` u (how many cards'
+    /// certificates it took, and how many not); of a payment by code, and what undoes one, `wallet` s, `code` s (masked), `gateway_order` s and `gateway_refund` s (the QR gateway's
     /// numbers).
     ///
     /// `host` is what the host holds: `none` (it was never asked), `unknown`, `approved`, `declined`, `reversed`. It is

@@ -91,14 +91,20 @@ impl Host {
         self.download(link, set, Step::End, &[]).await.map(drop)
     }
 
-    /// What the host says of this terminal.
-    pub(crate) async fn fetch_terminal(&mut self, link: &mut Link) -> Result<TerminalParameters, HostError> {
+    /// What the host says of this terminal; `None` where that is nothing.
+    pub(crate) async fn fetch_terminal(
+        &mut self,
+        link: &mut Link,
+    ) -> Result<Option<TerminalParameters>, HostError> {
         let profile = Arc::clone(&self.profile);
         let downloads = profile.downloads.as_ref().ok_or(HostError::NotOffered("parameters"))?;
         let terminal = downloads.terminal.as_ref().ok_or(HostError::NotOffered("terminal parameters"))?;
         let answer = self.download(link, Set::Terminal, Step::Record, &[]).await?;
-        TerminalParameters::read(&terminal.parameters, &answer)
-            .map_err(|problem| unusable(Set::Terminal, &problem))
+        if answer.is_empty() {
+            return Ok(None);
+        }
+        let said = TerminalParameters::read(&terminal.parameters, &answer);
+        said.map(Some).map_err(|problem| unusable(Set::Terminal, &problem))
     }
 
     /// Sends one request, and returns what the answer has.

@@ -67,6 +67,8 @@ const TRIAL_SERIAL: [u8; 12] = [0; 12];
 pub(crate) struct Host {
     profile: Arc<iso8583::Host>,
     merchant: Merchant,
+    /// Which terminal of which host this is.
+    source: String,
     /// DE 49.
     currency: String,
     line: Arc<Line>,
@@ -115,6 +117,7 @@ impl Host {
             said,
         });
         Ok(Host {
+            source: merchant.at_host(&profile.name, &config.server_name),
             profile,
             merchant: merchant.clone(),
             currency,
@@ -124,6 +127,11 @@ impl Host {
             signed_on: false,
             due: Vec::new(),
         })
+    }
+
+    /// Which terminal of which host this is.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
     }
 
     /// Under whose name requests go out.

@@ -1,16 +1,18 @@
-//! Closing a batch: 0500 with its sums, 0320 with its transactions where the host's sums are others, and with the cards' certificates
-//! where it wants them.
+//! Closing a batch: 0500 with its sums, 0320 with the cards' transaction certificates where the host wants them, and with its other
+//! transactions where its sums are others.
 
 use std::sync::Arc;
 
-use iso8583::{Builder, Message, Mti, Settlement};
+use iso8583::{Builder, Mti, Settlement};
 
 use super::filling::{self, Filling};
 use super::{Host, HostError, Link, dialect, parse, sums};
 use crate::journal::BatchEntry;
-use crate::services::{Class, Side};
+use crate::services::{Service, Side};
 use crate::transaction::{Answer, Transaction};
 
+/// Byte 5 of the TVR (EMV Book 3, Annex C5).
+const ISSUER_AUTHENTICATION_FAILED: u8 = 0x40;
 /// The most that the end of an upload can say.
 const MOST_COUNTED: u32 = 9999;
 
@@ -20,10 +22,14 @@ impl Host {
         self.profile.settlement.as_ref().ok_or(HostError::NotOffered("settlement"))
     }
 
-    /// Whether the host wants the certificate of `transaction`, which it approved and the card, too.
-    pub(crate) fn wants_certificate_of(&self, transaction: &Transaction) -> bool {
-        let certificates = self.profile.settlement.as_ref().and_then(|one| one.certificates.as_ref());
-        certificates.is_some() && transaction.service().class() == Class::Money
+    /// Whether the host wants the certificate of `transaction`, which it approved, and so did the card, with these results (TVR).
+    pub(crate) fn wants_certificate_of(&self, transaction: &Transaction, tvr: &str) -> bool {
+        let settlement = self.profile.settlement.as_ref();
+        let service = matches!(transaction.service(), Service::Sale | Service::Preauthorisation);
+        let results = hex::decode(tvr).unwrap_or_default();
+        // Such an approval goes to the host in another form, which no public source explains.
+        let issuer_failed = results.last().is_some_and(|byte| byte & ISSUER_AUTHENTICATION_FAILED != 0);
+        service && !issuer_failed && settlement.is_some_and(|settlement| settlement.certificates.is_some())
     }
 
     /// Asks whether the host's sums of the batch are those of `transaction`. It may be asked again.
@@ -45,12 +51,8 @@ impl Host {
         common(&mut message, transaction, transaction.stan);
         filling::put(&mut message, &told);
         filling::put(&mut message, &own);
-        let serial = self.key_serial().await?;
-        dialect::put_serial(&mut message, &profile, &serial);
-        let request = dialect::pack(message.empty_mac())?;
-        let answer = self.exchange(link, request).await?;
+        let answer = self.say(link, message, settlement.mti, (transaction, transaction.stan)).await?;
         let answer = parse(&profile, &answer)?;
-        self.check_settlement(&answer, settlement.mti, transaction, transaction.stan).await?;
         let mut read = dialect::answer(&answer)?.answer;
         if read.code == "00" {
             read.balanced = sums::verdict(settlement.sums, &answer, &told)?;
@@ -69,7 +71,7 @@ impl Host {
         self.send_upload(link, transaction, &code, &group(entries)).await
     }
 
-    /// Says that the host has all of the batch, and how many messages' worth: transactions and certificates. The host's code.
+    /// Says that the host has all of the batch, and how much: transactions and certificates. The host's code.
     pub(crate) async fn end_upload(
         &mut self,
         link: &mut Link,
@@ -96,18 +98,14 @@ impl Host {
         let profile = Arc::clone(&self.profile);
         let settlement = self.settlement()?.clone();
         let (stan, _) = self.journal.next_stan().await?;
-        let own = filling(&settlement, transaction, stan, code).fill(&profile.elements.upload);
+        let filling = Filling { mti: settlement.upload_mti, ..filling(&settlement, transaction, stan, code) };
+        let own = filling.fill(&profile.elements.upload);
         let mut message = Builder::new(&profile.codec, settlement.upload_mti);
         common(&mut message, transaction, stan);
         message.text(48, content);
         filling::put(&mut message, &own);
-        let serial = self.key_serial().await?;
-        dialect::put_serial(&mut message, &profile, &serial);
-        let request = dialect::pack(message.empty_mac())?;
-        let answer = self.exchange(link, request).await?;
-        let answer = parse(&profile, &answer)?;
-        self.check_settlement(&answer, settlement.upload_mti, transaction, stan).await?;
-        dialect::text(&answer, 39)
+        let answer = self.say(link, message, settlement.upload_mti, (transaction, stan)).await?;
+        code_of(&profile, &settlement, &answer)
     }
 
     /// Hands the host what the card of `sale` said last. The host's code: that it has it, or does not want it; an error is no
@@ -120,9 +118,11 @@ impl Host {
     ) -> Result<String, HostError> {
         let profile = Arc::clone(&self.profile);
         let settlement = self.settlement()?.clone();
-        let wanted = settlement.certificates.as_ref().ok_or(HostError::NotOffered("certificates"))?;
+        let wanted =
+            settlement.certificates.as_ref().ok_or(HostError::NotOffered("transaction certificates"))?;
         let code = if closing.answer.balanced == Some(true) { &wanted.balanced } else { &wanted.unbalanced };
         let filling = Filling {
+            mti: settlement.upload_mti,
             amount: sale.amount(),
             currency: &sale.acceptor.currency,
             ..filling(&settlement, sale, sale.stan, code)
@@ -136,30 +136,39 @@ impl Host {
         }
         message.text(41, &sale.acceptor.terminal).text(42, &sale.acceptor.merchant).bytes(55, &data);
         filling::put(&mut message, &own);
+        let answer = self.say(link, message, settlement.upload_mti, (sale, sale.stan)).await?;
+        code_of(&profile, &settlement, &answer)
+    }
+
+    /// Sends a message of the type `mti`, under the names and the trace number of `of`; its answer, checked.
+    async fn say(
+        &mut self,
+        link: &mut Link,
+        message: Builder<'_>,
+        mti: Mti,
+        (of, stan): (&Transaction, u32),
+    ) -> Result<Vec<u8>, HostError> {
+        let profile = Arc::clone(&self.profile);
         let serial = self.key_serial().await?;
+        // From here on it borrows what is of this function, too.
+        let mut message: Builder<'_> = message;
         dialect::put_serial(&mut message, &profile, &serial);
         let request = dialect::pack(message.empty_mac())?;
         let answer = self.exchange(link, request).await?;
-        let answer = parse(&profile, &answer)?;
-        self.check_settlement(&answer, settlement.upload_mti, sale, sale.stan).await?;
-        let code = dialect::text(&answer, 39)?;
-        if wanted.again.contains(&code) {
-            return Err(HostError::BadAnswer(format!("a certificate was answered with code {code}")));
-        }
-        Ok(code)
+        let read = parse(&profile, &answer)?;
+        self.verify(&read).await?;
+        dialect::check_echo(&read, mti.answer(), stan, &of.acceptor.terminal, &of.acceptor.merchant)?;
+        Ok(answer)
     }
+}
 
-    async fn check_settlement(
-        &mut self,
-        answer: &Message<'_>,
-        request: Mti,
-        transaction: &Transaction,
-        stan: u32,
-    ) -> Result<(), HostError> {
-        self.verify(answer).await?;
-        let acceptor = &transaction.acceptor;
-        dialect::check_echo(answer, request.answer(), stan, &acceptor.terminal, &acceptor.merchant)
+/// The code of an answer to an upload; one that means later is no answer.
+fn code_of(profile: &iso8583::Host, settlement: &Settlement, answer: &[u8]) -> Result<String, HostError> {
+    let code = dialect::text(&parse(profile, answer)?, 39)?;
+    if settlement.again.contains(&code) {
+        return Err(HostError::BadAnswer(format!("a part of the upload was answered with code {code}")));
     }
+    Ok(code)
 }
 
 fn common<'m>(message: &mut Builder<'m>, transaction: &'m Transaction, stan: u32) {

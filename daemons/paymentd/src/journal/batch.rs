@@ -4,7 +4,7 @@ use sqlx::{Row as _, SqliteConnection};
 
 use super::{Journal, Result, open_batch, read};
 use crate::services::{Service, Side};
-use crate::transaction::{Sum, Totals, Transaction};
+use crate::transaction::{CertificatesSent, Sum, Totals, Transaction};
 
 /// What stands: approved, not undone by something approved, and not refused by the host that was told of it later.
 macro_rules! standing {
@@ -12,7 +12,7 @@ macro_rules! standing {
         concat!(
             "SELECT ",
             $columns,
-            " FROM transactions AS one WHERE batch = ?1 AND outcome = 'approved'
+            " FROM transactions AS one WHERE batch = ?1 AND +outcome = 'approved'
                AND NOT EXISTS (SELECT 1 FROM transactions AS undone WHERE undone.original = one.id
                                AND undone.outcome = 'approved' AND undone.service IN ('void', 'offline-void', 'completion-void', 'code-void'))
                AND advice <> 'refused'"
@@ -45,13 +45,24 @@ impl Journal {
         Ok((batch, sums(&mut connection, batch).await?))
     }
 
-    /// Up to `limit` transactions of `batch` that move money, oldest first, after the first `skip` of them.
-    pub(crate) async fn batch_entries(&self, batch: u32, skip: u32, limit: u8) -> Result<Vec<BatchEntry>> {
+    /// Up to `limit` transactions of `batch` that move money, and of which the host did not take the card's certificate, oldest
+    /// first, after the first `skip` of them.
+    pub(crate) async fn batch_entries(
+        &self,
+        batch: u32,
+        handed: &CertificatesSent,
+        skip: u32,
+        limit: u8,
+    ) -> Result<Vec<BatchEntry>> {
         let select = concat!(
             standing!("service, amount, CAST(body ->> '$.stan' AS INTEGER) AS stan"),
-            " AND service IN ('sale', 'tip-adjustment', 'completion', 'refund') ORDER BY id LIMIT ?3 OFFSET ?2"
+            " AND service IN ('sale', 'tip-adjustment', 'completion', 'refund')
+              AND (body ->> '$.card.certificate' IS NULL OR id > ?4 OR id IN (SELECT value FROM json_each(?5)))
+              ORDER BY id LIMIT ?3 OFFSET ?2"
         );
-        let rows = sqlx::query(select).bind(batch).bind(skip).bind(limit).fetch_all(&self.reader).await?;
+        let refused = serde_json::to_string(&handed.refused)?;
+        let query = sqlx::query(select).bind(batch).bind(skip).bind(limit).bind(handed.last).bind(refused);
+        let rows = query.fetch_all(&self.reader).await?;
         let mut entries = Vec::with_capacity(rows.len());
         for row in &rows {
             let service: String = row.try_get("service")?;
@@ -65,9 +76,18 @@ impl Journal {
         Ok(entries)
     }
 
+    /// How many transactions of `batch` have a card's certificate for the host.
+    pub(crate) async fn count_certificates(&self, batch: u32) -> Result<u32> {
+        let select = "SELECT count(*) FROM transactions WHERE batch = ?1 AND +outcome = 'approved'
+                      AND body ->> '$.card.certificate' IS NOT NULL";
+        Ok(sqlx::query_scalar(select).bind(batch).fetch_one(&self.reader).await?)
+    }
+
     /// The next transaction of `batch` after the one with the number `after` whose card's certificate the host is to get.
     pub(crate) async fn next_certificate(&self, batch: u32, after: i64) -> Result<Option<Transaction>> {
-        let select = "SELECT id, body FROM transactions WHERE batch = ?1 AND id > ?2 AND outcome = 'approved'
+        // The + keeps it from an index that has all batches.
+        let select =
+            "SELECT id, body FROM transactions WHERE batch = ?1 AND id > ?2 AND +outcome = 'approved'
                       AND body ->> '$.card.certificate' IS NOT NULL ORDER BY id LIMIT 1";
         let row = sqlx::query(select).bind(batch).bind(after).fetch_optional(&self.reader).await?;
         row.as_ref().map(read).transpose()

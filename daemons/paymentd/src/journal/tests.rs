@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::{Limits, LimitsByService, OverLimit, OwnerLimits};
 use crate::services::Service;
-use crate::transaction::{Answer, Outcome, Reversal, Sum};
+use crate::transaction::{Answer, CertificatesSent, Outcome, Reversal, Sum};
 
 static NO_LIMITS: OwnerLimits = OwnerLimits { by_service: LimitsByService::new(), moto: Limits::NONE };
 const BOUNDS: Bounds = Bounds { completion: 115, tip: 20, refund_days: 0 };
@@ -192,7 +192,7 @@ async fn a_sale_gets_one_tip_afterwards_within_its_percentage_and_is_then_refund
     let settlement = settle(&journal, "settlement").await;
     let debit = settlement.totals.unwrap().debit;
     assert_eq!((debit.count, debit.amount), (3, 2434));
-    let entries = journal.batch_entries(1, 0, 8).await.unwrap();
+    let entries = journal.batch_entries(1, &CertificatesSent::default(), 0, 8).await.unwrap();
     assert_eq!(entries.len(), 4, "the tip is uploaded, too");
     let late = journal.create(following("late", Service::TipAdjustment, 1), Some(later.id), &TERMS, 9);
     assert!(refusal(late.await).contains("settled"));
@@ -240,7 +240,7 @@ async fn a_settlement_counts_what_stands_and_opens_the_next_batch() {
     let (debit, credit) = (Sum { count: 1, amount: 1234 }, Sum { count: 1, amount: 34 });
     let expected = Totals { debit, credit, ..Totals::default() };
     assert_eq!((settlement.totals, settlement.batch), (Some(expected), 1));
-    let entries = journal.batch_entries(1, 0, 8).await.unwrap();
+    let entries = journal.batch_entries(1, &CertificatesSent::default(), 0, 8).await.unwrap();
     let entries: Vec<(u32, u64)> = entries.iter().map(|entry| (entry.stan, entry.amount)).collect();
     assert_eq!(entries, [(sale.stan, 1234), (4, 34)]);
     let (batch, sums) = journal.open_totals().await.unwrap();
@@ -303,6 +303,37 @@ async fn refunds_of_cards_and_of_codes_have_one_limit_together_and_none_is_of_an
     let late = journal.create(old.clone(), Some(other.id), &free, 4 * DAY).await;
     assert!(refusal(late).contains("more than 2 days old"));
     journal.create(old, Some(other.id), &free, 2 * DAY).await.expect("it is young enough");
+}
+
+#[tokio::test]
+async fn an_upload_has_each_transaction_once_by_its_certificate_or_in_a_group() {
+    let (_folder, journal) = journal().await;
+    for key in ["taken", "refused", "later"] {
+        let mut sale = journal.create(request(key), None, &TERMS, 1).await.unwrap();
+        let plain = (Acceptor::default(), Card::default());
+        journal.authorize(&mut sale, plain.0, plain.1, String::new(), 2).await.unwrap();
+        journal.record(&mut sale, &Event::Answered { answer: Answer::default() }, 3).await.unwrap();
+        let card = Card { certificate: "9f270140".to_string(), ..Card::default() };
+        let end = Event::finished(Outcome::Approved, "").with_card(card);
+        journal.record(&mut sale, &end, 4).await.unwrap();
+    }
+    approved(&journal, request("no-chip"), None).await;
+    assert_eq!(journal.count_certificates(1).await.unwrap(), 3);
+    let next = async |after| journal.next_certificate(1, after).await.unwrap().map(|sale| sale.id);
+    assert_eq!([next(0).await, next(2).await, next(3).await], [Some(1), Some(3), None]);
+    let handed = CertificatesSent { taken: 1, refused: vec![2], last: 2 };
+    let stans = async |handed| {
+        let entries = journal.batch_entries(1, &handed, 0, 8).await.unwrap();
+        entries.iter().map(|entry| entry.stan).collect::<Vec<_>>()
+    };
+    assert_eq!(stans(handed).await, [2, 3, 4]);
+    assert_eq!(stans(CertificatesSent { taken: 3, refused: Vec::new(), last: 3 }).await, [4]);
+    let plan = "EXPLAIN QUERY PLAN SELECT id FROM transactions WHERE batch = 1 AND id > 0 AND +outcome = 'approved' ORDER BY id";
+    let plan = sqlx::query(plan).fetch_one(&journal.reader).await.unwrap();
+    assert!(
+        plan.get::<String, _>("detail").contains("transactions_by_batch"),
+        "each batch is found by itself"
+    );
 }
 
 #[tokio::test]

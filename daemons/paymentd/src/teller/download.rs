@@ -58,13 +58,13 @@ impl Teller {
         let mut failed = None;
         for set in attempt.sets.iter().copied() {
             let fetched = match set {
-                Set::Terminal => self.fetch_terminal(&mut link).await.map_err(Failure::Host),
+                Set::Terminal => self.fetch_terminal(&mut link, attempt).await.map_err(Failure::Host),
                 set => self.fetch_set(&mut link, &card, attempt, set).await,
             };
             match fetched {
-                Ok(0) => log::info!("the host has no {} for this terminal", set.name()),
+                Ok(0) => log::info!(set = set.name(); "the host has no such parameters for this terminal"),
                 Ok(count) => {
-                    log::info!(records = count; "took the host's {}", set.name());
+                    log::info!(set = set.name(), records = count; "took the host's parameters");
                     taken.push((set, count));
                 }
                 Err(Failure::Invalid(problem)) => {
@@ -82,9 +82,10 @@ impl Teller {
     }
 
     /// Fetches what the host says of the terminal, which is in force from now on; how many values it has.
-    async fn fetch_terminal(&mut self, link: &mut Link) -> Result<usize, HostError> {
-        let said = self.host.fetch_terminal(link).await?;
-        self.journal.keep_terminal_parameters(&said).await?;
+    async fn fetch_terminal(&mut self, link: &mut Link, attempt: &Attempt) -> Result<usize, HostError> {
+        attempt.progress(Progress { set: Set::Terminal, done: 0, total: 1 }).await;
+        let Some(said) = self.host.fetch_terminal(link).await? else { return Ok(0) };
+        self.journal.keep_terminal_parameters(self.host.source(), &said).await?;
         let count = said.count();
         self.said.send_replace(said);
         Ok(count)

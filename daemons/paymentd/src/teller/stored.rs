@@ -52,9 +52,10 @@ impl Teller {
             && transaction.instalments() == 0
             && !transaction.is_moto();
         let waiting = *self.waiting.borrow();
-        let count = self.said.borrow().offline_count(self.offline.count);
-        let limits = Offline { count, ..self.offline };
-        if !plain || self.host.offline().is_none() || !limits.allows(&waiting, transaction.amount(), now()) {
+        if !plain
+            || self.host.offline().is_none()
+            || !self.offline.allows(&waiting, transaction.amount(), now())
+        {
             return false;
         }
         self.card.key_check_value("store").await.is_ok_and(|value| !value.is_empty())

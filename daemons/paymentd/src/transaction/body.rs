@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Acceptor, Advice, Answer, Card, Certificates, Event, Order, Original, Outcome, REST_KEPT, Request,
+    Acceptor, Advice, Answer, Card, CertificatesSent, Event, Order, Original, Outcome, REST_KEPT, Request,
     Reversal, Script, State, Totals, next,
 };
 use crate::services::{Class, Service};
@@ -63,7 +63,7 @@ pub(crate) struct Transaction {
     pub(crate) uploaded: Option<u32>,
     /// How far it has got that batch's certificates, where it wants them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) certificates: Option<Certificates>,
+    pub(crate) certificates: Option<CertificatesSent>,
     #[serde(default)]
     pub(crate) reversal: Option<Reversal>,
     /// DE 39 of the reversal.
@@ -181,9 +181,12 @@ impl Transaction {
             Event::Answered { answer } => self.answer.clone_from(answer),
             Event::Uploaded { transactions } => self.uploaded = Some(*transactions),
             Event::CertificateSent { of, code } => {
-                let Certificates { taken, .. } = self.certificates.unwrap_or_default();
-                let taken = taken.saturating_add(u32::from(code == "00"));
-                self.certificates = Some(Certificates { taken, last: *of });
+                let sent = self.certificates.get_or_insert_default();
+                sent.last = *of;
+                match code.as_str() {
+                    "00" => sent.taken = sent.taken.saturating_add(1),
+                    _ => sent.refused.push(*of),
+                }
             }
             Event::Finished { outcome, reason, card, answer, reversal } => {
                 (self.outcome, self.finished) = (Some(*outcome), now);
@@ -264,7 +267,7 @@ impl Transaction {
 
     /// How much of its batch the host has taken: transactions and certificates.
     pub(crate) fn uploads(&self) -> u32 {
-        let certificates = self.certificates.unwrap_or_default().taken;
+        let certificates = self.certificates.as_ref().map_or(0, |sent| sent.taken);
         self.uploaded.unwrap_or_default().saturating_add(certificates)
     }
 

@@ -60,8 +60,10 @@ impl Transaction {
             values.insert("code_credit_count", totals.code_credit.count.into());
             values.insert("code_credit_amount", totals.code_credit.amount.into());
         }
-        if let Some(certificates) = self.certificates {
-            values.insert("certificates", certificates.taken.into());
+        if let Some(sent) = &self.certificates {
+            values.insert("certificates", sent.taken.into());
+            let refused = u32::try_from(sent.refused.len()).unwrap_or(u32::MAX);
+            values.insert("certificates_refused", refused.into());
         }
         if let Some(uploaded) = self.uploaded {
             values.insert("uploaded", uploaded.into());

@@ -166,12 +166,14 @@ pub(crate) struct Answer {
     pub(crate) wallet: String,
 }
 
-/// How far the host has got the certificates of a batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Certificates {
+/// How far the host has got the cards' certificates of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CertificatesSent {
     /// How many it took.
     pub(crate) taken: u32,
-    /// The transaction whose certificate was sent last, by its number in the journal.
+    /// The transactions whose certificates it refused, or did not answer, by their numbers in the journal.
+    pub(crate) refused: Vec<i64>,
+    /// The transaction whose certificate was sent last.
     pub(crate) last: i64,
 }
 

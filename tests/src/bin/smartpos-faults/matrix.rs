@@ -105,8 +105,11 @@ pub(crate) fn cases(service: Service, faultless: &Report) -> Vec<Case> {
             }
         }
         if service == Service::Settlement {
-            // A certificate, then the end; where the sums differ the transactions come first.
-            for before in ["", "0320 approve; ", "0500 unbalanced; ", "0500 unbalanced; 0320 approve; "] {
+            // A certificate, then the end; where the sums differ a transaction whose certificate was refused is between them.
+            let refused = "0500 unbalanced; 0320 decline 12; ";
+            for before in
+                ["", "0320 approve; ", "0500 unbalanced; ", "0500 unbalanced; 0320 approve; ", refused]
+            {
                 faults.extend(RULES.map(|rule| Fault::Host(format!("{before}0320 {rule}"))));
             }
         }
