@@ -18,8 +18,8 @@ const MOST_UNANSWERED: usize = 3;
 enum Done {
     /// The host has it.
     Yes,
-    /// The settlement ends so.
-    Ended(Event),
+    /// The host refuses it with this code.
+    Refused(String),
     /// The daemon stops before that is known.
     Stopping,
 }
@@ -44,7 +44,7 @@ pub(super) async fn run(host: &mut Conversation<'_>, ticket: &Ticket) -> Result<
     Ok(match done {
         Done::Yes if balanced => end_balanced(host, ticket).await?,
         Done::Yes => end(host, ticket).await?,
-        Done::Ended(event) => Some(event),
+        Done::Refused(code) => Some(refused(&code)),
         Done::Stopping => None,
     })
 }
@@ -99,7 +99,7 @@ async fn upload(host: &mut Conversation<'_>, ticket: &Ticket) -> Result<Done, Jo
         let asked = host.until_answered(async |host, link| host.upload(link, &closing, &entries).await);
         let Some(code) = asked.await? else { return Ok(Done::Stopping) };
         if code != "00" {
-            return Ok(Done::Ended(refused(&code)));
+            return Ok(Done::Refused(code));
         }
         let transactions = sent.saturating_add(u32::try_from(entries.len()).unwrap_or(u32::MAX));
         host.teller().record(ticket, &Event::Uploaded { transactions }).await?;
