@@ -248,7 +248,8 @@ impl PaymentService {
     }
 
     /// Closes the batch: the sums are compared with the host's, where they differ the batch is uploaded, the
-    /// host gets the cards' certificates where it wants them, and the next batch begins. Once the host was asked it goes on until the host answers, and nothing else goes online before.
+    /// host gets the cards' certificates where it wants them, and the next batch begins. Once the host was asked it goes on until
+    /// the host answers, and nothing else goes online before.
     ///
     /// Errors: as of StartSale (`payment.settle`).
     async fn start_settlement(
@@ -276,8 +277,8 @@ impl PaymentService {
 
     /// One page of transactions, newest first, and the cursor of the next page: empty after the last.
     ///
-    /// `filter`: `type` (s), `state` (s), `outcome` (s), `since` and `until` (x, milliseconds since 1970). `cursor` is empty for the first page.
-    /// `limit` is 1 to 100. An app sees its own transactions, the operator all.
+    /// `filter`: `type` (s), `state` (s), `outcome` (s), `since` and `until` (x, milliseconds since 1970). `cursor` is empty for
+    /// the first page. `limit` is 1 to 100. An app sees its own transactions, the operator all.
     ///
     /// Errors: InvalidArgument, NotPermitted (`payment.read`).
     #[zbus(out_args("transactions", "next"))]
@@ -313,7 +314,8 @@ impl PaymentService {
 
     /// What the open batch comes to: `batch` s, `currency` s, `debit_count` u and `debit_amount` t (sales and completions),
     /// `credit_count` u and `credit_amount` t (refunds), the same four with `code_` before them for what went through the QR
-    /// gateway, and `services` a{s(ut)}: count and amount of each. Voids, and what they undid, count in no sum. These are everybody's transactions, not the caller's alone.
+    /// gateway, and `services` a{s(ut)}: count and amount of each. Voids, and what they undid, count in no sum. These are
+    /// everybody's transactions, not the caller's alone.
     ///
     /// Errors: NotPermitted (`payment.settle`).
     async fn get_totals(&self, #[zbus(header)] header: Header<'_>) -> Result<Dictionary> {

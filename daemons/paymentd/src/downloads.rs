@@ -1,5 +1,6 @@
-//! What is to be fetched from the host, for the EMV kernel and for the terminal itself: what the host says is due, and what the operator asks for. The teller
-//! fetches it while there is nothing else to do; a transaction that comes meanwhile goes first, and it begins anew.
+//! What is to be fetched from the host, for the EMV kernel and for the terminal itself: what the host says is due, and what the
+//! operator asks for. The teller fetches it while there is nothing else to do; a transaction that comes meanwhile goes first, and
+//! it begins anew.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

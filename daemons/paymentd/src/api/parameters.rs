@@ -24,7 +24,8 @@ pub(crate) struct ParametersService {
     pub(crate) said: watch::Receiver<TerminalParameters>,
 }
 
-/// What the host has: CA keys and applications for the EMV kernel, and what it says of this terminal. There is one download at a time; who asks while one runs joins it.
+/// What the host has: CA keys and applications for the EMV kernel, and what it says of this terminal. There is one download at a
+/// time; who asks while one runs joins it.
 #[interface(name = "org.smartpos.Parameters1")]
 impl ParametersService {
     /// Fetches all of it, as soon as no transaction runs and nothing is owed to the host. Transactions go first: one that comes

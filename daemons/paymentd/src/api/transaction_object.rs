@@ -61,21 +61,21 @@ impl TransactionObject {
 
     /// All that is known of the transaction.
     ///
-    /// `type` s (the service: `sale`, `void`, `offline-void`, `completion-void`, `refund`, `tip-adjustment`, `preauthorisation`, `increment`,
-    /// `preauthorisation-cancel`, `completion`, `balance`, `cash`, `settlement`, `code-payment`, `merchant-code`, `code-void`,
-    /// `code-refund`), `key` s, `owner` s, `amount` t,
-    /// `currency` s, `state` s, `host` s, `created` x; and as they become known `outcome` s (`approved`, `declined`,
-    /// `cancelled`, `failed`, `reversed`), `finished` x, `over_limit` s and `approver` s (the limit that it is over, and the
-    /// supervisor who approved it nevertheless), `reason` s, `reversal` s (`pending`, `acknowledged`, and `rest-kept` where the QR gateway
-    /// can't give all of it back), of a sale that was approved offline `advice` s (`stored`, `sent`, `acknowledged`, `refused`, `withdrawn` by a void), where the issuer had the card run
-    /// scripts `script` s (whether the host was told the results: `pending`, `acknowledged`, `refused`) and `script_data` s (DE 55, in hex), `stan` s,
-    /// `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code` s,
-    /// `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said (`entry_mode`, `aid`,
-    /// `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u, `debit_amount` t,
-    /// `credit_count` u, `credit_amount` t, the same four with `code_` before them, `balanced` b, `uploaded` u (how many transactions the host took, where its sums
-    /// were others), `certificates` u and `certificates_refused` u (how many cards'
-    /// certificates it took, and how many not); of a payment by code, and what undoes one, `wallet` s, `code` s (masked), `gateway_order` s and `gateway_refund` s (the QR gateway's
-    /// numbers).
+    /// `type` s (the service: `sale`, `void`, `offline-void`, `completion-void`, `refund`, `tip-adjustment`, `preauthorisation`,
+    /// `increment`, `preauthorisation-cancel`, `completion`, `balance`, `cash`, `settlement`, `code-payment`, `merchant-code`,
+    /// `code-void`, `code-refund`), `key` s, `owner` s, `amount` t, `currency` s, `state` s, `host` s, `created` x; and as they
+    /// become known `outcome` s (`approved`, `declined`, `cancelled`, `failed`, `reversed`), `finished` x, `over_limit` s and
+    /// `approver` s (the limit that it is over, and the supervisor who approved it nevertheless), `reason` s, `reversal` s
+    /// (`pending`, `acknowledged`, and `rest-kept` where the QR gateway can't give all of it back), of a sale that was approved
+    /// offline `advice` s (`stored`, `sent`, `acknowledged`, `refused`, `withdrawn` by a void), where the issuer had the card run
+    /// scripts `script` s (whether the host was told the results: `pending`, `acknowledged`, `refused`) and `script_data` s (DE 55,
+    /// in hex), `stan` s, `batch` s, `original` s (its key), `original_stan` s, `original_batch` s, `masked_pan` s, `response_code`
+    /// s, `approval` s, `reference` s, `tip` t, `instalments` u, `order` s, `operator` s, `balance` x, what the card said
+    /// (`entry_mode`, `aid`, `label`, `cvm`, `tvr`, `tsi`, `cryptogram`), `receipt_job` s; of a settlement `debit_count` u,
+    /// `debit_amount` t, `credit_count` u, `credit_amount` t, the same four with `code_` before them, `balanced` b, `uploaded` u
+    /// (how many transactions the host took, where its sums were others), `certificates` u and `certificates_refused` u (how many
+    /// cards' certificates it took, and how many not); of a payment by code, and what undoes one, `wallet` s, `code` s (masked),
+    /// `gateway_order` s and `gateway_refund` s (the QR gateway's numbers).
     ///
     /// `host` is what the host holds: `none` (it was never asked), `unknown`, `approved`, `declined`, `reversed`. It is
     /// `unknown` from the moment the request may have left until the answer came or the reversal was acknowledged; a
@@ -89,7 +89,8 @@ impl TransactionObject {
         Ok(self.ticket.transaction().to_dictionary())
     }
 
-    /// `created`, `approval` (it is over a limit and waits for a supervisor), `authorizing` (the host may know of it), `answered` (the host approved) or `final`.
+    /// `created`, `approval` (it is over a limit and waits for a supervisor), `authorizing` (the host may know of it), `answered`
+    /// (the host approved) or `final`.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn state(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
         self.check_reader(header).await?;

@@ -1,8 +1,8 @@
 //! A call of each operation of the secure module's line, and what a module answers.
 
 use link::{
-    CardEntry, CardPart, CardResult, Event, KeyEntryRequest, KeyEntryState, KeySlotInfo, PinEntry, PinResult,
-    Refusal, Request, Response, Status,
+    CardEntry, CardPart, CardResult, CardSlotInfo, CardSlotKind, Event, KeyEntryRequest, KeyEntryState,
+    KeySlotInfo, PinEntry, PinResult, Refusal, Request, Response, Status,
 };
 
 /// The public key of the host, whose private key is 32 bytes 01 (the test vectors of docs/secure-module-link.md).
@@ -67,12 +67,17 @@ pub(crate) fn all() -> Vec<Operation> {
         Event::CardEnded { entry: 4, result: CardResult::Entered },
     ];
     let removed = Event::CardRemoved { slot: 0 };
+    let slots = vec![
+        CardSlotInfo { slot: 0, kind: CardSlotKind::Contact, present: true },
+        CardSlotInfo { slot: 1, kind: CardSlotKind::Sam, present: false },
+    ];
     let refused = Response::Refused { refusal: Refusal::NoKey, reason: "slot pik is empty".to_owned() };
     let load = Request::LoadKey { key: key(), under: "tmk".to_owned(), wrapped: [1; 16], check: [2; 4] };
     vec![
         next(),
         with("status", Request::Status, Response::Status(status)),
         with("random", Request::Random { length: 32 }, data(32)),
+        with("card-slots", Request::CardSlots, Response::CardSlots(slots)),
         with("power-on", Request::CardPowerOn { slot: 0 }, data(17)),
         Operation {
             events: vec![removed],
