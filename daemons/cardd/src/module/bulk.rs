@@ -49,19 +49,27 @@ pub(super) async fn open(node: &Path) -> io::Result<UnixStream> {
 /// not left behind in our memory.
 fn stream<P: Pipes>(pipes: P) -> io::Result<UnixStream> {
     let (near, mut far) = UnixStream::pair()?;
-    let pipes = Arc::new(pipes);
+    let opened = Opened(Arc::new(pipes));
     tokio::spawn(async move {
         let (from_driver, to_driver) = far.split();
         let end = tokio::select! {
-            end = outgoing(&pipes, from_driver) => end,
-            end = incoming(&pipes, to_driver) => end,
+            end = outgoing(&opened.0, from_driver) => end,
+            end = incoming(&opened.0, to_driver) => end,
         };
         if let Err(error) = end {
             log::warn!("USB to the secure module: {error}");
         }
-        pipes.close();
     });
     Ok(near)
+}
+
+/// Closes the pipes with the task, also where the runtime drops it before its end: it waits for the threads of its pool.
+struct Opened<P: Pipes>(Arc<P>);
+
+impl<P: Pipes> Drop for Opened<P> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Sends what the driver says, until it says no more.

@@ -193,6 +193,27 @@ async fn a_module_that_is_unplugged_while_nothing_goes_on_is_missed() {
     plug.let_go().await;
 }
 
+#[test]
+fn a_runtime_that_ends_does_not_wait_for_what_a_module_may_say() {
+    let plug = Plug::new();
+    let (ended, end) = std::sync::mpsc::channel();
+    let held = plug.clone();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let module = runtime.block_on(async {
+            let module = held.open().await.unwrap();
+            while !held.lock().waiting {
+                tokio::task::yield_now().await;
+            }
+            module
+        });
+        drop(runtime);
+        drop(module);
+        ended.send(()).unwrap();
+    });
+    end.recv_timeout(LIMIT).expect("the runtime waits for the module");
+}
+
 #[tokio::test]
 async fn what_is_no_module_is_refused_with_its_reason() {
     let missing = open(Path::new("/dev/smartpos/no-such-module")).await.unwrap_err();
