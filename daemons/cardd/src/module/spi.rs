@@ -8,11 +8,13 @@ mod wires;
 
 use std::future::ready;
 use std::io;
+use std::time::Duration;
 
 use embedded_hal::spi::{Operation, SpiDevice};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 pub(crate) use wires::Wires;
@@ -21,8 +23,11 @@ pub(crate) use wires::Wires;
 const TRANSFER: usize = 128;
 /// How long chip select is active before the first clock: the module hands its bytes to its SPI meanwhile.
 const SETUP_NS: u32 = 50_000;
-/// After so many transfers without the end of a frame the interrupt line is not to be believed: the longest frame takes 33.
-const MOST_FRUITLESS: u32 = 66;
+/// How many transfers a module may ask for by itself: a response of the longest frame takes 33, and an event may come with it. Whatever
+/// it says, more without a word of the host's is a line that is stuck, or a module that has crashed.
+const MOST_ASKED: u32 = 66;
+/// How long such a module is not listened to: as long as it waits before it sends again what was lost.
+const PAUSE: Duration = link::RESEND_AFTER;
 
 /// The line by which a module says that it has something to say.
 trait Interrupt: Send + 'static {
@@ -56,30 +61,39 @@ where
     I: Interrupt,
 {
     let mut block = Zeroizing::new([0; TRANSFER]);
-    let mut fruitless = 0;
+    let mut left = MOST_ASKED;
     loop {
         block.fill(0);
-        let asked = fruitless < MOST_FRUITLESS && interrupt.active()?;
+        let asked = left > 0 && interrupt.active()?;
         tokio::select! {
             biased;
             read = stream.read(&mut *block) => match read? {
                 0 => return Ok(()),
                 // What is said may be answered.
-                _ => fruitless = 0,
+                _ => left = MOST_ASKED,
             },
-            () = ready(()), if asked => {}
-            edge = interrupt.edge() => {
+            () = ready(()), if asked => left -= 1,
+            edge = edge(&mut interrupt, left == 0) => {
                 edge?;
-                fruitless = 0;
+                if left == 0 {
+                    left = MOST_ASKED;
+                }
                 continue;
             }
         }
         (device, block) = transfer(device, block).await?;
-        fruitless = if ends_a_frame(&*block) { 0 } else { fruitless + 1 };
         if block.iter().any(|byte| *byte != 0) && stream.write_all(&*block).await.is_err() {
             return Ok(());
         }
     }
+}
+
+/// Waits for an edge, and for the pause before where the module has said too much.
+async fn edge(interrupt: &mut impl Interrupt, too_much: bool) -> io::Result<()> {
+    if too_much {
+        sleep(PAUSE).await;
+    }
+    interrupt.edge().await
 }
 
 /// Exchanges a block: blocks, and so has a thread of the runtime's pool meanwhile.
@@ -97,9 +111,4 @@ where
             .map_err(|error| io::Error::other(format!("a transfer failed: {error:?}")))
     });
     work.await.map_err(io::Error::other)?
-}
-
-/// Whether a frame may end in there: what comes is not noise or silence alone.
-fn ends_a_frame(block: &[u8]) -> bool {
-    block.windows(2).any(|two| matches!(two, [before, 0] if *before != 0))
 }

@@ -27,8 +27,8 @@ enum Fault {
     LostEdges(usize),
     /// The interrupt line is active, whatever the module has to say.
     Stuck,
-    /// So it is, and the module's bytes are these.
-    Babble(u8),
+    /// So it is, and each transfer brings these bytes.
+    Babble([u8; TRANSFER]),
     /// The transfer fails.
     Broken,
 }
@@ -84,7 +84,7 @@ impl Firmware {
         block.fill(0);
         block[..said.len()].copy_from_slice(&said);
         match self.fault {
-            Some(Fault::Babble(byte)) => block.fill(byte),
+            Some(Fault::Babble(bytes)) => block.copy_from_slice(&bytes),
             Some(Fault::Garbage(each)) if self.transfers.is_multiple_of(each) => block[3] ^= 0x81,
             _ => {}
         }
@@ -296,10 +296,19 @@ async fn a_module_whose_interrupt_line_is_stuck_works_and_keeps_nobody_busy() {
     shared.rest().await;
 }
 
+/// What a module clocks out that has crashed: a constant, noise, and a good frame over and over.
+fn babble() -> Vec<[u8; TRANSFER]> {
+    let noise = std::iter::successors(Some(7_u8), |byte| Some(byte.wrapping_mul(141).wrapping_add(3)));
+    let frame = Module::new(1).output().unwrap().to_vec();
+    let frames = frame.iter().copied().cycle();
+    let fill = |bytes: &mut dyn Iterator<Item = u8>| std::array::from_fn(|_| bytes.next().unwrap());
+    vec![[0; TRANSFER], [0x55; TRANSFER], [0xFF; TRANSFER], fill(&mut noise.into_iter()), fill(&mut { frames })]
+}
+
 #[tokio::test]
 async fn a_module_that_never_stops_talking_is_not_listened_to_for_long() {
-    for byte in [0x00, 0x55, 0xFF] {
-        let shared = Shared::new(Some(Fault::Babble(byte)));
+    for bytes in babble() {
+        let shared = Shared::new(Some(Fault::Babble(bytes)));
         let (mut near, before) = (stream(shared.clone(), shared.clone()).unwrap(), shared.lock().transfers);
         shared.rest().await;
         near.write_all(&[0, 1, 2, 0]).await.unwrap();
@@ -309,8 +318,20 @@ async fn a_module_that_never_stops_talking_is_not_listened_to_for_long() {
         }
         shared.rest().await;
         let transfers = shared.lock().transfers;
-        assert!((130..140).contains(&transfers), "{transfers} transfers of {byte:#04x}");
+        assert!((130..=200).contains(&transfers), "{transfers} transfers of {bytes:02x?}");
     }
+}
+
+#[tokio::test]
+async fn a_module_that_asks_without_end_is_listened_to_at_most_every_300_ms() {
+    let shared = Shared::new(Some(Fault::Babble(babble()[4])));
+    let _near = stream(shared.clone(), shared.clone()).unwrap();
+    let (begun, most) = (Instant::now(), usize::try_from(MOST_ASKED).unwrap());
+    while shared.lock().transfers < 3 * most {
+        shared.edge.notify_one();
+        tokio::task::yield_now().await;
+    }
+    assert!(begun.elapsed() >= 2 * PAUSE, "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
