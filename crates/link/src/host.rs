@@ -203,6 +203,7 @@ impl Host {
         for frame in self.decoder.push(bytes) {
             self.take(&frame, now);
         }
+        self.patience.leave(now);
         if self.decoder.arriving() {
             self.patience.arriving(now);
         }

@@ -99,6 +99,7 @@ impl Module {
         if self.decoder.arriving() {
             self.patience.arriving(now);
         }
+        self.patience.leave(now);
         incoming
     }
 
@@ -148,8 +149,9 @@ impl Module {
         }
     }
 
-    /// Sends again what the host hasn't acknowledged in time.
+    /// Sends again what the host hasn't acknowledged in time. Called after [`respond`](Self::respond), too, it tells when that was.
     pub fn tick(&mut self, now: Duration) {
+        self.patience.leave(now);
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.send_event(now);
         }

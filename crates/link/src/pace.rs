@@ -43,7 +43,7 @@ pub(crate) struct Patience {
     pub(crate) pace: Pace,
     /// When the last byte has left, but for those that are queued.
     gone: Duration,
-    /// How many bytes were given to the line since then.
+    /// How many bytes were given to the line, nobody said when, since the time was told last.
     queued: usize,
     /// When to send again, and when at the latest, whatever seems to be arriving.
     resend: Duration,
@@ -56,9 +56,14 @@ impl Patience {
         self.queued = self.queued.saturating_add(bytes);
     }
 
+    /// What was given begins to leave now at the latest.
+    pub(crate) fn leave(&mut self, now: Duration) {
+        self.gone = self.gone.max(now) + self.pace.time(std::mem::take(&mut self.queued));
+    }
+
     /// From now on an answer to what was given last is waited for. How long that takes to leave.
     pub(crate) fn begin(&mut self, now: Duration) -> Duration {
-        self.gone = self.gone.max(now) + self.pace.time(std::mem::take(&mut self.queued));
+        self.leave(now);
         self.resend = self.gone + RESEND_AFTER;
         // Noise must not keep an end waiting longer than a frame does.
         self.latest = self.resend + self.pace.longest();

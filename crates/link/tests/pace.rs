@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use link::{
-    Decoder, Event, Frame, Happening, Host, Incoming, Kind, Module, Pace, Pairing, Protection, Request,
-    Response,
+    Decoder, Event, Frame, Happening, Host, Incoming, Kind, Module, Pace, Pairing, Protection, RESEND_AFTER,
+    Request, Response,
 };
 use proptest::prelude::*;
 
@@ -199,6 +199,27 @@ fn an_event_behind_the_longest_frame_and_an_acknowledgement_behind_another_are_w
         assert_eq!((line.to_module.repeated(), line.to_host.repeated()), (0, 0), "{baud} baud");
         let events = line.happenings.iter().filter(|what| matches!(what, Happening::Event(_))).count();
         assert_eq!(events, 2, "{baud} baud");
+    }
+}
+
+#[test]
+fn what_has_left_long_ago_delays_no_repetition() {
+    let mut line = Line::new(115_200);
+    for _ in 0..100 {
+        line.call(&message(1_000));
+        line.module.report(Event::CardInserted { slot: 0 }, line.now);
+        while line.module.deadline().is_some() {
+            line.step();
+        }
+    }
+    // The event is lost, and then the request is.
+    line.module.report(Event::CardRemoved { slot: 0 }, line.now);
+    let event = line.module.output().unwrap();
+    line.host.request(&message(8), LIMIT, line.now).unwrap();
+    let request = line.host.output().unwrap();
+    for (deadline, lost) in [(line.module.deadline(), event), (line.host.deadline(), request)] {
+        let most = RESEND_AFTER + Pace::baud(115_200).time(lost.len());
+        assert!(deadline.unwrap() <= line.now + most, "after {:?}", deadline.unwrap() - line.now);
     }
 }
 
