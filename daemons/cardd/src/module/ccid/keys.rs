@@ -3,8 +3,8 @@
 //! Credentials hold what a real module would have been given in the factory, each as 32 hexadecimal digits: `software-tmk`, the
 //! TDES master key; `software-tmk-sm4`, the SM4 master key, where there is one; `software-kbpk`, where keys come in key blocks, the
 //! AES key that protects them; and `software-secret`, from which the keys of card tokens, of cards that wait for the host and of journal seals are
-//! derived. Keys that come in blocks stay; working keys of a sign-on are lost with the process. A reader that is unplugged takes none of them
-//! along. A slot has one use, by its name (ANSI X9.24-1, 7.3).
+//! derived. Keys that come in blocks stay, and only blocks replace them; working keys of a sign-on are lost with the process. A reader that
+//! is unplugged takes none of them along. A slot has one use, by its name (ANSI X9.24-1, 7.3).
 
 mod loading;
 
@@ -60,6 +60,8 @@ struct Slot {
     name: KeySlot,
     usage: Use,
     key: Option<Key>,
+    /// Whether a key block is kept for it.
+    from_block: bool,
 }
 
 /// A PIN key: the one that was there when the entry of a PIN began.
@@ -113,7 +115,7 @@ impl SoftwareKeys {
         let token = own(Use::Token, b"card token")?;
         let store = own(Use::Storage, b"card storage")?;
         let audit = PrivateKey::new(&derived(&secret, b"journal seal")).map_err(unusable)?;
-        let slot = |name, usage, key| Slot { name, usage, key };
+        let slot = |name, usage, key| Slot { name, usage, key, from_block: false };
         let mut slots = [
             slot(KeySlot::TMK, Use::Keys, Some(tmk)),
             slot(KeySlot::TMK_SM4, Use::Keys, tmk_sm4),
@@ -129,7 +131,8 @@ impl SoftwareKeys {
         Ok(Self { slots: Mutex::new(slots), audit, folder: state.to_path_buf() })
     }
 
-    /// As [`SecureModule::load_key`](secure_module::SecureModule::load_key).
+    /// As [`SecureModule::load_key`](secure_module::SecureModule::load_key), into a slot that holds no key of a block: that one would be
+    /// back after a restart, and an older one might take its place meanwhile.
     pub(super) fn load_key(
         &self,
         name: &KeySlot,
@@ -138,9 +141,16 @@ impl SoftwareKeys {
         check: [u8; 4],
     ) -> Result<()> {
         let mut slots = self.lock();
-        let usage = find(&*slots, name)?.usage;
+        let slot = find(&*slots, name)?;
+        let usage = slot.usage;
         if matches!(usage, Use::Keys | Use::Blocks | Use::Token | Use::Storage) {
             return Err(Error::WrongUsage);
+        }
+        if slot.from_block {
+            let file = loading::file_name(name);
+            let kept =
+                format!("the slot {name} has a key that came in a key block: load another block, or take");
+            return Err(Error::Invalid(format!("{kept} the file {file} away and restart")));
         }
         let master = key(&*slots, under, Use::Keys)?;
         let attributes = usage.attributes(master.attributes().algorithm);

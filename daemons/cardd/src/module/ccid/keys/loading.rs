@@ -76,7 +76,7 @@ pub(super) fn restore(slots: &mut [Slot], folder: &Path) {
     }
 }
 
-fn file_name(slot: &KeySlot) -> String {
+pub(super) fn file_name(slot: &KeySlot) -> String {
     format!("software-{slot}.block")
 }
 
@@ -111,6 +111,7 @@ fn opened(slots: &[Slot], name: &KeySlot, block: &[u8]) -> Result<Key> {
 fn put(slots: &mut [Slot], name: &KeySlot, key: Key) {
     if let Some(slot) = slots.iter_mut().find(|slot| slot.name == *name) {
         slot.key = Some(key);
+        slot.from_block = true;
     }
 }
 

@@ -96,6 +96,26 @@ fn a_slot_takes_keys_of_its_own_use_alone_and_keeps_what_it_has() {
 }
 
 #[test]
+fn a_key_of_a_block_is_not_replaced_by_one_of_a_sign_on() {
+    let folder = folder(Some(KBPK));
+    open(&folder).load_key_block(&KeySlot::PIK, &block_of(&pin_key(2))).unwrap();
+    let keys = open(&folder);
+    let master = Attributes::new(Usage::KeyEncryption, Algorithm::Tdes, Mode::Encrypt);
+    let master = Key::new(master, &hex::decode(KBPK).unwrap()).unwrap();
+    let working = key_of(Usage::Data, Algorithm::Tdes, Mode::Both, 0);
+    let wrapped = master.encrypt_key(&working).unwrap().as_slice().try_into().unwrap();
+    let check = *kcv::of(&working, kcv::Method::Zeros).unwrap().first_chunk().unwrap();
+    let load = |slot| keys.load_key(&slot, &KeySlot::TMK, &wrapped, check);
+    assert!(matches!(load(KeySlot::PIK), Err(Error::Invalid(_))));
+    assert_eq!(info(&keys, &KeySlot::PIK).check, shown(&pin_key(2)));
+    let older = keys.load_key_block(&KeySlot::PIK, &block_of(&pin_key(1)));
+    assert!(matches!(older, Err(Error::Invalid(_))), "{older:?}");
+    // The slot has none of a block.
+    assert_eq!(load(KeySlot::TDK), Ok(()));
+    assert_eq!(load(KeySlot::TDK), Ok(()));
+}
+
+#[test]
 fn without_the_key_of_key_blocks_none_is_taken() {
     let keys = open(&folder(None));
     assert_eq!(keys.load_key_block(&KeySlot::PIK, &block_of(&pin_key(1))), Err(Error::NoKey));
