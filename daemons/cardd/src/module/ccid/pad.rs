@@ -16,7 +16,7 @@ use secure_module::{
 };
 use tokio::sync::mpsc::WeakSender;
 use tokio::sync::{Mutex, Notify};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::keypad::{InputDevice, Keypad};
 use self::typing::{CardTyping, KeyedCard, PinTyping, Typed, TypedPin, Typing};
@@ -24,6 +24,10 @@ use super::keys::SoftwareKeys;
 
 /// The digits that a PIN may have (ISO 9564-1, 9.1).
 const PIN_DIGITS: std::ops::RangeInclusive<u8> = 4..=12;
+/// The most digits of a keyed card: number, expiry date and security code.
+const CARD_DIGITS: u8 = 19 + 4 + 4;
+/// How often an entry may be typed anew, with the longest pause before each key.
+const CORRECTIONS: u32 = 4;
 
 /// A keypad, and what was keyed at it.
 pub(super) struct Pad {
@@ -66,7 +70,7 @@ impl Pad {
         // Nobody types a PIN for a key that is not there.
         let key = keys.pin_key(&request.key)?;
         let typing = PinTyping::new(shortest, longest, request.bypass);
-        let ended = self.run(typing, [request.first_key, request.next_key], reports).await?;
+        let ended = self.run(typing, longest, [request.first_key, request.next_key], reports).await?;
         Ok(match ended {
             End::Typed(TypedPin::Entered(pin)) => PinOutcome::Entered(key.encipher(&pin, &request.pan)?),
             End::Typed(TypedPin::Bypassed) => PinOutcome::Bypassed,
@@ -81,8 +85,11 @@ impl Pad {
         request: &CardEntryRequest,
         reports: &WeakSender<Event>,
     ) -> Result<CardEntryOutcome> {
+        // An entry that comes to nothing leaves no card.
+        self.forget_keyed_card();
         let typing = CardTyping::new(request.security_code);
-        let ended = self.run(typing, [request.first_key, request.next_key], reports).await?;
+        let times = [request.first_key, request.next_key];
+        let ended = self.run(typing, CARD_DIGITS, times, reports).await?;
         Ok(match ended {
             End::Typed(Some(card)) => {
                 let masked_pan = card.pan.masked();
@@ -113,10 +120,12 @@ impl Pad {
     }
 
     /// Takes the keypad, and what is pressed at it until that is an end: `typing`'s, or a silence of one of the times, which are
-    /// until the first key and until each further one.
+    /// until the first key and until each further one. Who goes on pressing keys has the time of [`CORRECTIONS`] entries of so many
+    /// `digits`.
     async fn run<T: Typing>(
         &self,
         mut typing: T,
+        digits: u8,
         [first_key, next_key]: [Duration; 2],
         reports: &WeakSender<Event>,
     ) -> Result<End<T::Outcome>> {
@@ -141,10 +150,12 @@ impl Pad {
             }
             Ok(End::TimedOut)
         };
+        let limit = first_key.saturating_add(next_key.saturating_mul(u32::from(digits) * CORRECTIONS));
         tokio::select! {
             biased;
             () = self.cancelled.notified() => Ok(End::Cancelled),
             ended = typed => ended,
+            () = sleep(limit) => Ok(End::TimedOut),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A keypad as the kernel's input layer has it (evdev), for as long as one entry takes.
 //!
-//! It is grabbed: nobody else sees what is typed. Keys are read here and not by the library's stream, which keeps what it has
+//! It is grabbed: its events come to nobody else. Which keys are down the kernel tells whoever has the node open, grab or not
+//! (`EVIOCGKEY`), so that the node is to be this daemon's alone (udev's role `pin-pad`). Keys are read here and not by the library's stream, which keeps what it has
 //! read in memory that nobody wipes.
 
 use std::io::{self, ErrorKind};
@@ -18,8 +19,9 @@ use zeroize::Zeroizing;
 
 use super::typing::Press;
 
-/// How long keys may still be down from before when an entry begins. Who else reads the keypad is to see them go up.
-const RELEASE: Duration = Duration::from_secs(1);
+/// How long keys may still be down from before when an entry begins. Who else reads the keypad is to see them go up. It is short, for
+/// until the grab they see what is typed, too.
+const RELEASE: Duration = Duration::from_millis(200);
 
 /// The bytes of an event of this processor: the time, then type, code and value.
 pub(super) const EVENT: usize = size_of::<InputEvent>();
@@ -66,9 +68,9 @@ fn has_all_keys(device: &RawDevice) -> bool {
     (0..=9).map(Press::Digit).chain([Press::Enter]).all(has)
 }
 
-/// Waits until no key is down.
+/// Waits until no key of an entry is down. Another one, which may be stuck, is of no concern.
 async fn released(device: &RawDevice, presses: &mut Presses) -> io::Result<()> {
-    while device.get_key_state()?.iter().next().is_some() {
+    while device.get_key_state()?.iter().any(|key| press(key).is_some()) {
         presses.read().await?;
     }
     Ok(())

@@ -267,15 +267,52 @@ async fn what_is_no_keypad_is_no_pin_pad() {
     }
 }
 
-#[tokio::test]
-async fn a_card_that_is_keyed_is_shown_masked_sealed_for_the_host_and_has_the_token_of_its_number() {
-    let mut bench = Bench::new();
-    let request = CardEntryRequest {
+fn card_request() -> CardEntryRequest {
+    CardEntryRequest {
         security_code: true,
         first_key: Duration::from_secs(60),
         next_key: Duration::from_secs(20),
         amount: None,
-    };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_presses_keys_without_end_is_not_waited_for_without_end() {
+    let mut bench = Bench::new();
+    let begin = tokio::time::Instant::now();
+    let entry = bench.begin();
+    while !entry.is_finished() && begin.elapsed().as_secs() < 10_000 {
+        bench.press(&[KeyCode::KEY_1, KeyCode::KEY_BACKSPACE]);
+        tokio::time::sleep(Duration::from_secs(19)).await;
+        bench.shown();
+    }
+    // Four times six digits, each after 20 s, and the first key.
+    assert!((540..600).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    assert_eq!(entry.await.unwrap(), Ok(PinOutcome::TimedOut));
+}
+
+#[tokio::test]
+async fn an_entry_that_comes_to_nothing_leaves_no_card_of_an_earlier_one() {
+    let mut bench = Bench::new();
+    for part in ["4111110000000039", "1249", "039"] {
+        bench.digits(part);
+        bench.press(&[KeyCode::KEY_ENTER]);
+    }
+    let reports = bench.reports.downgrade();
+    assert!(matches!(
+        bench.pad.enter_card(&card_request(), &reports).await,
+        Ok(CardEntryOutcome::Entered { .. })
+    ));
+    bench.plug();
+    bench.press(&[KeyCode::KEY_ESC]);
+    assert_eq!(bench.pad.enter_card(&card_request(), &reports).await, Ok(CardEntryOutcome::Cancelled));
+    assert_eq!(bench.pad.seal_keyed_card(&bench.keys, &KeySlot::TDK), Err(Error::NoCard));
+}
+
+#[tokio::test]
+async fn a_card_that_is_keyed_is_shown_masked_sealed_for_the_host_and_has_the_token_of_its_number() {
+    let mut bench = Bench::new();
+    let request = card_request();
     for part in ["4111110000000039", "1249", "039"] {
         bench.digits(part);
         bench.press(&[KeyCode::KEY_ENTER]);
