@@ -8,7 +8,7 @@ use std::path::Path;
 /// disk. One writer at a time for each name.
 ///
 /// # Errors
-/// What the system said; the file is then what it was.
+/// What the system said. The file is then what it was, or already the new one: whether that outlives a power cut isn't known.
 pub(crate) fn replace(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let draft = folder.join(format!("{name}.draft"));
     let mut file = File::create(&draft)?;

@@ -123,7 +123,7 @@ impl Parameters {
         self.lock().from_host.contains(&set)
     }
 
-    /// Puts `records` in place of all of `set`. When this returns they are on disk, or everything is as it was.
+    /// Puts `records` in place of all of `set`. When this returns they are on disk, or what is in force is as it was.
     ///
     /// # Errors
     /// `InvalidArgument` for the first record that is wrong; `Internal` when it can't be stored.
