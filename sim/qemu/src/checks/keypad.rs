@@ -10,7 +10,8 @@ use crate::error::Result;
 const NODE: &str = "/dev/smartpos/keypad";
 
 /// How a program is run as who owns the keypad.
-const AS_OWNER: &str = "setpriv --reuid=smartpos-peripheral --regid=smartpos-peripheral --clear-groups --";
+pub(super) const AS_OWNER: &str =
+    "setpriv --reuid=smartpos-peripheral --regid=smartpos-peripheral --clear-groups --";
 
 /// QEMU's names of the keys, and the kernel's numbers (`input-event-codes.h`).
 const KEYS: [(&str, u16); 4] = [("1", 2), ("2", 3), ("0", 11), ("ret", 28)];
@@ -25,7 +26,7 @@ impl Checks {
     pub(super) async fn keypad(&mut self) -> Result {
         let what = "an app does not open the keypad";
         self.is_refused(what, &format!("{AS_APP} head --bytes=1 {NODE}"), "Permission denied").await?;
-        let listener = self.listen().await?;
+        let listener = self.listen(AS_OWNER, NODE).await?;
         for (key, _) in KEYS {
             self.machine.monitor.press(key).await?;
         }
@@ -41,17 +42,17 @@ impl Checks {
         Ok(())
     }
 
-    /// Has the keypad's owner read it, until the process whose number this returns is killed.
-    pub(super) async fn listen(&mut self) -> Result<String> {
+    /// Has somebody read the keypad `node`, until the process whose number this returns is killed: root, or who `user` sets.
+    pub(super) async fn listen(&mut self, user: &str, node: &str) -> Result<String> {
         // Keys that are typed before the device is open are lost.
         let read = format!(
-            "{AS_OWNER} cat {NODE} > /run/keys 2>&1 & \
+            "{user} cat {node} > /run/keys 2>&1 & \
              for try in $(seq 100); do \
-             [ -n \"$(find /proc/$!/fd -lname $(readlink -f {NODE}))\" ] && echo $! && exit; sleep 0.1; done; \
+             [ -n \"$(find /proc/$!/fd -lname $(readlink -f {node}))\" ] && echo $! && exit; sleep 0.1; done; \
              kill $!; cat /run/keys; exit 1"
         );
         let done = self.machine.agent.run(&read).await?;
-        self.check("the owner of the keypad opens it", done.status == 0, &done.output);
+        self.check(&format!("who may read it opens {node}"), done.status == 0, &done.output);
         Ok(done.output.trim().to_owned())
     }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use super::keypad::AS_OWNER;
 use super::reader::NODE;
 use super::{CARD as PIN_CARD, Checks, PIN};
 use crate::error::{Error, Result};
@@ -14,6 +15,12 @@ const CARD: &str = "visa";
 const DROP_INS: &str = "/run/systemd/system/smartpos-cardd.service.d";
 const CREDENTIALS: &str = "/etc/smartpos/credentials";
 const CONFIG: &str = "/run/smartpos/cardd.toml";
+
+/// What makes the keypad a PIN pad: it comes after the board's rule.
+const RULE: &str = "/run/udev/rules.d/61-kit.rules";
+const PIN_PAD: &str = "/dev/smartpos/pin-pad";
+/// Has udev go by its rules anew.
+const RULES_AGAIN: &str = "udevadm control --reload && udevadm trigger --settle --subsystem-match=input";
 
 /// What cardd says of the module: its state, and what it is.
 const STATUS: &str =
@@ -54,14 +61,19 @@ impl Checks {
         }
         let link = format!("ln -s /usr/share/smartpos/smartpos-cardd-{{reader,keypad}}.conf {DROP_INS}/");
         agent.output(&format!("mkdir -p {DROP_INS} && {link}")).await?;
-        let config = "[module]\\nkind = \"ccid\"\\nkeypad = \"/dev/smartpos/keypad\"\\n";
+        let rule = "ENV{SMARTPOS_ROLE}==\"keypad\", ENV{SMARTPOS_ROLE}=\"pin-pad\"";
+        agent
+            .output(&format!("mkdir -p /run/udev/rules.d && echo '{rule}' > {RULE} && {RULES_AGAIN}"))
+            .await?;
+        let config = format!("[module]\\nkind = \"ccid\"\\nkeypad = \"{PIN_PAD}\"\\n");
         agent.output(&format!("printf '{config}' > {CONFIG}")).await?;
         agent.output("systemctl daemon-reload && systemctl restart smartpos-cardd").await?;
         Ok(())
     }
 
     async fn take_down(&mut self) -> Result {
-        let remove = format!("rm -r {DROP_INS} {CONFIG} {CREDENTIALS}/software-*.cred");
+        let remove =
+            format!("rm -r {DROP_INS} {CONFIG} {CREDENTIALS}/software-*.cred {RULE} && {RULES_AGAIN}");
         let agent = &mut self.machine.agent;
         agent
             .output(&format!("{remove} && systemctl daemon-reload && systemctl restart smartpos-cardd"))
@@ -72,12 +84,14 @@ impl Checks {
         .await
     }
 
-    /// PINs are typed on the keypad, a right one and a wrong one, while somebody else reads it.
+    /// PINs are typed on the keypad, a right one and a wrong one, while root reads it.
     async fn pin_is_typed(&mut self) -> Result {
-        let listener = self.listen().await?;
+        let what = "the keypad's owner does not open the PIN pad";
+        self.is_refused(what, &format!("{AS_OWNER} head --bytes=1 {PIN_PAD}"), "Permission denied").await?;
+        let listener = self.listen("", PIN_PAD).await?;
         self.sale_with_pin("kit-pin-1", PIN, "exit 0").await?;
         let heard = self.pressed().await?;
-        self.check("nobody else sees a key of it", heard.is_empty(), &format!("{heard:?}"));
+        self.check("root, who has it open, is handed no key of it", heard.is_empty(), &format!("{heard:?}"));
         self.machine.agent.run(&format!("kill {listener}")).await?;
         self.sale_with_pin("kit-pin-2", "654321", "exit 1").await
     }
@@ -85,7 +99,7 @@ impl Checks {
     /// The keypad goes while a PIN is typed: the sale comes to its end without one. It comes back, and PINs are typed on it again.
     async fn keypad_goes_and_comes(&mut self) -> Result {
         let device =
-            "readlink -f /sys/class/input/$(basename $(readlink -f /dev/smartpos/keypad))/device/device";
+            format!("readlink -f /sys/class/input/$(basename $(readlink -f {PIN_PAD}))/device/device");
         let device = self.machine.agent.output(&format!("basename $({device})")).await?;
         let driver = "/sys/bus/virtio/drivers/virtio_input";
         self.begin_sale_with_pin("kit-pin-3").await?;
@@ -98,10 +112,8 @@ impl Checks {
             .await?;
         self.machine.hardware.simctl(&["reader", "remove"]).await?;
         self.machine.agent.output(&format!("echo {device} > {driver}/bind")).await?;
-        self.comes_true("udev names the keypad again", "ls -L /dev/smartpos/keypad", |node| {
-            node == "/dev/smartpos/keypad"
-        })
-        .await?;
+        self.comes_true("udev names the keypad again", &format!("ls -L {PIN_PAD}"), |node| node == PIN_PAD)
+            .await?;
         self.sale_with_pin("kit-pin-4", PIN, "exit 0").await
     }
 

@@ -302,7 +302,13 @@ fn babble() -> Vec<[u8; TRANSFER]> {
     let frame = Module::new(1).output().unwrap().to_vec();
     let frames = frame.iter().copied().cycle();
     let fill = |bytes: &mut dyn Iterator<Item = u8>| std::array::from_fn(|_| bytes.next().unwrap());
-    vec![[0; TRANSFER], [0x55; TRANSFER], [0xFF; TRANSFER], fill(&mut noise.into_iter()), fill(&mut { frames })]
+    vec![
+        [0; TRANSFER],
+        [0x55; TRANSFER],
+        [0xFF; TRANSFER],
+        fill(&mut noise.into_iter()),
+        fill(&mut { frames }),
+    ]
 }
 
 #[tokio::test]
