@@ -18,6 +18,7 @@ mod pin_pad;
 pub mod pki;
 mod plug;
 pub mod pty;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tls_key;
@@ -29,6 +30,7 @@ pub use key_host::KeyHost;
 pub use key_slots::MasterKeys;
 pub use line::serve;
 pub use plug::plug;
+pub use store::Store;
 
 /// A request that was refused: what is wrong, and why in words.
 type Refused = (link::Refusal, String);
