@@ -31,6 +31,7 @@ simctl [--json] [--dir DIR] COMMAND
 
   module tamper         open the case: the module erases its keys, also for its next starts
   module reset          service the module: the keys of the factory, and new ones of its own
+  module fail TEST      the self-test TEST fails from now on (aes, random, firmware …), or none
   module status         keys, slot, PIN pad
 
   reader insert NAME    put a card into the USB reader, where there is one (the machine of QEMU)

@@ -1,6 +1,6 @@
 //! The module itself: what it does when it is asked, and what it reports.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use audit::chain::Chain;
 use audit::{Identity, Octets, seal};
@@ -12,6 +12,7 @@ use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
 use crate::card_slot::CardSlot;
+use crate::firmware::Update;
 use crate::key_entry::KeyEntry;
 use crate::key_host::KeyHost;
 use crate::key_slots::{KeySlots, MasterKeys, TOKEN_SCHEME, Use, invalid};
@@ -20,6 +21,8 @@ use crate::pin_pad::PinPad;
 use crate::store::Store;
 use crate::tls_key::TlsKey;
 use crate::{Refused, refused};
+
+mod upkeep;
 
 /// The serial number: each virtual module is the same device.
 const SERIAL: &str = "SIM-00000001";
@@ -36,6 +39,15 @@ pub struct Device {
     /// The time of the latest poll.
     now: Duration,
     events: Vec<Event>,
+    update: Option<Update>,
+    /// New firmware is to start as soon as the host has heard of it.
+    restarts: bool,
+    /// A test that the tester has fail.
+    failing: Option<String>,
+    /// The tests that failed last.
+    failed: Vec<String>,
+    /// When the next ones are due.
+    test_due: Instant,
 }
 
 impl Device {
@@ -45,7 +57,7 @@ impl Device {
     /// # Errors
     /// What is wrong with the store.
     pub fn new(store: Store, factory: MasterKeys, boot: u32, drawer: Drawer) -> Result<Self, String> {
-        Ok(Self {
+        let mut device = Self {
             boot,
             keys: KeySlots::open(store, factory)?,
             sams: [CardSlot::with(&drawer, "psam"), CardSlot::new(drawer.clone())],
@@ -54,7 +66,14 @@ impl Device {
             key_entry: KeyEntry::default(),
             now: Duration::ZERO,
             events: Vec::new(),
-        })
+            update: None,
+            restarts: false,
+            failing: None,
+            failed: Vec::new(),
+            test_due: Instant::now(),
+        };
+        device.test();
+        Ok(device)
     }
 
     /// The number of this start.
@@ -69,6 +88,7 @@ impl Device {
         self.key_entry.end("the terminal began a new session");
         self.power_off();
         self.events.clear();
+        self.update = None;
     }
 
     /// Does what is asked.
@@ -80,13 +100,19 @@ impl Device {
     pub(crate) fn poll(&mut self, now: Duration) -> Vec<Event> {
         self.now = now;
         self.key_entry.poll(now);
+        if self.test_due <= Instant::now() && !self.pad.asks() && !self.key_entry.asks() {
+            self.test();
+        }
         self.events.extend(self.pad.poll(now));
         std::mem::take(&mut self.events)
     }
 
     /// When to call [`poll`](Self::poll) at the latest.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.pad.deadline().into_iter().chain(self.key_entry.deadline()).min()
+        // While something is being entered, its end is earlier.
+        let test = self.now + self.test_due.saturating_duration_since(Instant::now());
+        let entered = self.pad.deadline().into_iter().chain(self.key_entry.deadline()).min();
+        entered.or(Some(test))
     }
 
     /// What the module says of itself.
@@ -97,7 +123,10 @@ impl Device {
             tampered: self.keys.wiped(),
             card_present: self.slot.card().is_some(),
             kind: "virtual secure module (software keys)".to_owned(),
-            firmware: env!("CARGO_PKG_VERSION").to_owned(),
+            firmware: match self.keys.firmware() {
+                Some(installed) => installed.manifest.version.clone(),
+                None => env!("CARGO_PKG_VERSION").to_owned(),
+            },
             serial: SERIAL.to_owned(),
         }
     }
@@ -130,6 +159,7 @@ impl Device {
         self.events.extend(self.pad.cancel());
         self.pad.card = None;
         self.power_off();
+        self.update = None;
     }
 
     /// Services and starts the module anew: with the keys of the factory, and others of its own than before. A card stays in.
@@ -138,17 +168,18 @@ impl Device {
     /// Why it can't be made.
     pub(crate) fn reset(&mut self, factory: MasterKeys) -> Result<(), String> {
         self.keys.make(factory)?;
-        self.boot = self.boot.wrapping_add(1);
-        self.power_off();
         self.pad = PinPad::default();
-        self.key_entry = KeyEntry::default();
-        self.events.clear();
+        self.failing = None;
+        self.start();
         Ok(())
     }
 
     fn carry_out(&mut self, request: Request, now: Duration) -> Result<Response, Refused> {
         if self.keys.wiped() && request != Request::Status {
             return refused(Refusal::Tampered, "the case was opened, and the keys are wiped");
+        }
+        if !self.failed.is_empty() && !upkeep::works_when_failed(&request) {
+            return refused(Refusal::Failed, format!("these self-tests failed: {}", self.failed.join(" ")));
         }
         match request {
             Request::Status => Ok(Response::Status(self.status())),
@@ -236,6 +267,12 @@ impl Device {
             Request::TlsPublicKey => self.tls_key()?.public_key().map(Response::Data),
             Request::SignTls { transcript } => self.tls_key()?.sign(&transcript).map(Response::Data),
             Request::TlsRequest { subject } => self.tls_key()?.request(&subject).map(Response::Data),
+            Request::SelfTest => Ok(Response::SelfTest(self.test())),
+            Request::Clock => upkeep::clock().map(Response::Clock),
+            other @ (Request::BeginUpdate { .. }
+            | Request::UpdateData { .. }
+            | Request::FinishUpdate
+            | Request::CancelUpdate) => self.update(other),
             other => self.load_keys(other, now),
         }
     }
@@ -254,6 +291,11 @@ impl Device {
             |slot, kind, place: &CardSlot| CardSlotInfo { slot, kind, present: place.card().is_some() };
         let sams = (1..).zip(&self.sams).map(|(number, place)| info(number, CardSlotKind::Sam, place));
         [info(0, CardSlotKind::Contact, &self.slot)].into_iter().chain(sams).collect()
+    }
+
+    /// Whether a card has power.
+    fn has_power(&self) -> bool {
+        [&self.slot].into_iter().chain(&self.sams).any(CardSlot::has_power)
     }
 
     /// Takes the power of all cards away.

@@ -57,6 +57,11 @@ impl Dukpt {
         }
     }
 
+    /// Ends the transaction that is going on.
+    pub(crate) fn end(&mut self) {
+        self.current = None;
+    }
+
     /// A key of the transaction that is going on.
     pub(crate) fn key(&self, purpose: Purpose) -> Result<Key, Refused> {
         let Some(current) = &self.current else {

@@ -125,7 +125,7 @@ fn unbound() -> Refused {
 }
 
 /// The module's own clock.
-fn now() -> Result<Duration, Refused> {
+pub(crate) fn now() -> Result<Duration, Refused> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.map_err(|_| (Refusal::NotSupported, "the module's clock is wrong".to_owned()))
 }

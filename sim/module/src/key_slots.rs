@@ -1,5 +1,7 @@
 //! Key slots. Each has one use, given by its name: a key can't be used for another (ANSI X9.24-1, 7.3).
 
+use std::path::PathBuf;
+
 use keys::dukpt::aes::Purpose;
 use keys::mac::{Padding, Scheme};
 use keys::sm2::sm3;
@@ -8,6 +10,7 @@ use link::{DUKPT, KBPK, MAK_X919, Refusal, STORE, TMK_SM4};
 use zeroize::Zeroizing;
 
 use crate::dukpt::Dukpt;
+use crate::firmware::Installed;
 use crate::key_host::KeyHost;
 use crate::store::{Found, Kept, Made, Store};
 use crate::{Refused, refused};
@@ -96,6 +99,7 @@ pub(crate) struct KeySlots {
     key_host: Option<KeyHost>,
     /// None in a module that was tampered with.
     made: Option<Made>,
+    firmware: Option<Installed>,
     store: Store,
 }
 
@@ -107,7 +111,8 @@ impl KeySlots {
     /// What is wrong with the store.
     pub(crate) fn open(store: Store, factory: MasterKeys) -> Result<Self, String> {
         let found = store.open().map_err(|error| format!("the module's store: {error}"))?;
-        let mut slots = Self { slots: empty_slots(), dukpt: None, key_host: None, made: None, store };
+        let mut slots =
+            Self { slots: empty_slots(), dukpt: None, key_host: None, made: None, firmware: None, store };
         match found {
             Found::Nothing => slots.make(factory)?,
             Found::Tampered => slots.wipe(),
@@ -154,6 +159,7 @@ impl KeySlots {
             key_host.recall(kept.host.as_deref(), kept.list_made).ok()?;
         }
         self.made = Some(kept.made);
+        self.firmware = kept.firmware;
         kept.keys.into_iter().try_for_each(|(name, key)| self.fill(&name, key).then_some(()))
     }
 
@@ -174,7 +180,29 @@ impl KeySlots {
         let held = |slot: &Slot| slot.key.clone().map(|key| (slot.name.to_owned(), key));
         let (host, list_made) = self.key_host.as_ref().map(KeyHost::kept).unwrap_or_default();
         let dukpt = self.dukpt.as_ref().map(Dukpt::state);
-        Ok(Kept { made, keys: self.slots.iter().filter_map(held).collect(), dukpt, host, list_made })
+        let (keys, firmware) = (self.slots.iter().filter_map(held).collect(), self.firmware.clone());
+        Ok(Kept { made, keys, dukpt, host, list_made, firmware })
+    }
+
+    /// The firmware that runs, where it came by an update.
+    pub(crate) fn firmware(&self) -> Option<&Installed> {
+        self.firmware.as_ref()
+    }
+
+    /// Has this firmware run from the next start: for good, or not at all.
+    pub(crate) fn install(&mut self, firmware: Installed) -> Result<(), Refused> {
+        let before = self.firmware.replace(firmware);
+        self.save().inspect_err(|_| self.firmware = before)
+    }
+
+    /// Where the image in `place` is.
+    pub(crate) fn image(&self, place: u8) -> Option<PathBuf> {
+        self.store.image(place)
+    }
+
+    /// Whether the store has what it is to have.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.kept().is_ok_and(|kept| self.store.holds(&kept))
     }
 
     fn save(&self) -> Result<(), Refused> {
@@ -235,6 +263,13 @@ impl KeySlots {
         let kept = self.kept()?;
         let dukpt = self.dukpt.as_mut().ok_or_else(|| empty(name))?;
         dukpt.next(|state| self.store.save(&Kept { dukpt: Some(state.to_vec().into()), ..kept }))
+    }
+
+    /// Ends the DUKPT transaction that is going on.
+    pub(crate) fn end_dukpt(&mut self) {
+        if let Some(dukpt) = &mut self.dukpt {
+            dukpt.end();
+        }
     }
 
     /// Has the module's end of TR-34 do something; what it has learned by it is kept, also where it refused.
@@ -298,6 +333,7 @@ impl KeySlots {
         self.dukpt = None;
         self.key_host = None;
         self.made = None;
+        self.firmware = None;
     }
 
     /// The names of the slots, and whether they hold a key.

@@ -15,6 +15,8 @@ use keys::Key;
 use keys::sm2::sm3;
 use zeroize::Zeroizing;
 
+use crate::firmware::{Installed, Manifest};
+
 /// What a chip has inside, and gives to nobody. Nothing virtual is secret.
 const CHIP_SECRET: &[u8] = b"no secret at all: store 1";
 const NONCE: usize = 12;
@@ -49,6 +51,8 @@ pub(crate) struct Kept {
     pub(crate) host: Option<Vec<u8>>,
     /// When the latest list of revoked certificates was made, since 1970; whole seconds.
     pub(crate) list_made: Duration,
+    /// The firmware that runs; none where it is what the module was made with.
+    pub(crate) firmware: Option<Installed>,
 }
 
 impl Store {
@@ -85,6 +89,20 @@ impl Store {
         }
     }
 
+    /// Whether `kept` is what is there.
+    pub(crate) fn holds(&self, kept: &Kept) -> bool {
+        match self.open() {
+            Ok(Found::Kept(found)) => found.encode() == kept.encode(),
+            Ok(Found::Nothing) => self.file.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Where an image of firmware is; none in a module that forgets.
+    pub(crate) fn image(&self, place: u8) -> Option<PathBuf> {
+        self.file.as_ref().map(|file| file.with_extension(if place == 0 { "a" } else { "b" }))
+    }
+
     /// Leaves nothing but that the module was tampered with: an empty file is none that opens.
     ///
     /// # Errors
@@ -108,6 +126,10 @@ impl Kept {
         put(&mut content, self.dukpt.as_deref().map_or(&[], Vec::as_slice));
         put(&mut content, self.host.as_deref().unwrap_or_default());
         content.extend(self.list_made.as_secs().to_be_bytes());
+        if let Some(Installed { place, manifest }) = &self.firmware {
+            content.push(*place);
+            content.extend(manifest.encode());
+        }
         content
     }
 
@@ -121,7 +143,13 @@ impl Kept {
         let dukpt = some(take(rest)?).map(Zeroizing::new);
         let host = some(take(rest)?);
         let list_made = Duration::from_secs(u64::from_be_bytes(array(rest)?));
-        rest.is_empty().then_some(Kept { made, keys, dukpt, host, list_made })
+        let firmware = match rest.split_first() {
+            None => None,
+            Some((place, manifest)) => {
+                Some(Installed { place: *place, manifest: Manifest::decode(manifest)? })
+            }
+        };
+        Some(Kept { made, keys, dukpt, host, list_made, firmware })
     }
 }
 
@@ -192,6 +220,7 @@ mod tests {
             dukpt: Some(vec![byte; 40].into()),
             host: None,
             list_made: Duration::from_secs(byte.into()),
+            firmware: None,
         }
     }
 

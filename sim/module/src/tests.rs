@@ -1,5 +1,7 @@
 //! Keys as they come into the module, and what becomes of them.
 
+mod upkeep;
+
 use std::path::Path;
 use std::time::Duration;
 
