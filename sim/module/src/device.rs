@@ -27,6 +27,9 @@ mod upkeep;
 /// The serial number: each virtual module is the same device.
 const SERIAL: &str = "SIM-00000001";
 
+/// How many PINs may be entered at once: an hour's.
+const PINS: u32 = 120;
+
 /// The state of the virtual secure module. It outlives the line's sessions.
 pub struct Device {
     boot: u32,
@@ -62,7 +65,7 @@ impl Device {
             keys: KeySlots::open(store, factory)?,
             sams: [CardSlot::with(&drawer, "psam"), CardSlot::new(drawer.clone())],
             slot: CardSlot::new(drawer),
-            pad: PinPad::default(),
+            pad: PinPad::new(PINS),
             key_entry: KeyEntry::default(),
             now: Duration::ZERO,
             events: Vec::new(),
@@ -74,6 +77,13 @@ impl Device {
         };
         device.test();
         Ok(device)
+    }
+
+    /// The same module on whose pad so many PINs may be entered at once, and one more each 30 s; 120 if nobody says.
+    #[must_use]
+    pub fn with_pins(mut self, pins: u32) -> Self {
+        self.pad = PinPad::new(pins);
+        self
     }
 
     /// The number of this start.
@@ -168,7 +178,7 @@ impl Device {
     /// Why it can't be made.
     pub(crate) fn reset(&mut self, factory: MasterKeys) -> Result<(), String> {
         self.keys.make(factory)?;
-        self.pad = PinPad::default();
+        self.pad.service();
         self.failing = None;
         self.start();
         Ok(())

@@ -15,6 +15,7 @@ mod key_slots;
 mod keyed_card;
 mod line;
 pub mod pairing;
+mod pin_pace;
 mod pin_pad;
 pub mod pki;
 mod plug;

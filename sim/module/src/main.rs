@@ -17,9 +17,10 @@ use zeroize::Zeroizing;
 
 const USAGE: &str =
     "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE [--tmk-sm4 FILE]
-       [--bdk FILE] [--store FILE] [--key-host DIR] [--pairing DIR] [--usb unix:PATH]
+       [--bdk FILE] [--store FILE] [--pins N] [--key-host DIR] [--pairing DIR] [--usb unix:PATH]
   --tmk, --tmk-sm4, --bdk   the keys that a factory puts into a new module
   --store FILE    keep keys and state there, sealed; left out, each start is that of a new module
+  --pins N        so many PINs may be entered at once, and then one in 30 s; left out, 120
   --key-host DIR  take keys by TR-34, with the credential in DIR
   --pairing DIR   protect the line with the keys in DIR, which are made if it has none; left out, the line is open
   --usb unix:PATH be a USB device for QEMU's `usb-redir`, too; while it is plugged in there, the other line rests";
@@ -38,6 +39,7 @@ struct Arguments {
     /// The base derivation key.
     bdk: Option<PathBuf>,
     store: Option<PathBuf>,
+    pins: Option<u32>,
     key_host: Option<PathBuf>,
     pairing: Option<PathBuf>,
     usb: Option<PathBuf>,
@@ -66,6 +68,10 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let drawer = Drawer::new(getrandom::u32()?);
     let store = Store::new(arguments.store.clone());
     let device = Device::new(store, master_keys(arguments)?, getrandom::u32()?, drawer)?;
+    let device = match arguments.pins {
+        Some(pins) => device.with_pins(pins),
+        None => device,
+    };
     let device = Rc::new(RefCell::new(device));
     let (changed, changed_on_usb) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
     let control = sim_control::serve(&arguments.control, "module", async |words| {
@@ -160,6 +166,7 @@ async fn serve_usb(
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut control, mut line, mut tmk, mut tmk_sm4, mut pairing) = (None, None, None, None, None);
+    let mut pins = None;
     let (mut bdk, mut store, mut key_host, mut usb) = (None, None, None, None);
     while let Some(flag) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
@@ -177,6 +184,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--pty" => line = Some(Line::Pty(value()?.into())),
             "--tmk" => tmk = Some(value()?.into()),
             "--bdk" => bdk = Some(value()?.into()),
+            "--pins" => pins = Some(value()?.parse().map_err(|_| "--pins takes a number")?),
             "--store" => store = Some(value()?.into()),
             "--tmk-sm4" => tmk_sm4 = Some(value()?.into()),
             "--key-host" => key_host = Some(value()?.into()),
@@ -191,6 +199,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         tmk_sm4,
         bdk,
         store,
+        pins,
         key_host,
         pairing,
         usb,

@@ -386,6 +386,8 @@ impl Terminal {
                 arguments.extend(["--bdk".into(), layout.bdk().into()]);
                 arguments.extend(["--key-host".into(), layout.key_host().into()]);
                 arguments.extend(["--store".into(), layout.module_store().into()]);
+                // Who tests types faster than people do.
+                arguments.extend(["--pins".into(), "1000000".into()]);
                 if self.protected_line {
                     arguments.extend(["--pairing".into(), layout.pairing().into()]);
                 }
