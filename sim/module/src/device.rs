@@ -26,7 +26,6 @@ mod upkeep;
 
 /// The serial number: each virtual module is the same device.
 const SERIAL: &str = "SIM-00000001";
-
 /// How many PINs may be entered at once: an hour's.
 const PINS: u32 = 120;
 

@@ -148,7 +148,11 @@ impl KeySlots {
             let key = Key::new(usage.attributes(Algorithm::Tdes), own).map_err(|error| error.to_string())?;
             self.fill(name, key);
         }
-        self.save().map_err(|(_, reason)| reason)
+        let saved = self.save();
+        if saved.is_err() {
+            self.wipe();
+        }
+        saved.map_err(|(_, reason)| reason)
     }
 
     /// Takes what was kept; none if that can't be what this module has kept.
@@ -200,9 +204,14 @@ impl KeySlots {
         self.store.image(place)
     }
 
-    /// Whether the store has what it is to have.
-    pub(crate) fn are_kept(&self) -> bool {
-        self.kept().is_ok_and(|kept| self.store.holds(&kept))
+    /// Whether the store works: what could not be written before is written now. None where somebody has changed it.
+    pub(crate) fn test_store(&self) -> Option<bool> {
+        match self.store.open() {
+            Ok(Found::Kept(_)) => Some(self.save().is_ok()),
+            Ok(Found::Nothing) if self.store.forgets() => Some(true),
+            Ok(Found::Nothing | Found::Tampered) => None,
+            Err(_) => Some(false),
+        }
     }
 
     fn save(&self) -> Result<(), Refused> {

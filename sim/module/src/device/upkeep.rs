@@ -45,17 +45,18 @@ impl Device {
         self.test_due = Instant::now();
     }
 
-    /// Tests itself. A store that is not what it was has been tampered with.
+    /// Tests itself. A store that does not open has been tampered with.
     pub(super) fn test(&mut self) -> Vec<SelfTestResult> {
         self.test_due = Instant::now() + TEST_EVERY;
         let firmware = match self.keys.firmware() {
             Some(installed) => self.keys.image(installed.place).is_some_and(|file| installed.is_in(&file)),
             None => true,
         };
-        let results = self_test::run(self.keys.are_kept(), firmware, self.failing.as_deref());
+        let store = self.keys.test_store();
+        let results = self_test::run(store.unwrap_or(false), firmware, self.failing.as_deref());
         let failed = results.iter().filter(|result| !result.passed).map(|result| result.name.clone());
         self.failed = failed.collect();
-        if self.failed.iter().any(|name| name == "store") && !self.keys.wiped() {
+        if store.is_none() && !self.keys.wiped() {
             self.tamper();
         }
         results

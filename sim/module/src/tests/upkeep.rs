@@ -90,6 +90,19 @@ fn a_store_that_somebody_changed_while_the_module_ran_is_tampering() {
 }
 
 #[test]
+fn a_store_that_is_behind_is_written_again_and_is_no_tampering() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let device = kept_device(Some(&store), None);
+    let behind = fs::read(&store).unwrap();
+    let mut device = enter_kbpk(device);
+    let keys = ask(&mut device, Request::KeySlots);
+    fs::write(&store, behind).unwrap();
+    assert!(failing(&mut device).is_empty());
+    assert_eq!(ask(&mut kept_device(Some(&store), None), Request::KeySlots), keys);
+}
+
+#[test]
 fn new_firmware_runs_from_the_next_start_on_and_keys_stay() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
