@@ -75,6 +75,14 @@ async fn a_module_that_was_tampered_with_reaches_no_host_until_it_is_serviced() 
 
     bench.sim("module reset").await;
     bench.module_is("ready").await;
+    // It is another module, with another key: the acquirer certifies that.
+    let (outcome, result) = shop.sell(1234, "not-certified").await;
+    assert_eq!(outcome, "failed", "{result:?}");
+    assert!(text(&result, "reason").contains("posctl keys csr"), "{result:?}");
+    bench.terminal.enrol().await.unwrap();
+    bench.terminal.restart(Part::Paymentd).await.unwrap();
+    bench.module_is("ready").await;
+    let shop = bench.shop().await;
     assert_eq!(shop.sell(1234, "serviced").await.0, "approved", "{}", bench.logs());
     bench.settle_and_compare().await;
 }

@@ -67,7 +67,7 @@ async fn the_published_interfaces_are_what_the_daemons_say_of_themselves() {
     let claim = card.claim("contact", HashMap::new()).await.expect("a claim");
     found.extend(interfaces(&shop, "org.smartpos.Card", claim.as_str()).await);
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names.len(), 11, "{names:?}");
+    assert_eq!(names.len(), 12, "{names:?}");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/dbus/interfaces");
     for (name, xml) in &found {
         let file = folder.join(format!("{name}.xml"));

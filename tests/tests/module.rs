@@ -9,8 +9,9 @@
 
 use std::fs;
 
+use client::card::CardKeysProxy;
 use sim_terminal::{ModuleLine, Part};
-use smartpos_tests::{Bench, text, until};
+use smartpos_tests::{Bench, error_name, text, until};
 
 const CARD: &str = "unionpay-debit-pin";
 
@@ -79,6 +80,74 @@ async fn a_module_tampered_with_during_a_sale_loses_its_keys_and_sells_again_onc
     bench.sim("pin 123456").await;
     let (outcome, result) = shop.sell(1234, "serviced").await;
     assert_eq!(outcome, "approved", "{result:?}\n{}", bench.logs());
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn a_module_that_was_tampered_with_says_so_after_each_start_until_it_is_serviced() {
+    let mut bench = Bench::start().await;
+    bench.module_is("ready").await;
+    bench.sim("module tamper").await;
+    bench.module_is("tampered").await;
+    for part in [Part::Module, Part::Cardd] {
+        bench.kill_and_restart(part).await;
+        bench.module_is("tampered").await;
+        assert!(keys(&bench).await.is_empty());
+    }
+    let bus = bench.terminal.system_bus().await.unwrap();
+    let refused = client::proxy::<CardKeysProxy>(&bus).await.unwrap().list_keys().await;
+    assert_eq!(error_name(refused), "DeviceGone");
+    bench.sim("module reset").await;
+    bench.module_is("ready").await;
+}
+
+#[tokio::test]
+async fn keys_that_were_loaded_sell_after_the_module_was_killed_without_another_sign_on() {
+    let mut bench = Bench::start().await;
+    bench.insert(CARD).await;
+    let shop = bench.shop().await;
+    assert_eq!(shop.sell(1234, "before").await.0, "approved", "{}", bench.logs());
+    let loaded = keys(&bench).await;
+    assert!(loaded.iter().any(|name| name == "pik"), "{loaded:?}");
+    bench.kill_and_restart(Part::Module).await;
+    bench.module_is("ready").await;
+    assert_eq!(keys(&bench).await, loaded);
+    bench.insert(CARD).await;
+    assert_eq!(shop.sell(1234, "after").await.0, "approved", "{}", bench.logs());
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn custodians_whose_module_is_tampered_with_are_told_and_no_key_is_there() {
+    let bench = Bench::start().await;
+    bench.module_is("ready").await;
+    let bus = bench.terminal.system_bus().await.unwrap();
+    let keys = client::proxy::<CardKeysProxy>(&bus).await.unwrap();
+    keys.begin_key_entry("kbpk", "aes", 256, 2).await.unwrap();
+    bench.sim(&format!("component 111111 {}", "0123456789ABCDEF".repeat(4))).await;
+    bench.sim("module tamper").await;
+    bench.module_is("tampered").await;
+    assert_eq!(error_name(keys.key_entry().await), "DeviceGone");
+    let late = bench.terminal.simctl(&["component", "222222", &"11".repeat(32)]).await;
+    assert!(late.is_err(), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_module_tampered_with_while_the_host_answers_leaves_ledgers_that_agree() {
+    let bench = Bench::start().await;
+    let shop = bench.shop().await;
+    bench.module_is("ready").await;
+    bench.sim(&format!("card insert {CARD}")).await;
+    bench.sim("pin 123456").await;
+    bench.sim("host once late 500ms").await;
+    let mut sale = shop.start(1100, "tampered").await.unwrap();
+    sale.reached("host").await;
+    bench.sim("module tamper").await;
+    let (outcome, result) = sale.completed().await;
+    assert_eq!(outcome, "reversed", "{result:?}\n{}", bench.logs());
+    bench.module_is("tampered").await;
+    bench.sim("module reset").await;
+    bench.module_is("ready").await;
     bench.settle_and_compare().await;
 }
 

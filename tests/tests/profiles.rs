@@ -113,7 +113,7 @@ async fn no_restart_of_the_module_repeats_a_key_and_a_host_that_saw_one_says_so(
     let shop = bench.shop().await;
     bench.insert("unionpay-credit").await;
     assert_eq!(shop.sell(100, "before").await.0, "approved");
-    let forgotten = std::fs::read(bench.terminal.layout().dukpt_state()).unwrap();
+    let forgotten = std::fs::read(bench.terminal.layout().module_store()).unwrap();
     bench.kill_and_restart(Part::Module).await;
     bench.module_is("ready").await;
     bench.insert("unionpay-credit").await;
@@ -121,7 +121,7 @@ async fn no_restart_of_the_module_repeats_a_key_and_a_host_that_saw_one_says_so(
 
     // A module that forgot, against the rules: what it makes is refused, and the doubt undone as soon as it has caught up.
     bench.terminal.kill(Part::Module).await.unwrap();
-    std::fs::write(bench.terminal.layout().dukpt_state(), forgotten).unwrap();
+    std::fs::write(bench.terminal.layout().module_store(), forgotten).unwrap();
     bench.terminal.restart(Part::Module).await.unwrap();
     bench.module_is("ready").await;
     bench.insert("unionpay-credit").await;

@@ -156,6 +156,32 @@ pub trait CardKeys {
     fn unbind_key_host(&self, token: &[u8]) -> zbus::Result<()>;
 }
 
+/// The secure card module as a device, on the system bus alone.
+#[proxy(
+    interface = "org.smartpos.CardModule1",
+    default_service = "org.smartpos.Card",
+    default_path = "/org/smartpos/Card"
+)]
+pub trait CardModule {
+    /// Has the module test itself: the name of each test, and whether it passed.
+    fn self_test(&self) -> zbus::Result<Vec<(String, bool)>>;
+
+    /// The module's own time, in milliseconds since 1970.
+    fn clock(&self) -> zbus::Result<u64>;
+
+    /// Begins an update of its firmware, with the manifest that its vendor has signed.
+    fn begin_update(&self, manifest: &[u8]) -> zbus::Result<()>;
+
+    /// The image, up to 32,768 bytes at once, `offset` where those before them ended.
+    fn update_data(&self, offset: u32, data: &[u8]) -> zbus::Result<()>;
+
+    /// Has the module check the image and start with it.
+    fn finish_update(&self) -> zbus::Result<()>;
+
+    /// Forgets the update.
+    fn cancel_update(&self) -> zbus::Result<()>;
+}
+
 /// The EMV parameters that transactions go by, on the system bus alone.
 #[proxy(
     interface = "org.smartpos.CardParameters1",

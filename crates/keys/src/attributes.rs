@@ -272,6 +272,37 @@ impl Attributes {
         self.exportability = exportability;
         self
     }
+
+    /// How many bytes [`state`](Self::state) has.
+    pub(crate) const STATE: usize = 6;
+
+    /// The attributes as a holder of the key keeps them: also those that a key block has no code for.
+    pub(crate) fn state(&self) -> [u8; Self::STATE] {
+        let [a, b] = self.version.code();
+        let place =
+            |place: Option<usize>| place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX);
+        [
+            place(Usage::ALL.iter().position(|usage| *usage == self.usage)),
+            place(Algorithm::ALL.iter().position(|algorithm| *algorithm == self.algorithm)),
+            place(Mode::ALL.iter().position(|mode| *mode == self.mode)),
+            place(Exportability::ALL.iter().position(|known| *known == self.exportability)),
+            a,
+            b,
+        ]
+    }
+
+    /// The attributes of a [state](Self::state).
+    pub(crate) fn restore(
+        &[usage, algorithm, mode, exportability, a, b]: &[u8; Self::STATE],
+    ) -> Option<Self> {
+        Some(Self {
+            usage: *Usage::ALL.get(usize::from(usage))?,
+            algorithm: *Algorithm::ALL.get(usize::from(algorithm))?,
+            mode: *Mode::ALL.get(usize::from(mode))?,
+            version: KeyVersion::from_code([a, b])?,
+            exportability: *Exportability::ALL.get(usize::from(exportability))?,
+        })
+    }
 }
 
 #[cfg(test)]

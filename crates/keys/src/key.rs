@@ -183,6 +183,26 @@ impl Key {
         self.secret.as_ref()
     }
 
+    /// The key as its holder keeps it between two starts, with all of its attributes, also those that have no code in X9.143: in the
+    /// clear, and so to be sealed before it goes anywhere, as the state of a DUKPT device is.
+    #[must_use]
+    pub fn state(&self) -> Zeroizing<Vec<u8>> {
+        let bytes = self.secret.as_ref();
+        let mut state = Zeroizing::new(Vec::with_capacity(Attributes::STATE + bytes.len()));
+        state.extend(self.attributes.state());
+        state.extend(bytes);
+        state
+    }
+
+    /// The key of a [state](Self::state).
+    ///
+    /// # Errors
+    /// [`Error::State`] if that isn't one; and as [`new`](Self::new).
+    pub fn restore(state: &[u8]) -> Result<Self> {
+        let (attributes, bytes) = state.split_first_chunk().ok_or(Error::State)?;
+        Self::new(Attributes::restore(attributes).ok_or(Error::State)?, bytes)
+    }
+
     /// The effective strength in bits (NIST SP 800-57 part 1, table 2), where it follows from the length.
     #[must_use]
     pub fn strength(&self) -> Option<usize> {
@@ -216,7 +236,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::attributes::{Mode, Usage};
+    use crate::attributes::{KeyVersion, Mode, Usage};
 
     const DATA: Attributes = Attributes::new(Usage::Data, Algorithm::Aes, Mode::Both);
     const KEK: Attributes = Attributes::new(Usage::KeyEncryption, Algorithm::Sm4, Mode::Both);
@@ -225,6 +245,27 @@ mod tests {
     fn a_key_never_prints() {
         let key = Key::new(DATA, &[0xA5; 16]).unwrap();
         assert_eq!(format!("{key:?}"), "Key(Data, Aes, Both, …)");
+    }
+
+    #[test]
+    fn a_key_that_was_kept_is_the_same_key_and_nothing_else_is_one() {
+        for usage in Usage::ALL {
+            let attributes = Attributes {
+                version: KeyVersion::Number(*b"7a"),
+                ..Attributes::new(*usage, Algorithm::Sm4, Mode::Both)
+            };
+            let Ok(key) = Key::new(attributes.exportable(Exportability::Trusted), &[0xA5; 16]) else {
+                continue;
+            };
+            let state = key.state();
+            assert_eq!(Key::restore(&state), Ok(key));
+            assert!((0..state.len()).all(|length| Key::restore(&state[..length]).is_err()));
+            for at in 0..Attributes::STATE {
+                let mut wrong = state.clone();
+                wrong[at] = 0xFE;
+                assert!(Key::restore(&wrong).is_err(), "{at}");
+            }
+        }
     }
 
     #[test]

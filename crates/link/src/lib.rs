@@ -21,6 +21,7 @@ mod noise;
 mod pace;
 mod parts;
 mod protection;
+mod self_test;
 mod wire;
 
 pub use card_slots::{CardSlotInfo, CardSlotKind};
@@ -37,6 +38,7 @@ pub use module::{Incoming, Module};
 pub use pace::Pace;
 pub use parts::MAX_MESSAGE;
 pub use protection::{Pairing, Protection};
+pub use self_test::SelfTestResult;
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u8 = 1;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use link::{
     CardEntry, CardPart, CardResult, CardSlotInfo, CardSlotKind, Decoder, Event, Frame, Host, Incoming,
-    KeyEntryRequest, KeyEntryState, KeySlotInfo, Kind, Module, Refusal, Request, Response,
+    KeyEntryRequest, KeyEntryState, KeySlotInfo, Kind, Module, Refusal, Request, Response, SelfTestResult,
 };
 
 const SPECIFICATION: &str = include_str!("../../../docs/secure-module-link.md");
@@ -36,7 +36,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 42);
+    assert_eq!(vectors().len(), 48);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -159,6 +159,24 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
         CardSlotInfo { slot: 1, kind: CardSlotKind::Sam, present: true },
     ]));
     assert!(said(&module.output().unwrap()));
+
+    let results = [("tdes", true), ("store", false)];
+    let results = results.map(|(name, passed)| SelfTestResult { name: name.to_owned(), passed });
+    let update = Request::UpdateData { offset: 4096, data: vec![0xA1, 0xA2, 0xA3, 0xA4].into() };
+    for (number, request, response) in [
+        (18, Request::SelfTest, Response::SelfTest(results.into())),
+        (19, Request::Clock, Response::Clock(1_763_900_000_000)),
+        (20, update, Response::Done),
+    ] {
+        let payload = request.encode().unwrap();
+        let asked = ask(number, &payload);
+        assert!(said(&asked), "{request:?}");
+        assert_eq!(module.receive(&asked, now), [Incoming::Request(request)]);
+        module.respond(&response);
+        assert!(said(&module.output().unwrap()), "{response:?}");
+        let operation = payload.first().copied().unwrap();
+        assert_eq!(Response::decode(operation, &response.encode(operation).unwrap()), Ok(response));
+    }
 
     module.report(Event::CardInserted { slot: 0 }, now);
     let reported = module.output().unwrap();

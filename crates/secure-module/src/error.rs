@@ -24,6 +24,9 @@ pub enum Error {
     /// The module has been tampered with and has wiped its keys.
     #[error("the secure module has been tampered with and wiped its keys; have it serviced")]
     Tampered,
+    /// The module failed a self-test, and uses no key.
+    #[error("the secure module failed a self-test; start it anew, and have it serviced if it fails again")]
+    Failed,
     /// There is no card in the slot.
     #[error("no card is in the slot")]
     NoCard,

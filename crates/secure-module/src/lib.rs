@@ -9,6 +9,7 @@ mod card_entry;
 mod error;
 mod key_loading;
 mod pin;
+mod self_test;
 mod slot;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use card_entry::{CardEntryOutcome, CardEntryRequest, CardPart};
 pub use error::{Error, Result};
 pub use key_loading::{KeyEntryRequest, KeyEntryState, KeySlotInfo};
 pub use pin::{Amount, PinOutcome, PinRequest};
+pub use self_test::SelfTestResult;
 pub use slot::{CardSlot, KeySlot, SamSlot};
 
 /// Card data that are wiped when dropped.
@@ -323,6 +325,41 @@ pub trait SecureModule: Send + Sync {
     /// Lets go of the bound host, by its word (UBT-KDH).
     async fn unbind_key_host(&self, token: &[u8]) -> Result<()> {
         let _ = token;
+        Err(Error::NotSupported)
+    }
+
+    /// Has the module test itself. One that fails uses no key until all tests pass: [`Error::Failed`].
+    async fn self_test(&self) -> Result<Vec<SelfTestResult>> {
+        Err(Error::NotSupported)
+    }
+
+    /// The module's own time, in milliseconds since 1970.
+    async fn clock(&self) -> Result<u64> {
+        Err(Error::NotSupported)
+    }
+
+    /// Begins an update of the module's firmware, of which its vendor has signed the manifest.
+    ///
+    /// [`Error::Invalid`] if the vendor has not, or the version is not newer; [`Error::Busy`] while a card has power or something is
+    /// being entered.
+    async fn begin_update(&self, manifest: &[u8]) -> Result<()> {
+        let _ = manifest;
+        Err(Error::NotSupported)
+    }
+
+    /// The image, from its beginning, each `offset` where the data before it ended: at most 32,768 bytes at once.
+    async fn update_data(&self, offset: u32, data: &[u8]) -> Result<()> {
+        let _ = (offset, data);
+        Err(Error::NotSupported)
+    }
+
+    /// Has the module check the image and start with it, which is an [`Event::Reset`]. Keys stay.
+    async fn finish_update(&self) -> Result<()> {
+        Err(Error::NotSupported)
+    }
+
+    /// Forgets an update that was begun. It is no error if there is none.
+    async fn cancel_update(&self) -> Result<()> {
         Err(Error::NotSupported)
     }
 }

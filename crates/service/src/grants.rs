@@ -52,6 +52,9 @@ pub enum Permission {
     /// Claim the slot of a PSAM, and talk to applications in it in the same way.
     #[serde(rename = "card.sam")]
     CardSam,
+    /// Update the firmware of the secure card module. It is for operators: no app can be granted it.
+    #[serde(rename = "module.update")]
+    ModuleUpdate,
     /// Print, and preview what would be printed.
     #[serde(rename = "printer.print")]
     PrinterPrint,
@@ -63,7 +66,13 @@ pub enum Permission {
 impl Permission {
     /// Whether no app can be granted it.
     fn is_for_operators(self) -> bool {
-        matches!(self, Permission::PaymentApprove | Permission::PaymentParameters | Permission::KeysLoad)
+        matches!(
+            self,
+            Permission::PaymentApprove
+                | Permission::PaymentParameters
+                | Permission::KeysLoad
+                | Permission::ModuleUpdate
+        )
     }
 }
 
@@ -83,6 +92,7 @@ impl fmt::Display for Permission {
             Permission::KeysLoad => "keys.load",
             Permission::CardNonpayment => "card.nonpayment",
             Permission::CardSam => "card.sam",
+            Permission::ModuleUpdate => "module.update",
             Permission::PrinterPrint => "printer.print",
             Permission::DeviceStatus => "device.status",
         })
@@ -200,6 +210,7 @@ mod tests {
             "[apps.'a.b']\nuid = 61001\npermissions = ['payment.approve']",
             "[apps.'a.b']\nuid = 61001\npermissions = ['payment.parameters']",
             "[apps.'a.b']\nuid = 61001\npermissions = ['keys.load']",
+            "[apps.'a.b']\nuid = 61001\npermissions = ['module.update']",
             "[development]\nuid = 1000\napp = 'a.b'",
         ] {
             assert!(shared(wrong).is_err(), "{wrong}");

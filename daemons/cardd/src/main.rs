@@ -8,6 +8,7 @@ mod interruption;
 mod keyed;
 mod keys_api;
 mod module;
+mod module_api;
 mod parameters;
 mod parameters_api;
 mod reader;
@@ -25,6 +26,7 @@ use crate::claims::{Claims, Places};
 use crate::config::{Config, load_emv};
 use crate::keys_api::CardKeysService;
 use crate::module::Source;
+use crate::module_api::CardModuleService;
 use crate::parameters::Parameters;
 use crate::parameters_api::CardParametersService;
 use crate::reader::{Reader, Tools};
@@ -67,6 +69,8 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let reader = Reader::new(Tools { buses, guard, module: module.clone(), emv, config, places });
     let keys = CardKeysService { guard: guards.system.clone(), module: module.clone() };
     system.object_server().at(PATH, keys).await.map_err(|error| error.to_string())?;
+    let device_service = CardModuleService { guard: guards.system.clone(), module: module.clone() };
+    system.object_server().at(PATH, device_service).await.map_err(|error| error.to_string())?;
     let service = CardPaymentService { guard: guards.system, module, reader: reader.clone() };
     system.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
 

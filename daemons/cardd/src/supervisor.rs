@@ -139,7 +139,9 @@ pub(crate) fn refusal(error: ModuleError) -> Error {
     let text = error.to_string();
     match error {
         ModuleError::Gone | ModuleError::Restarted | ModuleError::Tampered => Error::DeviceGone(text),
-        ModuleError::NoCard | ModuleError::CardMute | ModuleError::PinPadBroken => Error::DeviceGone(text),
+        ModuleError::NoCard | ModuleError::CardMute | ModuleError::PinPadBroken | ModuleError::Failed => {
+            Error::DeviceGone(text)
+        }
         ModuleError::Timeout => Error::Timeout(text),
         ModuleError::NoKey => Error::WrongState(text),
         ModuleError::WrongUsage | ModuleError::BadCheckValue | ModuleError::Invalid(_) => {

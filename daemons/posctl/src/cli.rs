@@ -138,6 +138,9 @@ pub(crate) enum Command {
     /// The keys of the secure card module
     #[command(subcommand)]
     Keys(Keys),
+    /// The secure card module as a device
+    #[command(subcommand)]
+    Module(Module),
     /// The parameters of the EMV kernel
     #[command(subcommand)]
     Parameters(Parameters),
@@ -336,6 +339,19 @@ pub(crate) enum Keys {
     /// Let go of the key distribution host, as it says (UBT-KDH)
     Unbind {
         /// The host's token
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Module {
+    /// Show the module's state, and whether its clock is right
+    Status,
+    /// Have the module test itself: while a test fails, it uses no key
+    SelfTest,
+    /// Update the module's firmware with what its vendor has signed
+    Update {
+        /// The file with the update
         file: PathBuf,
     },
 }

@@ -12,6 +12,7 @@ mod error;
 mod export;
 mod journal;
 mod keys;
+mod module;
 mod money;
 mod output;
 mod paper;
@@ -67,6 +68,7 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Audit(Audit::Export { file }) => audit::export(&bus().await?, &file, json).await,
         Command::Audit(Audit::Verify { file, head, keys }) => audit::verify(&file, head, keys, json),
         Command::Keys(command) => keys::run(&bus().await?, &command, json).await,
+        Command::Module(command) => module::run(&bus().await?, &command, json).await,
         Command::Parameters(Parameters::Download) => parameters::download(&bus().await?, json).await,
         Command::Parameters(Parameters::Terminal) => parameters::terminal(&bus().await?, json).await,
         Command::Parameters(Parameters::Show) => parameters::show(&bus().await?, "applications", json).await,

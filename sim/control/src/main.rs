@@ -29,8 +29,9 @@ simctl [--json] [--dir DIR] COMMAND
   component CODE HEX
                         a custodian enters a component; the codes are 111111, 222222 and 333333
 
-  module tamper         open the case: the module erases its keys
-  module reset          cut the module's power for a moment
+  module tamper         open the case: the module erases its keys, also for its next starts
+  module reset          service the module: the keys of the factory, and new ones of its own
+  module fail TEST      the self-test TEST fails from now on (aes, random, firmware …), or none
   module status         keys, slot, PIN pad
 
   reader insert NAME    put a card into the USB reader, where there is one (the machine of QEMU)

@@ -63,6 +63,11 @@ impl CardSlot {
         atr.ok_or_else(|| (Refusal::CardMute, "the card gives no answer to reset".to_owned()))
     }
 
+    /// Whether a card has power.
+    pub(crate) fn has_power(&self) -> bool {
+        self.inserted.as_ref().is_some_and(|inserted| inserted.powered)
+    }
+
     /// Takes the card's power away.
     pub(crate) fn power_off(&mut self) {
         if let Some(inserted) = &mut self.inserted {

@@ -15,9 +15,10 @@ const PIN_HELP: &str = "say `pin DIGITS`, `pin enter`, `pin cancel`, `pin timeou
 const KEY_HELP: &str = "say `key NAME`, or `key NAME CODE` for another security code, `key NAME -` for none";
 const COMPONENT_HELP: &str =
     "say `component CODE HEX`: the custodians have the codes 111111, 222222 and 333333";
-const MODULE_HELP: &str = "say `module tamper`, `module reset` or `module status`";
+const MODULE_HELP: &str =
+    "say `module tamper`, `module reset`, `module fail TEST`, `module fail none` or `module status`";
 
-/// Carries out the words of one command. `masters` reads the master keys, which a reset loads again.
+/// Carries out the words of one command. `masters` reads the keys of the factory, which a reset loads again.
 pub fn command(
     device: &RefCell<Device>,
     words: &[String],
@@ -62,11 +63,14 @@ pub fn command(
             device.tamper();
             Reply::ok("the case is open; the keys are wiped until `module reset`")
         }
-        ["module", "reset"] => match masters() {
-            Ok(masters) => {
-                device.reset(masters);
-                Reply::ok("the module has started anew; its working keys are gone")
+        ["module", "reset"] => match masters().and_then(|masters| device.reset(masters)) {
+            Ok(()) => {
+                Reply::ok("the module was serviced: it has the keys of the factory, and new ones of its own")
             }
+            Err(error) => Reply::refused(error),
+        },
+        ["module", "fail", test] => match device.fail((*test != "none").then_some(*test)) {
+            Ok(()) => Reply::ok("so it is from the next self-test on"),
             Err(error) => Reply::refused(error),
         },
         ["module", "status"] => module_status(&device),

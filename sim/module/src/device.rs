@@ -1,34 +1,38 @@
 //! The module itself: what it does when it is asked, and what it reports.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use audit::chain::Chain;
 use audit::{Identity, Octets, seal};
 use keys::mac;
 use keys::sm2::{self, PrivateKey};
-use keys::{Key, Pan, TdesKey, track2};
+use keys::{Key, Pan, track2};
 use link::{CardSlotInfo, CardSlotKind, Event, Refusal, Request, Response, STORE, Status};
 use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
 use crate::card_slot::CardSlot;
+use crate::firmware::Update;
 use crate::key_entry::KeyEntry;
-use crate::key_slots::{KeySlots, MasterKeys, OwnKeys, TOKEN_SCHEME, Use, invalid};
+use crate::key_host::KeyHost;
+use crate::key_slots::{KeySlots, MasterKeys, TOKEN_SCHEME, Use, invalid};
 use crate::keyed_card::KeyedCard;
 use crate::pin_pad::PinPad;
+use crate::store::Store;
 use crate::tls_key::TlsKey;
 use crate::{Refused, refused};
 
+mod upkeep;
+
 /// The serial number: each virtual module is the same device.
 const SERIAL: &str = "SIM-00000001";
-/// The secret that each real module draws when it is made. Nothing virtual is secret.
-const DEVICE_SECRET: [u8; 16] = *b"no secret at all";
+/// How many PINs may be entered at once: an hour's.
+const PINS: u32 = 120;
 
 /// The state of the virtual secure module. It outlives the line's sessions.
 pub struct Device {
     boot: u32,
     keys: KeySlots,
-    tampered: bool,
     pub(crate) slot: CardSlot,
     /// Slots 1 and 2 on the line.
     sams: [CardSlot; 2],
@@ -37,23 +41,48 @@ pub struct Device {
     /// The time of the latest poll.
     now: Duration,
     events: Vec<Event>,
+    update: Option<Update>,
+    /// New firmware is to start as soon as the host has heard of it.
+    restarts: bool,
+    /// A test that the tester has fail.
+    failing: Option<String>,
+    /// The tests that failed last.
+    failed: Vec<String>,
+    /// When the next ones are due.
+    test_due: Instant,
 }
 
 impl Device {
-    /// A module that has just started, with its master keys and a drawer of cards beside it. `boot` is a random number.
-    #[must_use]
-    pub fn new(masters: MasterKeys, boot: u32, drawer: Drawer) -> Self {
-        Self {
+    /// A module that has just started, with what is in its store and a drawer of cards beside it. A new one gets the keys of the
+    /// factory. `boot` is a random number.
+    ///
+    /// # Errors
+    /// What is wrong with the store.
+    pub fn new(store: Store, factory: MasterKeys, boot: u32, drawer: Drawer) -> Result<Self, String> {
+        let mut device = Self {
             boot,
-            keys: KeySlots::new(masters, &own_keys()),
-            tampered: false,
+            keys: KeySlots::open(store, factory)?,
             sams: [CardSlot::with(&drawer, "psam"), CardSlot::new(drawer.clone())],
             slot: CardSlot::new(drawer),
-            pad: PinPad::default(),
+            pad: PinPad::new(PINS),
             key_entry: KeyEntry::default(),
             now: Duration::ZERO,
             events: Vec::new(),
-        }
+            update: None,
+            restarts: false,
+            failing: None,
+            failed: Vec::new(),
+            test_due: Instant::now(),
+        };
+        device.test();
+        Ok(device)
+    }
+
+    /// The same module on whose pad so many PINs may be entered at once, and one more each 30 s; 120 if nobody says.
+    #[must_use]
+    pub fn with_pins(mut self, pins: u32) -> Self {
+        self.pad = PinPad::new(pins);
+        self
     }
 
     /// The number of this start.
@@ -68,6 +97,7 @@ impl Device {
         self.key_entry.end("the terminal began a new session");
         self.power_off();
         self.events.clear();
+        self.update = None;
     }
 
     /// Does what is asked.
@@ -79,13 +109,19 @@ impl Device {
     pub(crate) fn poll(&mut self, now: Duration) -> Vec<Event> {
         self.now = now;
         self.key_entry.poll(now);
+        if self.test_due <= Instant::now() && !self.pad.asks() && !self.key_entry.asks() {
+            self.test();
+        }
         self.events.extend(self.pad.poll(now));
         std::mem::take(&mut self.events)
     }
 
     /// When to call [`poll`](Self::poll) at the latest.
     pub(crate) fn deadline(&self) -> Option<Duration> {
-        self.pad.deadline().into_iter().chain(self.key_entry.deadline()).min()
+        // While something is being entered, its end is earlier.
+        let test = self.now + self.test_due.saturating_duration_since(Instant::now());
+        let entered = self.pad.deadline().into_iter().chain(self.key_entry.deadline()).min();
+        entered.or(Some(test))
     }
 
     /// What the module says of itself.
@@ -93,10 +129,13 @@ impl Device {
     pub fn status(&self) -> Status {
         Status {
             certified: false,
-            tampered: self.tampered,
+            tampered: self.keys.wiped(),
             card_present: self.slot.card().is_some(),
             kind: "virtual secure module (software keys)".to_owned(),
-            firmware: env!("CARGO_PKG_VERSION").to_owned(),
+            firmware: match self.keys.firmware() {
+                Some(installed) => installed.manifest.version.clone(),
+                None => env!("CARGO_PKG_VERSION").to_owned(),
+            },
             serial: SERIAL.to_owned(),
         }
     }
@@ -120,32 +159,36 @@ impl Device {
         Some(name)
     }
 
-    /// Opens the case: all keys are wiped, and the module stays useless until it is [reset](Self::reset).
+    /// Opens the case: all keys are wiped, and the module stays useless until it is [reset](Self::reset), also over starts.
     pub(crate) fn tamper(&mut self) {
         self.keys.wipe();
-        self.tampered = true;
         self.key_entry.end("the case was opened");
         // Told first: the PIN entry does not end because the cardholder wants it to.
         self.events.push(Event::Tampered);
         self.events.extend(self.pad.cancel());
         self.pad.card = None;
         self.power_off();
+        self.update = None;
     }
 
-    /// Services and starts the module anew: with its master keys and without working keys. A card stays in.
-    pub(crate) fn reset(&mut self, masters: MasterKeys) {
-        self.boot = self.boot.wrapping_add(1);
-        self.keys = KeySlots::new(masters, &own_keys());
-        self.tampered = false;
-        self.power_off();
-        self.pad = PinPad::default();
-        self.key_entry = KeyEntry::default();
-        self.events.clear();
+    /// Services and starts the module anew: with the keys of the factory, and others of its own than before. A card stays in.
+    ///
+    /// # Errors
+    /// Why it can't be made.
+    pub(crate) fn reset(&mut self, factory: MasterKeys) -> Result<(), String> {
+        self.keys.make(factory)?;
+        self.pad.service();
+        self.failing = None;
+        self.start();
+        Ok(())
     }
 
     fn carry_out(&mut self, request: Request, now: Duration) -> Result<Response, Refused> {
-        if self.tampered && request != Request::Status {
+        if self.keys.wiped() && request != Request::Status {
             return refused(Refusal::Tampered, "the case was opened, and the keys are wiped");
+        }
+        if !self.failed.is_empty() && !upkeep::works_when_failed(&request) {
+            return refused(Refusal::Failed, format!("these self-tests failed: {}", self.failed.join(" ")));
         }
         match request {
             Request::Status => Ok(Response::Status(self.status())),
@@ -226,11 +269,19 @@ impl Device {
                 Ok(Response::Data(Zeroizing::new(serial.to_vec())))
             }
             Request::SealJournal { journal, last, head, at } => {
-                seal_journal(&Octets(journal), &Chain { last, head: Octets(head) }, at).map(Response::Data)
+                let secret = self.keys.own(b"audit")?;
+                let chain = Chain { last, head: Octets(head) };
+                seal_journal(&secret, &Octets(journal), &chain, at).map(Response::Data)
             }
-            Request::TlsPublicKey => tls_key()?.public_key().map(Response::Data),
-            Request::SignTls { transcript } => tls_key()?.sign(&transcript).map(Response::Data),
-            Request::TlsRequest { subject } => tls_key()?.request(&subject).map(Response::Data),
+            Request::TlsPublicKey => self.tls_key()?.public_key().map(Response::Data),
+            Request::SignTls { transcript } => self.tls_key()?.sign(&transcript).map(Response::Data),
+            Request::TlsRequest { subject } => self.tls_key()?.request(&subject).map(Response::Data),
+            Request::SelfTest => Ok(Response::SelfTest(self.test())),
+            Request::Clock => upkeep::clock().map(Response::Clock),
+            other @ (Request::BeginUpdate { .. }
+            | Request::UpdateData { .. }
+            | Request::FinishUpdate
+            | Request::CancelUpdate) => self.update(other),
             other => self.load_keys(other, now),
         }
     }
@@ -251,10 +302,19 @@ impl Device {
         [info(0, CardSlotKind::Contact, &self.slot)].into_iter().chain(sams).collect()
     }
 
+    /// Whether a card has power.
+    fn has_power(&self) -> bool {
+        [&self.slot].into_iter().chain(&self.sams).any(CardSlot::has_power)
+    }
+
     /// Takes the power of all cards away.
     fn power_off(&mut self) {
         self.slot.power_off();
         self.sams.iter_mut().for_each(CardSlot::power_off);
+    }
+
+    fn tls_key(&self) -> Result<TlsKey, Refused> {
+        TlsKey::new(&*self.keys.own(b"TLS client")?)
     }
 
     fn keyed_card(&self) -> Result<&KeyedCard, Refused> {
@@ -273,15 +333,15 @@ impl Device {
             Request::BeginKeyEntry(entry) => self.key_entry.begin(&entry, &self.keys, now)?,
             Request::KeyEntry => return Ok(Response::KeyEntry(self.key_entry.state())),
             Request::CancelKeyEntry => self.key_entry.end("it was cancelled"),
-            Request::KeyCredential => return self.keys.key_host()?.credential().map(data),
-            Request::BindKeyHost { token } => self.keys.key_host()?.bind(&token)?,
-            Request::KeyNonce => return self.keys.key_host()?.nonce().map(data),
+            Request::KeyCredential => return self.keys.key_host(KeyHost::credential).map(data),
+            Request::BindKeyHost { token } => self.keys.key_host(|host| host.bind(&token))?,
+            Request::KeyNonce => return self.keys.key_host(KeyHost::nonce).map(data),
             Request::LoadKeyToken { key, token } => {
-                let loaded = self.keys.key_host()?.receive(&token)?;
+                let loaded = self.keys.key_host(|host| host.receive(&token))?;
                 self.keys.take(&key, loaded)?;
             }
-            Request::RebindKeyHost { token } => self.keys.key_host()?.rebind(&token)?,
-            Request::UnbindKeyHost { token } => self.keys.key_host()?.unbind(&token)?,
+            Request::RebindKeyHost { token } => self.keys.key_host(|host| host.rebind(&token))?,
+            Request::UnbindKeyHost { token } => self.keys.key_host(|host| host.unbind(&token))?,
             _ => return refused(Refusal::NotSupported, "this module does not know the operation"),
         }
         Ok(Response::Done)
@@ -301,24 +361,17 @@ impl Device {
     }
 }
 
-/// Derived, so that each serves its one use alone.
-fn own_keys() -> OwnKeys {
-    let derive = |label| TdesKey::new(DEVICE_SECRET).wrap(&TdesKey::new(label));
-    OwnKeys { token: derive(*b"card token key 1"), store: derive(*b"stored card key1") }
-}
-
-/// The public key and the signature. The key is derived, as the token's is.
-fn seal_journal(journal: &Identity, chain: &Chain, at: i64) -> Result<Zeroizing<Vec<u8>>, Refused> {
+/// The public key and the signature.
+fn seal_journal(
+    secret: &[u8; 32],
+    journal: &Identity,
+    chain: &Chain,
+    at: i64,
+) -> Result<Zeroizing<Vec<u8>>, Refused> {
     let unable = |error: keys::Error| (Refusal::NotSupported, error.to_string());
-    let secret = Zeroizing::new(sm2::sm3(&[&DEVICE_SECRET[..], b"audit key 1"].concat()));
-    let key = PrivateKey::new(&secret).map_err(unable)?;
+    let key = PrivateKey::new(secret).map_err(unable)?;
     let signature = key.sign(sm2::DEFAULT_ID, &seal::statement(journal, chain, at)).map_err(unable)?;
     Ok(Zeroizing::new([key.public_key(), signature].concat()))
-}
-
-/// Derived, as the token's is.
-fn tls_key() -> Result<TlsKey, Refused> {
-    TlsKey::new(&Zeroizing::new(sm2::sm3(&[&DEVICE_SECRET[..], b"TLS client key 1"].concat())))
 }
 
 fn random(length: u16) -> Result<Zeroizing<Vec<u8>>, Refused> {

@@ -46,7 +46,6 @@ impl KeyEntry {
         keys: &KeySlots,
         now: Duration,
     ) -> Result<(), Refused> {
-        keys.entered(&request.key)?;
         let algorithm = Algorithm::from_code([request.algorithm]);
         let length = usize::from(request.length);
         let algorithm = match (algorithm, length) {
@@ -56,6 +55,7 @@ impl KeyEntry {
                 return refused(Refusal::Invalid, "a key has 16 or 24 bytes of TDES, or 16, 24 or 32 of AES");
             }
         };
+        keys.entered(&request.key, algorithm)?;
         let count = usize::from(request.components);
         if !(2..=CODES.len()).contains(&count) {
             return refused(Refusal::Invalid, "a key has 2 or 3 components");

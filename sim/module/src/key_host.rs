@@ -28,6 +28,18 @@ impl KeyHost {
         Self { credential: dir, receiver: None, binding: None, latest: Duration::ZERO, nonce: None }
     }
 
+    /// With what was kept: the certificate of the bound host, and when the latest list was made.
+    pub(crate) fn recall(&mut self, host: Option<&[u8]>, list_made: Duration) -> tr34::Result<()> {
+        self.binding = host.map(|host| Binding::restore(host, list_made)).transpose()?;
+        self.latest = list_made;
+        Ok(())
+    }
+
+    /// What is to be kept, as [`recall`](Self::recall) takes it.
+    pub(crate) fn kept(&self) -> (Option<Vec<u8>>, Duration) {
+        (self.binding.as_ref().map(|binding| binding.host().to_vec()), self.latest)
+    }
+
     fn receiver(&mut self) -> Result<&Receiver, Refused> {
         if self.receiver.is_none() {
             let read = |name: &str| {
@@ -113,7 +125,7 @@ fn unbound() -> Refused {
 }
 
 /// The module's own clock.
-fn now() -> Result<Duration, Refused> {
+pub(crate) fn now() -> Result<Duration, Refused> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.map_err(|_| (Refusal::NotSupported, "the module's clock is wrong".to_owned()))
 }

@@ -1,12 +1,18 @@
 //! Key slots. Each has one use, given by its name: a key can't be used for another (ANSI X9.24-1, 7.3).
 
+use std::path::PathBuf;
+
 use keys::dukpt::aes::Purpose;
 use keys::mac::{Padding, Scheme};
+use keys::sm2::sm3;
 use keys::{Algorithm, Attributes, Key, Mode, Usage, kcv};
 use link::{DUKPT, KBPK, MAK_X919, Refusal, STORE, TMK_SM4};
+use zeroize::Zeroizing;
 
 use crate::dukpt::Dukpt;
+use crate::firmware::Installed;
 use crate::key_host::KeyHost;
+use crate::store::{Found, Kept, Made, Store};
 use crate::{Refused, refused};
 
 mod loading;
@@ -40,7 +46,7 @@ pub(crate) const X919_SCHEME: Scheme = Scheme::Algorithm3(Padding::Zeros);
 /// How card tokens are made.
 pub(crate) const TOKEN_SCHEME: Scheme = Scheme::Algorithm3(Padding::OneAndZeros);
 
-/// The keys that the module holds when it starts.
+/// The keys that the factory, or a service, puts into the module.
 pub struct MasterKeys {
     /// TDES.
     pub tmk: Key,
@@ -91,36 +97,144 @@ pub(crate) struct KeySlots {
     slots: [Slot; 9],
     dukpt: Option<Dukpt>,
     key_host: Option<KeyHost>,
-}
-
-/// The keys that a module made itself.
-pub(crate) struct OwnKeys {
-    /// Of card tokens.
-    pub(crate) token: [u8; 16],
-    /// Of card data that wait.
-    pub(crate) store: [u8; 16],
+    /// None in a module that was tampered with.
+    made: Option<Made>,
+    firmware: Option<Installed>,
+    store: Store,
 }
 
 impl KeySlots {
-    /// The slots of a module that `made` its own, and into which only master keys have been loaded.
-    pub(crate) fn new(masters: MasterKeys, made: &OwnKeys) -> Self {
-        let empty = |name, usage| Slot { name, usage, key: None };
-        let own = |name, usage: Use, key| {
-            let key = Key::new(usage.attributes(Algorithm::Tdes), key).ok();
-            Slot { name, usage, key }
-        };
-        let slots = [
-            Slot { name: "tmk", usage: Use::Keys, key: Some(masters.tmk) },
-            Slot { name: TMK_SM4, usage: Use::Keys, key: masters.tmk_sm4 },
-            empty(KBPK, Use::Blocks),
-            empty("pik", Use::Pin),
-            empty("mak", Use::Mac),
-            empty(MAK_X919, Use::X919),
-            empty("tdk", Use::Data),
-            own("token", Use::Token, &made.token),
-            own(STORE, Use::Storage, &made.store),
-        ];
-        Self { slots, dukpt: masters.dukpt, key_host: masters.key_host }
+    /// The slots as they were kept in `store`; of a new module those with what the factory put in. A module that was tampered with has
+    /// no keys.
+    ///
+    /// # Errors
+    /// What is wrong with the store.
+    pub(crate) fn open(store: Store, factory: MasterKeys) -> Result<Self, String> {
+        let found = store.open().map_err(|error| format!("the module's store: {error}"))?;
+        let mut slots =
+            Self { slots: empty_slots(), dukpt: None, key_host: None, made: None, firmware: None, store };
+        match found {
+            Found::Nothing => slots.make(factory)?,
+            Found::Tampered => slots.wipe(),
+            Found::Kept(kept) => {
+                if slots.recall(kept, factory.key_host).is_none() {
+                    slots.wipe();
+                }
+            }
+        }
+        Ok(slots)
+    }
+
+    /// Makes the module: it draws a secret of its own, and gets the keys of the factory.
+    ///
+    /// # Errors
+    /// Why it can't be made.
+    pub(crate) fn make(&mut self, factory: MasterKeys) -> Result<(), String> {
+        let mut made = Made::default();
+        getrandom::fill(&mut *made).map_err(|error| format!("no randomness: {error}"))?;
+        self.slots = empty_slots();
+        self.made = Some(made);
+        self.dukpt = factory.dukpt;
+        self.key_host = factory.key_host;
+        self.fill("tmk", factory.tmk);
+        if let Some(key) = factory.tmk_sm4 {
+            self.fill(TMK_SM4, key);
+        }
+        for (name, usage, label) in
+            [("token", Use::Token, &b"card token"[..]), (STORE, Use::Storage, b"stored card")]
+        {
+            let own = self.own(label).map_err(|(_, reason)| reason)?;
+            let own = own.first_chunk::<16>().ok_or("a key is too short")?;
+            let key = Key::new(usage.attributes(Algorithm::Tdes), own).map_err(|error| error.to_string())?;
+            self.fill(name, key);
+        }
+        let saved = self.save();
+        if saved.is_err() {
+            self.wipe();
+        }
+        saved.map_err(|(_, reason)| reason)
+    }
+
+    /// Takes what was kept; none if that can't be what this module has kept.
+    fn recall(&mut self, kept: Kept, key_host: Option<KeyHost>) -> Option<()> {
+        self.dukpt = kept.dukpt.map(|state| Dukpt::restore(&state)).transpose().ok()?;
+        self.key_host = key_host;
+        if let Some(key_host) = &mut self.key_host {
+            key_host.recall(kept.host.as_deref(), kept.list_made).ok()?;
+        }
+        self.made = Some(kept.made);
+        self.firmware = kept.firmware;
+        kept.keys.into_iter().try_for_each(|(name, key)| self.fill(&name, key).then_some(()))
+    }
+
+    /// Whether the module was tampered with: it has nothing left.
+    pub(crate) fn wiped(&self) -> bool {
+        self.made.is_none()
+    }
+
+    /// A secret that the module has for its life and for one use. Derived, so that each serves its one use alone.
+    pub(crate) fn own(&self, label: &[u8]) -> Result<Zeroizing<[u8; 32]>, Refused> {
+        let made = self.made.as_ref().ok_or_else(|| (Refusal::Tampered, "its keys are wiped".to_owned()))?;
+        Ok(Zeroizing::new(sm3(&Zeroizing::new([&made[..], label].concat()))))
+    }
+
+    /// All that outlives a start.
+    fn kept(&self) -> Result<Kept, Refused> {
+        let made = self.made.clone().ok_or_else(|| (Refusal::Tampered, "its keys are wiped".to_owned()))?;
+        let held = |slot: &Slot| slot.key.clone().map(|key| (slot.name.to_owned(), key));
+        let (host, list_made) = self.key_host.as_ref().map(KeyHost::kept).unwrap_or_default();
+        let dukpt = self.dukpt.as_ref().map(Dukpt::state);
+        let (keys, firmware) = (self.slots.iter().filter_map(held).collect(), self.firmware.clone());
+        Ok(Kept { made, keys, dukpt, host, list_made, firmware })
+    }
+
+    /// The firmware that runs, where it came by an update.
+    pub(crate) fn firmware(&self) -> Option<&Installed> {
+        self.firmware.as_ref()
+    }
+
+    /// Has this firmware run from the next start: for good, or not at all.
+    pub(crate) fn install(&mut self, firmware: Installed) -> Result<(), Refused> {
+        let before = self.firmware.replace(firmware);
+        self.save().inspect_err(|_| self.firmware = before)
+    }
+
+    /// Where the image in `place` is.
+    pub(crate) fn image(&self, place: u8) -> Option<PathBuf> {
+        self.store.image(place)
+    }
+
+    /// Whether the store works: what could not be written before is written now. None where somebody has changed it.
+    pub(crate) fn test_store(&self) -> Option<bool> {
+        match self.store.open() {
+            Ok(Found::Kept(_)) => Some(self.save().is_ok()),
+            Ok(Found::Nothing) if self.store.forgets() => Some(true),
+            Ok(Found::Nothing | Found::Tampered) => None,
+            Err(_) => Some(false),
+        }
+    }
+
+    fn save(&self) -> Result<(), Refused> {
+        self.store.save(&self.kept()?).map_err(not_kept)
+    }
+
+    /// Puts a key into its slot, for good; if that fails, the slot has what it had.
+    fn put(&mut self, name: &str, key: Key) -> Result<(), Refused> {
+        let before = self.slot(name)?.key.clone();
+        self.fill(name, key);
+        let saved = self.save();
+        if saved.is_err()
+            && let Some(slot) = self.slots.iter_mut().find(|slot| slot.name == name)
+        {
+            slot.key = before;
+        }
+        saved
+    }
+
+    /// Whether there is such a slot, into which the key then is.
+    fn fill(&mut self, name: &str, key: Key) -> bool {
+        let slot = self.slots.iter_mut().find(|slot| slot.name == name);
+        slot.map(|slot| slot.key = Some(key)).is_some()
     }
 
     /// The key in the slot `name`, for `usage`.
@@ -155,14 +269,32 @@ impl KeySlots {
         if name != DUKPT {
             return refused(Refusal::WrongUsage, format!("slot {name} has no keys of DUKPT"));
         }
-        self.dukpt.as_mut().ok_or_else(|| empty(name))?.next()
+        let kept = self.kept()?;
+        let dukpt = self.dukpt.as_mut().ok_or_else(|| empty(name))?;
+        dukpt.next(|state| self.store.save(&Kept { dukpt: Some(state.to_vec().into()), ..kept }))
     }
 
-    /// The module's end of TR-34.
-    pub(crate) fn key_host(&mut self) -> Result<&mut KeyHost, Refused> {
+    /// Ends the DUKPT transaction that is going on.
+    pub(crate) fn end_dukpt(&mut self) {
+        if let Some(dukpt) = &mut self.dukpt {
+            dukpt.end();
+        }
+    }
+
+    /// Has the module's end of TR-34 do something; what it has learned by it is kept, also where it refused.
+    pub(crate) fn key_host<T>(
+        &mut self,
+        act: impl FnOnce(&mut KeyHost) -> Result<T, Refused>,
+    ) -> Result<T, Refused> {
         let none =
             || (Refusal::NotSupported, "this module has no credential for key distribution hosts".to_owned());
-        self.key_host.as_mut().ok_or_else(none)
+        let host = self.key_host.as_mut().ok_or_else(none)?;
+        let before = host.kept();
+        let done = act(host);
+        if host.kept() != before {
+            self.save()?;
+        }
+        done
     }
 
     fn of_transaction(&self, purpose: Purpose) -> Result<Key, Refused> {
@@ -186,16 +318,13 @@ impl KeySlots {
                 format!("the key for slot {name} has another check value"),
             );
         }
-        match self.slots.iter_mut().find(|slot| slot.name == name) {
-            Some(slot) if !matches!(slot.usage, Use::Keys | Use::Blocks | Use::Token | Use::Storage) => {
-                slot.key = Some(key);
-                Ok(())
-            }
-            _ => refused(
+        if matches!(self.slot(name)?.usage, Use::Keys | Use::Blocks | Use::Token | Use::Storage) {
+            return refused(
                 Refusal::WrongUsage,
                 "keys that others come under have their own ways in, token and store are made inside",
-            ),
+            );
         }
+        self.put(name, key)
     }
 
     /// The check value of the key in slot `name`.
@@ -205,15 +334,15 @@ impl KeySlots {
         Ok([a, b, c, d])
     }
 
-    /// Wipes all keys.
+    /// Wipes all keys, for good: first where they are kept.
     pub(crate) fn wipe(&mut self) {
-        for slot in &mut self.slots {
-            slot.key = None;
-        }
-        if let Some(dukpt) = self.dukpt.take() {
-            dukpt.wipe();
-        }
+        // A disk that can't be written to has a real module erase its secret, which no disk has.
+        let _ = self.store.latch();
+        self.slots = empty_slots();
+        self.dukpt = None;
         self.key_host = None;
+        self.made = None;
+        self.firmware = None;
     }
 
     /// The names of the slots, and whether they hold a key.
@@ -232,6 +361,26 @@ impl KeySlots {
         };
         self.slots.iter().find(|slot| slot.name == name).ok_or_else(unknown)
     }
+}
+
+/// The slots, without keys.
+fn empty_slots() -> [Slot; 9] {
+    let empty = |name, usage| Slot { name, usage, key: None };
+    [
+        empty("tmk", Use::Keys),
+        empty(TMK_SM4, Use::Keys),
+        empty(KBPK, Use::Blocks),
+        empty("pik", Use::Pin),
+        empty("mak", Use::Mac),
+        empty(MAK_X919, Use::X919),
+        empty("tdk", Use::Data),
+        empty("token", Use::Token),
+        empty(STORE, Use::Storage),
+    ]
+}
+
+fn not_kept(error: std::io::Error) -> Refused {
+    (Refusal::NotSupported, format!("the module can not keep it: {error}"))
 }
 
 /// What the keys themselves refuse.
@@ -256,10 +405,8 @@ mod tests {
     fn slots() -> KeySlots {
         let master = |algorithm| MasterKeys::key(algorithm, &[0x11; 16]).unwrap();
         let tmk_sm4 = Some(master(Algorithm::Sm4));
-        KeySlots::new(
-            MasterKeys { tmk: master(Algorithm::Tdes), tmk_sm4, dukpt: None, key_host: None },
-            &OwnKeys { token: [0x33; 16], store: [0x44; 16] },
-        )
+        let masters = MasterKeys { tmk: master(Algorithm::Tdes), tmk_sm4, dukpt: None, key_host: None };
+        KeySlots::open(Store::new(None), masters).unwrap()
     }
 
     /// The MAC key [0x22; 16] as a host sends it: enciphered, and its check value.

@@ -8,16 +8,20 @@ mod card_slot;
 mod control;
 mod device;
 mod dukpt;
+mod firmware;
 mod key_entry;
 mod key_host;
 mod key_slots;
 mod keyed_card;
 mod line;
 pub mod pairing;
+mod pin_pace;
 mod pin_pad;
 pub mod pki;
 mod plug;
 pub mod pty;
+mod self_test;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tls_key;
@@ -25,10 +29,12 @@ mod tls_key;
 pub use control::command;
 pub use device::Device;
 pub use dukpt::Dukpt;
+pub use firmware::release;
 pub use key_host::KeyHost;
 pub use key_slots::MasterKeys;
 pub use line::serve;
 pub use plug::plug;
+pub use store::Store;
 
 /// A request that was refused: what is wrong, and why in words.
 type Refused = (link::Refusal, String);

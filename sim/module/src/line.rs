@@ -45,6 +45,10 @@ where
         while let Some(bytes) = line.output() {
             stream.write_all(&bytes).await?;
         }
+        device.borrow_mut().restart();
+        if device.borrow().boot() != boot {
+            continue;
+        }
         let deadline = earliest(line.deadline(), device.borrow().deadline());
         tokio::select! {
             count = stream.read(&mut *buffer) => match count? {

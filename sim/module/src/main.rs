@@ -10,14 +10,17 @@ use std::rc::Rc;
 use keys::Algorithm;
 use link::Pairing;
 use sim_cards::Drawer;
-use sim_module::{Device, Dukpt, KeyHost, MasterKeys, command, pairing, plug, pty, serve};
+use sim_module::{Device, Dukpt, KeyHost, MasterKeys, Store, command, pairing, plug, pty, serve};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 const USAGE: &str =
     "usage: smartpos-sim-module --control DIR (--listen unix:PATH | --pty LINK) --tmk FILE [--tmk-sm4 FILE]
-       [--bdk FILE --dukpt-state FILE] [--key-host DIR] [--pairing DIR] [--usb unix:PATH]
+       [--bdk FILE] [--store FILE] [--pins N] [--key-host DIR] [--pairing DIR] [--usb unix:PATH]
+  --tmk, --tmk-sm4, --bdk   the keys that a factory puts into a new module
+  --store FILE    keep keys and state there, sealed; left out, each start is that of a new module
+  --pins N        so many PINs may be entered at once, and then one in 30 s; left out, 120
   --key-host DIR  take keys by TR-34, with the credential in DIR
   --pairing DIR   protect the line with the keys in DIR, which are made if it has none; left out, the line is open
   --usb unix:PATH be a USB device for QEMU's `usb-redir`, too; while it is plugged in there, the other line rests";
@@ -33,8 +36,10 @@ struct Arguments {
     line: Line,
     tmk: PathBuf,
     tmk_sm4: Option<PathBuf>,
-    /// The base derivation key, and where the registers are kept.
-    dukpt: Option<(PathBuf, PathBuf)>,
+    /// The base derivation key.
+    bdk: Option<PathBuf>,
+    store: Option<PathBuf>,
+    pins: Option<u32>,
     key_host: Option<PathBuf>,
     pairing: Option<PathBuf>,
     usb: Option<PathBuf>,
@@ -61,7 +66,12 @@ fn main() -> ExitCode {
 
 async fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let drawer = Drawer::new(getrandom::u32()?);
-    let device = Device::new(master_keys(arguments)?, getrandom::u32()?, drawer);
+    let store = Store::new(arguments.store.clone());
+    let device = Device::new(store, master_keys(arguments)?, getrandom::u32()?, drawer)?;
+    let device = match arguments.pins {
+        Some(pins) => device.with_pins(pins),
+        None => device,
+    };
     let device = Rc::new(RefCell::new(device));
     let (changed, changed_on_usb) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
     let control = sim_control::serve(&arguments.control, "module", async |words| {
@@ -156,7 +166,8 @@ async fn serve_usb(
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
     let (mut control, mut line, mut tmk, mut tmk_sm4, mut pairing) = (None, None, None, None, None);
-    let (mut bdk, mut dukpt_state, mut key_host, mut usb) = (None, None, None, None);
+    let mut pins = None;
+    let (mut bdk, mut store, mut key_host, mut usb) = (None, None, None, None);
     while let Some(flag) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
         match flag.as_str() {
@@ -173,7 +184,8 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--pty" => line = Some(Line::Pty(value()?.into())),
             "--tmk" => tmk = Some(value()?.into()),
             "--bdk" => bdk = Some(value()?.into()),
-            "--dukpt-state" => dukpt_state = Some(value()?.into()),
+            "--pins" => pins = Some(value()?.parse().map_err(|_| "--pins takes a number")?),
+            "--store" => store = Some(value()?.into()),
             "--tmk-sm4" => tmk_sm4 = Some(value()?.into()),
             "--key-host" => key_host = Some(value()?.into()),
             "--pairing" => pairing = Some(value()?.into()),
@@ -185,7 +197,9 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         line: line.ok_or("--listen or --pty is missing")?,
         tmk: tmk.ok_or("--tmk is missing")?,
         tmk_sm4,
-        dukpt: bdk.zip(dukpt_state),
+        bdk,
+        store,
+        pins,
         key_host,
         pairing,
         usb,
@@ -194,7 +208,7 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
 
 fn master_keys(arguments: &Arguments) -> Result<MasterKeys, String> {
     let tmk_sm4 = arguments.tmk_sm4.as_deref().map(|file| master_key(file, Algorithm::Sm4)).transpose()?;
-    let dukpt = arguments.dukpt.as_ref().map(|(base, state)| Dukpt::open(base, state)).transpose()?;
+    let dukpt = arguments.bdk.as_deref().map(Dukpt::inject).transpose()?;
     let key_host = arguments.key_host.clone().map(KeyHost::new);
     Ok(MasterKeys { tmk: master_key(&arguments.tmk, Algorithm::Tdes)?, tmk_sm4, dukpt, key_host })
 }

@@ -1,7 +1,7 @@
 //! The PIN pad: one entry at a time (ISO 9564-1, 6), of a PIN or of a card, typed by whoever holds `simctl`.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keys::pin_block::{self, Format, PinBlock};
 use keys::{Algorithm, Key, Pan, Pin};
@@ -9,6 +9,7 @@ use link::{CardEntry, Event, PinEntry, PinResult, Refusal};
 use zeroize::Zeroizing;
 
 use crate::keyed_card::{KeyedCard, Keying};
+use crate::pin_pace::PinPace;
 use crate::{Refused, refused};
 
 /// What the cardholder will do when the pad asks.
@@ -25,8 +26,8 @@ pub(crate) enum Deed {
 }
 
 /// The pad, and the cardholder before it.
-#[derive(Default)]
 pub(crate) struct PinPad {
+    pace: PinPace,
     deeds: VecDeque<Deed>,
     entry: Option<Entry>,
     /// The card that was keyed last.
@@ -48,6 +49,11 @@ struct Entering {
 }
 
 impl PinPad {
+    /// A pad on which so many PINs may be entered at once, and one more each 30 s.
+    pub(crate) fn new(pins: u32) -> Self {
+        Self { pace: PinPace::new(pins, Instant::now()), deeds: VecDeque::new(), entry: None, card: None }
+    }
+
     /// Begins an entry under `key`.
     pub(crate) fn begin(&mut self, request: PinEntry, key: Key, now: Duration) -> Result<(), Refused> {
         self.check_free()?;
@@ -59,6 +65,12 @@ impl PinPad {
         }
         if request.first_key == 0 || request.next_key == 0 {
             return refused(Refusal::Invalid, "a timeout of zero leaves no time to type");
+        }
+        if let Some(wait) = self.pace.wait(Instant::now()) {
+            return refused(
+                Refusal::Busy,
+                format!("no more PINs than one in 30 s: the next one in {} s", wait.as_secs() + 1),
+            );
         }
         let until = now + Duration::from_millis(request.first_key.into());
         self.entry = Some(Entry::Pin(Entering { request, pan, key, until }));
@@ -109,6 +121,12 @@ impl PinPad {
         self.card = None;
     }
 
+    /// Forgets all but its pace, which no service gives anew.
+    pub(crate) fn service(&mut self) {
+        self.abandon();
+        self.forget();
+    }
+
     /// Ends the entry as cancelled.
     pub(crate) fn cancel(&mut self) -> Option<Event> {
         self.entry.take().map(Entry::cancelled)
@@ -135,7 +153,12 @@ impl PinPad {
                 (_, Deed::Cancel) => events.push(entry.cancelled()),
                 (_, Deed::WalkAway) => events.push(entry.timed_out()),
                 (Entry::Pin(pin), Deed::Type(digits)) => match pin.type_digits(&digits, now, &mut events) {
-                    Some(result) => events.push(pin.ended(result)),
+                    Some(result) => {
+                        if matches!(result, PinResult::Entered(_) | PinResult::EnteredLong(_)) {
+                            self.pace.entered(Instant::now());
+                        }
+                        events.push(pin.ended(result));
+                    }
                     None => self.entry = Some(entry),
                 },
                 // It is no PIN.
@@ -256,7 +279,7 @@ mod tests {
     }
 
     fn pad(request: PinEntry, deeds: &[&str]) -> PinPad {
-        let mut pad = PinPad::default();
+        let mut pad = PinPad::new(9);
         for digits in deeds {
             pad.queue(Deed::Type(Zeroizing::new((*digits).to_owned())));
         }
@@ -283,7 +306,7 @@ mod tests {
 
     #[test]
     fn under_a_key_of_sm4_the_block_has_16_bytes() {
-        let mut pad = PinPad::default();
+        let mut pad = PinPad::new(9);
         pad.queue(Deed::Type(Zeroizing::new("123456".to_owned())));
         pad.begin(request(), pik(Algorithm::Sm4), Duration::ZERO).unwrap();
         let PinResult::EnteredLong(block) = end(&pad.poll(Duration::ZERO)) else { panic!("a short block") };
@@ -329,6 +352,27 @@ mod tests {
         assert_eq!(pad.deadline(), Some(Duration::from_secs(30)));
         assert_eq!(end(&pad.poll(Duration::from_secs(30))), PinResult::TimedOut);
         assert!(!pad.asks());
+    }
+
+    #[test]
+    fn who_tries_pins_has_to_wait_and_who_enters_none_does_not_count() {
+        let mut pad = PinPad::new(2);
+        for (digits, may) in [("", true), ("1234", true), ("1235", true), ("1236", false)] {
+            let begun =
+                pad.begin(PinEntry { bypass: true, ..request() }, pik(Algorithm::Tdes), Duration::ZERO);
+            assert_eq!(begun.map_err(|(refusal, _)| refusal), if may { Ok(()) } else { Err(Refusal::Busy) });
+            pad.queue(Deed::Type(Zeroizing::new(digits.to_owned())));
+            pad.poll(Duration::ZERO);
+            pad.forget();
+        }
+        assert!(
+            pad.begin_card(
+                CardEntry { entry: 1, security_code: false, first_key: 1, next_key: 1, amount: None },
+                Duration::ZERO
+            )
+            .is_ok(),
+            "a card is no PIN"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Keys as they come into the module, and what becomes of them.
 
+mod upkeep;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,15 +11,25 @@ use link::{KeyEntryRequest, KeyEntryState, PinEntry, Refusal, Request, Response}
 use sim_cards::Drawer;
 use tr34::{Handed, Nonce};
 
-use crate::{Device, KeyHost, MasterKeys, pki};
+use crate::{Device, KeyHost, MasterKeys, Store, pki};
 
 const FIRST: &str = "0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF";
 const SECOND: &str = "1111111111111111222222222222222233333333333333334444444444444444";
 
 fn device(key_host: Option<&Path>) -> Device {
+    kept_device(None, key_host)
+}
+
+/// A module that keeps in the file `store`.
+fn kept_device(store: Option<&Path>, key_host: Option<&Path>) -> Device {
+    let store = Store::new(store.map(Path::to_owned));
+    Device::new(store, factory(key_host), 1, Drawer::new(1)).unwrap()
+}
+
+fn factory(key_host: Option<&Path>) -> MasterKeys {
     let tmk = MasterKeys::key(Algorithm::Tdes, &[0x11; 16]).unwrap();
     let key_host = key_host.map(|dir| KeyHost::new(dir.to_owned()));
-    Device::new(MasterKeys { tmk, tmk_sm4: None, dukpt: None, key_host }, 1, Drawer::new(1))
+    MasterKeys { tmk, tmk_sm4: None, dukpt: None, key_host }
 }
 
 fn ask(device: &mut Device, request: Request) -> Response {
@@ -56,7 +68,10 @@ fn kbpk() -> Key {
 }
 
 fn with_kbpk() -> Device {
-    let mut device = device(None);
+    enter_kbpk(device(None))
+}
+
+fn enter_kbpk(mut device: Device) -> Device {
     assert_eq!(ask(&mut device, begin("kbpk", 2)), Response::Done);
     device.enter_component("111111", FIRST).unwrap();
     device.enter_component("222222", SECOND).unwrap();
@@ -240,5 +255,61 @@ fn a_module_that_is_tampered_with_loses_every_key_and_the_binding() {
     assert!(device.key_slots().all(|(_, loaded)| !loaded));
     for request in [Request::KeySlots, Request::KeyEntry, begin("kbpk", 2), Request::KeyNonce] {
         assert_eq!(refusal(ask(&mut device, request)), Refusal::Tampered);
+    }
+}
+
+#[test]
+fn keys_and_the_bound_host_outlive_a_start_and_so_does_having_been_tampered_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, host_folder) = (folder.path().join("store"), folder.path().join("host"));
+    pki::ensure(&host_folder).unwrap();
+    let host = pki::host(&host_folder).unwrap();
+    let start = || kept_device(Some(&store), Some(&host_folder));
+    let mut device = enter_kbpk(start());
+    let pin = Attributes::new(Usage::PinEncryption, Algorithm::Tdes, Mode::Encrypt);
+    assert_eq!(load(&mut device, "pik", pin, &[0x5A; 16]), Response::Done);
+    let bind = || Request::BindKeyHost { token: host.credential().unwrap().into() };
+    assert_eq!(ask(&mut device, bind()), Response::Done);
+    let (slots, tls) = (ask(&mut device, Request::KeySlots), ask(&mut device, Request::TlsPublicKey));
+    drop(device);
+
+    let mut device = start();
+    assert_eq!(ask(&mut device, Request::KeySlots), slots);
+    assert_eq!(ask(&mut device, Request::TlsPublicKey), tls);
+    assert_eq!(load(&mut device, "pik", pin, &[0x6A; 16]), Response::Done, "the key of blocks is there");
+    assert_eq!(refusal(ask(&mut device, bind())), Refusal::Invalid, "it is bound still");
+    device.tamper();
+    drop(device);
+
+    let mut device = start();
+    assert!(device.status().tampered && device.key_slots().all(|(_, loaded)| !loaded));
+    assert_eq!(refusal(ask(&mut device, Request::TlsPublicKey)), Refusal::Tampered);
+    device.reset(factory(Some(&host_folder))).unwrap();
+    assert_ne!(ask(&mut device, Request::TlsPublicKey), tls, "a service makes another module of it");
+    assert_eq!(ask(&mut device, bind()), Response::Done, "the host was let go");
+    assert!(!start().status().tampered);
+}
+
+#[test]
+fn a_key_that_can_not_be_kept_is_not_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("module");
+    std::fs::create_dir(&place).unwrap();
+    let mut device = enter_kbpk(kept_device(Some(&place.join("store")), None));
+    let pin = Attributes::new(Usage::PinEncryption, Algorithm::Tdes, Mode::Encrypt);
+    assert_eq!(load(&mut device, "pik", pin, &[0x5A; 16]), Response::Done);
+    let before = check(&mut device, "pik");
+    std::fs::remove_dir_all(&place).unwrap();
+    assert_eq!(refusal(load(&mut device, "pik", pin, &[0x6A; 16])), Refusal::NotSupported);
+    assert_eq!(check(&mut device, "pik"), before);
+}
+
+#[test]
+fn custodians_enter_no_key_that_its_slot_does_not_take() {
+    let mut device = device(None);
+    for (key, expected) in
+        [("tmk", Refusal::WrongUsage), ("pik", Refusal::WrongUsage), ("zmk", Refusal::Invalid)]
+    {
+        assert_eq!(refusal(ask(&mut device, begin(key, 2))), expected, "{key}");
     }
 }

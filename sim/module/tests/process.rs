@@ -27,12 +27,19 @@ const PAN: &str = "6217001234567890123";
 /// The process; it ends with the test.
 struct Process {
     child: Child,
-    folder: TempDir,
+    folder: Option<TempDir>,
+}
+
+fn socket(folder: &Path) -> [String; 2] {
+    ["--listen".to_owned(), format!("unix:{}", folder.join("line").display())]
 }
 
 impl Process {
     fn start(line: impl Fn(&Path) -> [String; 2]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), line)
+    }
+
+    fn start_in(folder: TempDir, line: impl Fn(&Path) -> [String; 2]) -> Self {
         let tmk = folder.path().join("tmk");
         std::fs::write(&tmk, format!("{TMK}\n")).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_smartpos-sim-module"))
@@ -41,26 +48,39 @@ impl Process {
             .args(line(folder.path()))
             .arg("--tmk")
             .arg(tmk)
+            .arg("--store")
+            .arg(folder.path().join("store"))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         assert_eq!(ready, "ready\n");
-        Self { child, folder }
+        Self { child, folder: Some(folder) }
     }
 
     fn on_a_socket() -> Self {
-        Self::start(|folder| ["--listen".to_owned(), format!("unix:{}", folder.join("line").display())])
+        Self::start(socket)
+    }
+
+    /// The same module, killed and started again.
+    fn restarted(mut self) -> Self {
+        let folder = self.folder.take().unwrap();
+        drop(self);
+        Self::start_in(folder, socket)
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder.as_ref().unwrap().path()
     }
 
     async fn connect(&self) -> Line<UnixStream> {
-        Line::open(UnixStream::connect(self.folder.path().join("line")).await.unwrap()).await
+        Line::open(UnixStream::connect(self.folder().join("line")).await.unwrap()).await
     }
 
     async fn simctl(&self, words: &str) -> Reply {
         let words: Vec<&str> = words.split(' ').collect();
-        sim_control::send(self.folder.path(), &words).await.unwrap()
+        sim_control::send(self.folder(), &words).await.unwrap()
     }
 }
 
@@ -295,9 +315,7 @@ async fn a_card_has_one_token_for_the_life_of_the_module() {
     {
         assert_eq!(line.refusal(token(key, pan)).await, refusal);
     }
-    // Another process is the same device.
-    drop(process);
-    let process = Process::on_a_socket();
+    let process = process.restarted();
     let mut line = process.connect().await;
     assert_eq!(line.data(token("token", "6217001234567890")).await, first);
 }
@@ -307,8 +325,9 @@ async fn a_journal_is_sealed_by_a_key_that_the_module_has_for_its_life_and_loses
     let (identity, head, at) = (Octets([7; 16]), Octets([9; 32]), 1_763_900_000_000);
     let request = Request::SealJournal { journal: identity.0, last: 3, head: head.0, at };
     let mut keys = Vec::new();
+    let mut process = Process::on_a_socket();
     for _ in 0..2 {
-        let process = Process::on_a_socket();
+        process = process.restarted();
         let mut line = process.connect().await;
         let sealed = line.data(request.clone()).await;
         let (key, signature) = sealed.split_at(64);
@@ -317,11 +336,12 @@ async fn a_journal_is_sealed_by_a_key_that_the_module_has_for_its_life_and_loses
         assert!(seal.is_signed(&identity));
         assert!(!Seal { at: at + 1, ..seal }.is_signed(&identity));
         keys.push(key);
-        process.simctl("module tamper").await;
-        assert_eq!(line.event().await, Event::Tampered);
-        assert_eq!(line.refusal(request.clone()).await, Refusal::Tampered);
     }
-    assert_eq!(keys.first(), keys.last(), "another process is the same device");
+    assert_eq!(keys.first(), keys.last(), "another start is the same device");
+    let mut line = process.connect().await;
+    process.simctl("module tamper").await;
+    assert_eq!(line.event().await, Event::Tampered);
+    assert_eq!(line.refusal(request.clone()).await, Refusal::Tampered);
 }
 
 #[tokio::test]
@@ -334,6 +354,11 @@ async fn tampering_wipes_the_keys_until_the_module_is_reset() {
     assert_eq!(line.refusal(mac_of(b"message")).await, Refusal::Tampered);
     let Response::Status(status) = line.ask(Request::Status).await else { panic!() };
     assert!(status.tampered && !status.certified);
+    let process = process.restarted();
+    let mut line = process.connect().await;
+    assert_eq!(line.refusal(mac_of(b"message")).await, Refusal::Tampered);
+    let Response::Status(status) = line.ask(Request::Status).await else { panic!() };
+    assert!(status.tampered, "a start does not undo it");
     process.simctl("module reset").await;
     while !matches!(line.happening().await, Happening::Opened(_)) {}
     assert_eq!(line.refusal(mac_of(b"message")).await, Refusal::NoKey);
@@ -357,7 +382,7 @@ async fn keys_and_card_outlive_the_line() {
 async fn a_pseudo_terminal_is_a_line_too() {
     let process = Process::start(|folder| ["--pty".to_owned(), folder.join("tty").display().to_string()]);
     for _ in 0..2 {
-        let tty = process.folder.path().join("tty");
+        let tty = process.folder().join("tty");
         let open = || std::fs::OpenOptions::new().read(true).write(true).open(&tty).unwrap();
         let (reader, writer) = (tokio::fs::File::from_std(open()), tokio::fs::File::from_std(open()));
         let mut line = Line::open(tokio::io::join(reader, writer)).await;

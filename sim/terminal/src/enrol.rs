@@ -45,5 +45,8 @@ pub(crate) async fn enrol(terminal: &Terminal) -> Result {
     let credentials = layout.credentials(Part::Paymentd);
     write_file(&credentials.join("host-client-cert.pem"), &certify.stdout)?;
     let key = credentials.join("host-client-key.pem");
-    fs::remove_file(&key).map_err(Error::file(&key))
+    match fs::remove_file(&key) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file(&key)(error)),
+        _ => Ok(()),
+    }
 }

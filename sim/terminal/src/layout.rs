@@ -144,10 +144,10 @@ impl Layout {
         self.root.join("key-host")
     }
 
-    /// The module's registers of DUKPT.
+    /// What the module keeps, sealed: its keys, and whether it was tampered with.
     #[must_use]
-    pub fn dukpt_state(&self) -> PathBuf {
-        self.root.join("dukpt.state")
+    pub fn module_store(&self) -> PathBuf {
+        self.root.join("module.store")
     }
 
     /// The folder of the control sockets (`SMARTPOS_SIM_DIR`).

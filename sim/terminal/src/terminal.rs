@@ -178,7 +178,7 @@ impl Builder {
         terminal.keep_address(Part::Gateway, gateway);
         for part in daemons {
             if part == Part::Paymentd && terminal.client_key == ClientKey::SecureModule {
-                enrol::enrol(&terminal).await?;
+                terminal.enrol().await?;
             }
             let program = terminal.program(part)?;
             terminal.running.insert(part, program.start().await?);
@@ -246,6 +246,14 @@ impl Terminal {
         self.running.insert(part, program.start().await?);
         self.stopped.remove(&part);
         Ok(())
+    }
+
+    /// Has the host certify the TLS client key of the secure module anew: after a service it has another one.
+    ///
+    /// # Errors
+    /// What the module, the host or the file system said.
+    pub async fn enrol(&self) -> Result {
+        enrol::enrol(self).await
     }
 
     /// Returns the next part that ends without having been asked to; `restart` starts it again.
@@ -377,7 +385,9 @@ impl Terminal {
                 arguments.extend(["--tmk-sm4".into(), layout.tmk_sm4().into()]);
                 arguments.extend(["--bdk".into(), layout.bdk().into()]);
                 arguments.extend(["--key-host".into(), layout.key_host().into()]);
-                arguments.extend(["--dukpt-state".into(), layout.dukpt_state().into()]);
+                arguments.extend(["--store".into(), layout.module_store().into()]);
+                // Who tests types faster than people do.
+                arguments.extend(["--pins".into(), "1000000".into()]);
                 if self.protected_line {
                     arguments.extend(["--pairing".into(), layout.pairing().into()]);
                 }

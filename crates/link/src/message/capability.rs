@@ -24,6 +24,10 @@ pub const TLS_KEY: u32 = 1 << 9;
 pub const KEY_LOADING: u32 = 1 << 10;
 /// Slots for PSAMs: [`Request::CardSlots`](super::Request::CardSlots), and the slots 1 to 4.
 pub const SAM_SLOTS: u32 = 1 << 11;
+/// Self-tests and the module's clock: [`Request::SelfTest`](super::Request::SelfTest) and the one after it.
+pub const SELF_TEST: u32 = 1 << 13;
+/// Firmware updates: [`Request::BeginUpdate`](super::Request::BeginUpdate) and those after it.
+pub const UPDATE: u32 = 1 << 14;
 /// All that this crate knows, on a line that is protected or not.
 pub(crate) const ALL: u32 = PARTS
     | CARD_TOKEN
@@ -35,4 +39,6 @@ pub(crate) const ALL: u32 = PARTS
     | JOURNAL_SEAL
     | TLS_KEY
     | KEY_LOADING
-    | SAM_SLOTS;
+    | SAM_SLOTS
+    | SELF_TEST
+    | UPDATE;

@@ -86,6 +86,18 @@ pub enum Request {
     RebindKeyHost { token: Secret },
     /// Let go of the host, as it says.
     UnbindKeyHost { token: Secret },
+    /// Test yourself.
+    SelfTest,
+    /// What time is it?
+    Clock,
+    /// Get ready for the firmware that this describes.
+    BeginUpdate { manifest: Secret },
+    /// Bytes of it, from `offset`.
+    UpdateData { offset: u32, data: Secret },
+    /// It is all there: check it, and start with it.
+    FinishUpdate,
+    /// Forget it.
+    CancelUpdate,
 }
 
 impl Request {
@@ -129,6 +141,12 @@ impl Request {
             Self::LoadKeyToken { .. } => 0x4C,
             Self::RebindKeyHost { .. } => 0x4D,
             Self::UnbindKeyHost { .. } => 0x4E,
+            Self::SelfTest => 0x50,
+            Self::Clock => 0x51,
+            Self::BeginUpdate { .. } => 0x52,
+            Self::UpdateData { .. } => 0x53,
+            Self::FinishUpdate => 0x54,
+            Self::CancelUpdate => 0x55,
         }
     }
 
@@ -153,6 +171,10 @@ impl Request {
             Self::LoadKey { key, .. } if key == MAK_X919 => capability::X919,
             Self::TlsPublicKey | Self::SignTls { .. } | Self::TlsRequest { .. } => capability::TLS_KEY,
             Self::LoadKey { under, .. } if under == TMK_SM4 => capability::SM4,
+            Self::SelfTest | Self::Clock => capability::SELF_TEST,
+            Self::BeginUpdate { .. } | Self::UpdateData { .. } | Self::FinishUpdate | Self::CancelUpdate => {
+                capability::UPDATE
+            }
             _ if (0x44..=0x4E).contains(&self.operation()) => capability::KEY_LOADING,
             _ => 0,
         }
@@ -170,7 +192,12 @@ impl Request {
             }
             Self::KeySlots | Self::KeyEntry | Self::CancelKeyEntry | Self::KeyCredential | Self::KeyNonce => {
             }
-            Self::CardSlots => {}
+            Self::CardSlots | Self::SelfTest | Self::Clock | Self::FinishUpdate | Self::CancelUpdate => {}
+            Self::BeginUpdate { manifest } => to.data(manifest),
+            Self::UpdateData { offset, data } => {
+                to.u32(*offset);
+                to.data(data);
+            }
             Self::Random { length } => to.u16(*length),
             Self::CardPowerOn { slot } | Self::CardPowerOff { slot } => to.u8(*slot),
             Self::CardTransmit { slot, command } => {
@@ -287,6 +314,12 @@ impl Request {
             0x4C => Self::LoadKeyToken { key: key_name(&mut from)?, token: from.data()? },
             0x4D => Self::RebindKeyHost { token: from.data()? },
             0x4E => Self::UnbindKeyHost { token: from.data()? },
+            0x50 => Self::SelfTest,
+            0x51 => Self::Clock,
+            0x52 => Self::BeginUpdate { manifest: from.data()? },
+            0x53 => Self::UpdateData { offset: from.u32()?, data: from.data()? },
+            0x54 => Self::FinishUpdate,
+            0x55 => Self::CancelUpdate,
             unknown => return Err(Error::Operation(unknown)),
         };
         from.end()?;

@@ -6,6 +6,7 @@ use super::Secret;
 use crate::card_slots::CardSlotInfo;
 use crate::error::{Error, Result};
 use crate::key_loading::{KeyEntryState, KeySlotInfo};
+use crate::self_test::SelfTestResult;
 use crate::wire::{Reader, Writer};
 
 /// What the module says of itself.
@@ -46,11 +47,13 @@ pub enum Refusal {
     WrongUsage,
     /// The loaded key has another check value.
     BadCheckValue,
+    /// It failed a self-test.
+    Failed,
 }
 
 impl Refusal {
     /// All refusals, in the order of their codes, which begin with 1.
-    const ALL: [Refusal; 9] = [
+    const ALL: [Refusal; 10] = [
         Refusal::NotSupported,
         Refusal::Invalid,
         Refusal::Busy,
@@ -60,6 +63,7 @@ impl Refusal {
         Refusal::NoKey,
         Refusal::WrongUsage,
         Refusal::BadCheckValue,
+        Refusal::Failed,
     ];
 
     fn code(self) -> u8 {
@@ -95,6 +99,10 @@ pub enum Response {
     KeySlots(Vec<KeySlotInfo>),
     /// To [`Request::KeyEntry`](super::Request::KeyEntry).
     KeyEntry(KeyEntryState),
+    /// To [`Request::SelfTest`](super::Request::SelfTest).
+    SelfTest(Vec<SelfTestResult>),
+    /// To [`Request::Clock`](super::Request::Clock): milliseconds since 1970.
+    Clock(u64),
     /// It was refused. The reason is for a person, and holds no card data.
     Refused { refusal: Refusal, reason: String },
 }
@@ -125,6 +133,8 @@ impl Response {
             Self::CardSlots(slots) => CardSlotInfo::encode_all(slots, &mut to)?,
             Self::KeySlots(slots) => KeySlotInfo::encode_all(slots, &mut to)?,
             Self::KeyEntry(state) => state.encode(&mut to),
+            Self::SelfTest(results) => SelfTestResult::encode_all(results, &mut to)?,
+            Self::Clock(time) => to.raw(&time.to_be_bytes()),
             Self::Refused { reason, .. } => to.text(reason),
         }
         to.finish()
@@ -160,6 +170,9 @@ impl Response {
                 Self::Done
             }
             0x13 => Self::CardSlots(CardSlotInfo::decode_all(&mut from)?),
+            0x50 => Self::SelfTest(SelfTestResult::decode_all(&mut from)?),
+            0x51 => Self::Clock(from.u64()?),
+            0x52..=0x55 => Self::Done,
             0x44 => Self::KeySlots(KeySlotInfo::decode_all(&mut from)?),
             0x47 => Self::KeyEntry(KeyEntryState::decode(&mut from)?),
             0x31 => Self::CheckValue(from.array()?),
@@ -184,6 +197,8 @@ impl fmt::Debug for Response {
             Self::Verified(equal) => write!(f, "Verified({equal})"),
             Self::KeySlots(slots) => write!(f, "KeySlots({})", slots.len()),
             Self::KeyEntry(_) => f.write_str("KeyEntry"),
+            Self::SelfTest(results) => write!(f, "SelfTest({})", results.len()),
+            Self::Clock(time) => write!(f, "Clock({time})"),
             Self::Refused { refusal, reason } => write!(f, "Refused({refusal:?}: {reason})"),
         }
     }

@@ -17,7 +17,8 @@ use link::{
 };
 use secure_module::{
     CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeyEntryRequest, KeyEntryState,
-    KeySlot, KeySlotInfo, PinOutcome, PinRequest, Result, SamSlot, Secret, SecureModule, Status,
+    KeySlot, KeySlotInfo, PinOutcome, PinRequest, Result, SamSlot, Secret, SecureModule, SelfTestResult,
+    Status,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -31,6 +32,8 @@ const QUICK: Duration = Duration::from_secs(5);
 const POWER_ON: Duration = Duration::from_secs(10);
 /// A card may ask for more time as often as it likes.
 const TRANSMIT: Duration = Duration::from_secs(30);
+/// What the module does with all of its memory: tests, and new firmware.
+const TEST: Duration = Duration::from_secs(30);
 /// How long a token may be.
 const TOKEN_BYTES: RangeInclusive<usize> = 8..=32;
 /// How many digits of a PAN may be shown (PCI DSS 3.4.1), and how many it may have.
@@ -343,6 +346,39 @@ impl SecureModule for LinkModule {
 
     async fn unbind_key_host(&self, token: &[u8]) -> Result<()> {
         self.done(Request::UnbindKeyHost { token: Zeroizing::new(token.to_vec()) }, QUICK).await
+    }
+
+    async fn self_test(&self) -> Result<Vec<SelfTestResult>> {
+        match self.call(Request::SelfTest, TEST).await? {
+            Response::SelfTest(results) => {
+                let result = |link::SelfTestResult { name, passed }| SelfTestResult { name, passed };
+                Ok(results.into_iter().map(result).collect())
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn clock(&self) -> Result<u64> {
+        match self.call(Request::Clock, QUICK).await? {
+            Response::Clock(time) => Ok(time),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn begin_update(&self, manifest: &[u8]) -> Result<()> {
+        self.done(Request::BeginUpdate { manifest: Zeroizing::new(manifest.to_vec()) }, TEST).await
+    }
+
+    async fn update_data(&self, offset: u32, data: &[u8]) -> Result<()> {
+        self.done(Request::UpdateData { offset, data: Zeroizing::new(data.to_vec()) }, QUICK).await
+    }
+
+    async fn finish_update(&self) -> Result<()> {
+        self.done(Request::FinishUpdate, TEST).await
+    }
+
+    async fn cancel_update(&self) -> Result<()> {
+        self.done(Request::CancelUpdate, QUICK).await
     }
 }
 

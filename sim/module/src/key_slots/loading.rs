@@ -60,10 +60,7 @@ impl KeySlots {
         {
             return refused(Refusal::Invalid, format!("slot {name} has a newer version of this key"));
         }
-        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.name == name) {
-            slot.key = Some(key);
-        }
-        Ok(())
+        self.put(name, key)
     }
 
     /// The key of `components` that custodians entered for a slot under which other keys come.
@@ -73,17 +70,18 @@ impl KeySlots {
         algorithm: Algorithm,
         components: &[&[u8]],
     ) -> Result<Vec<u8>, Refused> {
-        let attributes = self.entered(name)?.attributes(algorithm);
+        let attributes = self.entered(name, algorithm)?.attributes(algorithm);
         let key = Key::combine(attributes, components).map_err(invalid)?;
         let check = shown(&key);
         self.take(name, key)?;
         Ok(check)
     }
 
-    /// The use of a slot that custodians may fill.
-    pub(crate) fn entered(&self, name: &str) -> Result<Use, Refused> {
+    /// The use of a slot that custodians may fill with a key of this algorithm.
+    pub(crate) fn entered(&self, name: &str, algorithm: Algorithm) -> Result<Use, Refused> {
         match self.slot(name)?.usage {
-            usage @ (Use::Keys | Use::Blocks) => Ok(usage),
+            usage @ (Use::Keys | Use::Blocks) if usage.takes(algorithm) => Ok(usage),
+            Use::Keys => refused(Refusal::WrongUsage, format!("slot {name} takes no key of {algorithm}")),
             _ => {
                 refused(Refusal::WrongUsage, "custodians enter keys that other keys come under: tmk and kbpk")
             }

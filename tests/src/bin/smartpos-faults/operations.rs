@@ -2,7 +2,7 @@
 
 use link::{
     CardEntry, CardPart, CardResult, CardSlotInfo, CardSlotKind, Event, KeyEntryRequest, KeyEntryState,
-    KeySlotInfo, PinEntry, PinResult, Refusal, Request, Response, Status,
+    KeySlotInfo, PinEntry, PinResult, Refusal, Request, Response, SelfTestResult, Status,
 };
 
 /// The public key of the host, whose private key is 32 bytes 01 (the test vectors of docs/secure-module-link.md).
@@ -133,6 +133,7 @@ pub(crate) fn all() -> Vec<Operation> {
     ]
     .into_iter()
     .chain(key_loading())
+    .chain(upkeep())
     .chain([
         with("long-request", Request::BindKeyHost { token: vec![0x31; 4200].into() }, Response::Done),
         with("long-response", Request::CardTransmit { slot: 0, command: vec![1; 5].into() }, data(4200)),
@@ -165,6 +166,20 @@ fn key_loading() -> Vec<Operation> {
         with("load-key-token", Request::LoadKeyToken { key: kbpk(), token: token() }, Response::Done),
         with("rebind-key-host", Request::RebindKeyHost { token: token() }, Response::Done),
         with("unbind-key-host", Request::UnbindKeyHost { token: token() }, Response::Done),
+    ]
+}
+
+/// Those that keep the module well.
+fn upkeep() -> Vec<Operation> {
+    let passed = SelfTestResult { name: "aes".to_owned(), passed: true };
+    let data = Request::UpdateData { offset: 32_768, data: vec![0x6B; 40].into() };
+    vec![
+        with("self-test", Request::SelfTest, Response::SelfTest(vec![passed])),
+        with("clock", Request::Clock, Response::Clock(1_763_900_000_000)),
+        with("begin-update", Request::BeginUpdate { manifest: vec![0x6A; 120].into() }, Response::Done),
+        with("update-data", data, Response::Done),
+        with("finish-update", Request::FinishUpdate, Response::Done),
+        with("cancel-update", Request::CancelUpdate, Response::Done),
     ]
 }
 

@@ -319,6 +319,7 @@ fn accepted(response: Response) -> Result<Response> {
         Refusal::NoKey => Error::NoKey,
         Refusal::WrongUsage => Error::WrongUsage,
         Refusal::BadCheckValue => Error::BadCheckValue,
+        Refusal::Failed => Error::Failed,
     })
 }
 
