@@ -97,6 +97,12 @@ pub trait SecureModule: Send + Sync {
         Err(Error::NotSupported)
     }
 
+    /// As [`card_power_on`](Self::card_power_on), for `limit` at most, as of [`card_transmit_within`](Self::card_transmit_within).
+    async fn card_power_on_within(&self, slot: CardSlot, limit: Duration) -> Result<Vec<u8>> {
+        let _ = limit;
+        self.card_power_on(slot).await
+    }
+
     /// Takes the card's power away. It is no error if it had none.
     async fn card_power_off(&self, slot: CardSlot) -> Result<()> {
         let _ = slot;

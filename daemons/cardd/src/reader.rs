@@ -67,9 +67,7 @@ impl Reader {
     /// Begins a transaction for `caller` and returns its object.
     pub(crate) async fn start(&self, terms: &Terms, caller: &Caller) -> Result<OwnedObjectPath> {
         let Tools { buses, guard, module: handle, emv, config, places } = &self.shared.tools;
-        let busy =
-            || Error::Busy("a card transaction is running; start this one when it has ended".to_string());
-        let place = places.take(End::Payment).await.ok_or_else(busy)?;
+        let place = places.take(End::Payment).await?;
         let (module, session) = handle.ready()?;
         let (watch, line, signals) = watch(handle.watch(), session);
         let run: Pin<Box<dyn Future<Output = ()> + Send>> = match terms.entry() {

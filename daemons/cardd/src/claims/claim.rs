@@ -316,6 +316,10 @@ impl Claim {
         let deadline = Instant::now() + EXCHANGE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let problem = "the card takes longer than 5 s for its response; select the application again";
+                return Err(Failure::Refused(Error::Timeout(problem.to_string())));
+            }
             let answer = self.module.card_transmit_within(self.slot, exchange.outgoing(), left).await?;
             match exchange.take(&answer) {
                 Step::Again => {}

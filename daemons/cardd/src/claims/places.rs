@@ -2,13 +2,19 @@
 
 use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use service::{Error, Result};
 use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
 
 use crate::claims::Slot;
 use crate::claims::claim::{End, Line};
 use crate::transaction::Place;
+
+/// How long claims may take to give the place back, less than whoever starts a payment waits for an answer: a transaction that began
+/// later would be nobody's.
+const YIELDING: Duration = Duration::from_secs(15);
 
 /// A slot that is claimed, by whom, and the way to the claim.
 pub(super) struct Claimed {
@@ -32,21 +38,26 @@ struct Holding {
 }
 
 impl Places {
-    /// The place for a transaction, which has all claims ended; none while another transaction has it.
+    /// The place for a transaction, which has all claims ended. It waits for the claims' cards to lose their power.
     ///
-    /// It waits for the claims' cards to lose their power.
-    pub(crate) async fn take(&self, end: End) -> Option<OwnedMutexGuard<Place>> {
+    /// # Errors
+    /// [`Error::Busy`] while another transaction has it, [`Error::Timeout`] when a claim does not give it back in 15 s.
+    pub(crate) async fn take(&self, end: End) -> Result<OwnedMutexGuard<Place>> {
         if let Ok(place) = Arc::clone(&self.place).try_lock_owned() {
-            return Some(place);
+            return Ok(place);
         }
         // Taken, so that a second transaction does not wait for the first.
         let claims = take(&mut *self.lock()).claims;
         if claims.is_empty() {
-            return None;
+            let problem = "a card transaction is running; start this one when it has ended";
+            return Err(Error::Busy(problem.to_string()));
         }
         claims.iter().for_each(|claim| claim.line.end(end));
         // Who waits is served in turn: no other claim comes in between.
-        Some(Arc::clone(&self.place).lock_owned().await)
+        timeout(YIELDING, Arc::clone(&self.place).lock_owned()).await.map_err(|_| {
+            let problem = "an app's card does not let go of the card module; try again in a moment";
+            Error::Timeout(problem.to_string())
+        })
     }
 
     /// Begins to hold a slot for a claim.

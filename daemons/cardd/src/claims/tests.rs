@@ -2,14 +2,23 @@
 
 use async_trait::async_trait;
 use secure_module::{Event, Result as ModuleResult, Secret, Status};
-use tokio::task::yield_now;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::Instant;
 
 use super::*;
 use crate::supervisor;
 
-/// A module whose card hangs: the module begins anew when the time for a command is over, as one on a line does.
-struct Hanging {
+/// How a card takes its time.
+#[derive(Clone, Copy)]
+enum Temper {
+    /// It hangs: the module begins anew when the time for a command is over, as one on a line does.
+    Hangs,
+    /// Each time it says after 4 s that there is more, and its driver can't hold to a limit.
+    Dawdles,
+}
+
+struct Slow {
+    temper: Temper,
     reports: mpsc::UnboundedSender<Event>,
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
 }
@@ -18,7 +27,7 @@ struct Hanging {
 const STATUS: Duration = Duration::from_millis(700);
 
 #[async_trait]
-impl SecureModule for Hanging {
+impl SecureModule for Slow {
     async fn status(&self) -> ModuleResult<Status> {
         tokio::time::sleep(STATUS).await;
         Ok(Status {
@@ -44,9 +53,17 @@ impl SecureModule for Hanging {
     }
 
     async fn card_transmit_within(&self, _: CardSlot, _: &[u8], limit: Duration) -> ModuleResult<Secret> {
-        tokio::time::sleep(limit).await;
-        self.reports.send(Event::Reset).unwrap();
-        Err(ModuleError::Timeout)
+        match self.temper {
+            Temper::Hangs => {
+                tokio::time::sleep(limit).await;
+                self.reports.send(Event::Reset).unwrap();
+                Err(ModuleError::Timeout)
+            }
+            Temper::Dawdles => {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                Ok(vec![0x61, 0x10].into())
+            }
+        }
     }
 }
 
@@ -54,48 +71,103 @@ fn select() -> Vec<u8> {
     vec![0x00, 0xA4, 0x04, 0x00, 0x05, 0xF0, 0x00, 0x00, 0x00, 0x01]
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_payment_begins_in_the_session_that_follows_a_card_that_hangs() {
-    let (reports, events) = mpsc::unbounded_channel();
-    let module = Arc::new(Hanging { reports, events: tokio::sync::Mutex::new(events) });
-    let (handle, supervisor) = supervisor::new();
-    let attended = Arc::clone(&module);
-    tokio::spawn(async move { supervisor.attend(attended).await });
-    handle.watch().wait_for(|view| view.state() == "ready").await.unwrap();
+/// A terminal with one such card, and a claim that has it under power.
+struct Bench {
+    handle: ModuleHandle,
+    places: Places,
+    line: Line,
+    signals: mpsc::Receiver<Signal>,
+}
 
-    let places = Places::default();
-    let slot = Slot(CardSlot::Contact);
-    let (line, told, mut signals) = claim::line(slot.first_state());
-    let claimed = || Claimed { slot, app: "dev.example.shop".to_owned(), line: line.clone() };
-    let held = places.hold(claimed()).unwrap();
-    assert!(matches!(places.hold(claimed()), Err(Error::Busy(_))));
+impl Bench {
+    async fn start(temper: Temper) -> Bench {
+        let (reports, events) = mpsc::unbounded_channel();
+        let module = Arc::new(Slow { temper, reports, events: tokio::sync::Mutex::new(events) });
+        let (handle, supervisor) = supervisor::new();
+        tokio::spawn(async move { supervisor.attend(module).await });
+        handle.watch().wait_for(|view| view.state() == "ready").await.unwrap();
+        let places = Places::default();
+        let (line, signals) = claim_of(CONTACT, &handle, &places);
+        line.power_on().await.unwrap();
+        Bench { handle, places, line, signals }
+    }
+
+    fn claimed(&self) -> Claimed {
+        claimed(CONTACT, &self.line)
+    }
+
+    /// A command on its way to the card.
+    async fn exchange(&self) -> JoinHandle<Result<Vec<u8>>> {
+        let line = self.line.clone();
+        let exchange = tokio::spawn(async move { line.exchange(select()).await });
+        yield_now().await;
+        exchange
+    }
+}
+
+const CONTACT: Slot = Slot(CardSlot::Contact);
+
+fn claimed(slot: Slot, line: &Line) -> Claimed {
+    Claimed { slot, app: "dev.example.shop".to_owned(), line: line.clone() }
+}
+
+fn claim_of(slot: Slot, handle: &ModuleHandle, places: &Places) -> (Line, mpsc::Receiver<Signal>) {
+    let (line, told, signals) = claim::line(slot.first_state());
+    let held = places.hold(claimed(slot, &line)).unwrap();
     let (module, session) = handle.ready().unwrap();
     let granted = vec!["F000000001".to_owned().try_into().unwrap()];
     let (filter, view, limit) = (Filter::new(granted, &[]), handle.watch(), Duration::from_secs(60));
     tokio::spawn(Claim { slot: slot.0, module, filter, view, session, limit, told }.run(held));
-    line.power_on().await.unwrap();
-    let hangs = tokio::spawn({
-        let line = line.clone();
-        async move { line.exchange(select()).await }
-    });
-    yield_now().await;
+    (line, signals)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_begins_in_the_session_that_follows_a_card_that_hangs() {
+    let mut bench = Bench::start(Temper::Hangs).await;
+    let (_, session) = bench.handle.ready().unwrap();
+    let places = bench.places.clone();
+    assert!(matches!(places.hold(bench.claimed()), Err(Error::Busy(_))));
+    let hangs = bench.exchange().await;
 
     let began = Instant::now();
     let (first, second) = tokio::join!(places.take(End::Payment), places.take(End::Payment));
-    assert!(second.is_none(), "it would wait for the first payment to end");
-    assert!(first.is_some());
+    assert!(matches!(second, Err(Error::Busy(_))), "it would wait for the first payment to end");
+    assert!(first.is_ok());
     let waited = began.elapsed();
     assert!((5..8).contains(&waited.as_secs()), "{waited:?}");
-    let (_, after) = handle.ready().unwrap();
+    let (_, after) = bench.handle.ready().unwrap();
     assert_ne!(after, session, "a payment in the old session would be interrupted");
     assert!(matches!(hangs.await.unwrap(), Err(Error::Timeout(_))));
-    assert!(matches!(places.hold(claimed()), Err(Error::Busy(_))), "the payment has the place");
-    assert!(matches!(line.power_on().await, Err(Error::NotClaimed(_))));
+    assert!(matches!(places.hold(bench.claimed()), Err(Error::Busy(_))), "the payment has the place");
+    assert!(matches!(bench.line.power_on().await, Err(Error::NotClaimed(_))));
     drop(first);
-    assert!(places.hold(claimed()).is_ok());
+    assert!(places.hold(bench.claimed()).is_ok());
     let mut told = Vec::new();
-    while let Ok(signal) = signals.try_recv() {
+    while let Ok(signal) = bench.signals.try_recv() {
         told.push(signal);
     }
     assert_eq!(told.last(), Some(&Signal::Revoked(End::ModuleGone)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_takes_5_seconds_however_often_the_card_has_more_to_say() {
+    let bench = Bench::start(Temper::Dawdles).await;
+    let began = Instant::now();
+    let late = bench.line.exchange(select()).await;
+    assert!(matches!(late, Err(Error::Timeout(_))), "{late:?}");
+    // The second part was under way already.
+    assert_eq!(began.elapsed().as_secs(), 8);
+    assert_eq!(bench.line.state(), State::Powered, "the module is as it was, and so is the claim");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payment_is_refused_in_time_when_a_claim_does_not_let_go() {
+    let places = Places::default();
+    let (line, _told, _signals) = claim::line(CONTACT.first_state());
+    let held = places.hold(claimed(CONTACT, &line)).unwrap();
+    let began = Instant::now();
+    assert!(matches!(places.take(End::Payment).await, Err(Error::Timeout(_))));
+    assert_eq!(began.elapsed().as_secs(), 15);
+    drop(held);
+    assert!(places.take(End::Payment).await.is_ok());
 }

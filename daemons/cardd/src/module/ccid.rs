@@ -12,6 +12,7 @@ mod tests;
 mod usb;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::keys::Pan;
 use async_trait::async_trait;
@@ -21,12 +22,13 @@ use secure_module::{
     PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 pub(crate) use keys::SoftwareKeys;
 use pad::Pad;
 use pipes::Pipes;
-use slot::{Call, Slot};
+use slot::{Call, LONGEST_CALL, Slot};
 
 use crate::config::Module;
 
@@ -97,6 +99,29 @@ impl CcidModule {
         self.calls.send(call(reply)).await.map_err(|_| Error::Gone)?;
         answer.await.map_err(|_| Error::Gone)?
     }
+
+    async fn power_on(&self, slot: CardSlot, limit: Duration) -> Result<Vec<u8>> {
+        only_slot(slot)?;
+        let until = Instant::now() + limit;
+        self.call(|reply| Call::PowerOn(until, reply)).await
+    }
+
+    async fn transmit(&self, slot: CardSlot, command: &[u8], limit: Duration) -> Result<Secret> {
+        only_slot(slot)?;
+        let (command, until) = (Zeroizing::new(command.to_vec()), Instant::now() + limit);
+        self.call(|reply| Call::Transmit(command, until, reply)).await
+    }
+
+    /// Whose fault it is that nothing came in time: no session ends here, so that a reader that still answers has only lost its card.
+    async fn in_time<T>(&self, outcome: Result<T>) -> Result<T> {
+        match outcome {
+            Err(Error::Timeout | Error::Protocol(_)) => {
+                self.call(Call::CardPresent).await?;
+                Err(Error::CardMute)
+            }
+            outcome => outcome,
+        }
+    }
 }
 
 #[async_trait]
@@ -127,8 +152,12 @@ impl SecureModule for CcidModule {
     }
 
     async fn card_power_on(&self, slot: CardSlot) -> Result<Vec<u8>> {
-        only_slot(slot)?;
-        self.call(Call::PowerOn).await
+        self.power_on(slot, LONGEST_CALL).await
+    }
+
+    async fn card_power_on_within(&self, slot: CardSlot, limit: Duration) -> Result<Vec<u8>> {
+        let outcome = self.power_on(slot, limit).await;
+        self.in_time(outcome).await
     }
 
     async fn card_power_off(&self, slot: CardSlot) -> Result<()> {
@@ -137,9 +166,12 @@ impl SecureModule for CcidModule {
     }
 
     async fn card_transmit(&self, slot: CardSlot, command: &[u8]) -> Result<Secret> {
-        only_slot(slot)?;
-        let command = Zeroizing::new(command.to_vec());
-        self.call(|reply| Call::Transmit(command, reply)).await
+        self.transmit(slot, command, LONGEST_CALL).await
+    }
+
+    async fn card_transmit_within(&self, slot: CardSlot, command: &[u8], limit: Duration) -> Result<Secret> {
+        let outcome = self.transmit(slot, command, limit).await;
+        self.in_time(outcome).await
     }
 
     async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {

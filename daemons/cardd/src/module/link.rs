@@ -122,7 +122,11 @@ impl SecureModule for LinkModule {
     }
 
     async fn card_power_on(&self, slot: CardSlot) -> Result<Vec<u8>> {
-        let atr = self.data(Request::CardPowerOn { slot: slot_number(slot)? }, POWER_ON).await?;
+        self.card_power_on_within(slot, POWER_ON).await
+    }
+
+    async fn card_power_on_within(&self, slot: CardSlot, limit: Duration) -> Result<Vec<u8>> {
+        let atr = self.data(Request::CardPowerOn { slot: slot_number(slot)? }, limit).await?;
         Ok(atr.to_vec())
     }
 

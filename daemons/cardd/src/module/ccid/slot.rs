@@ -13,16 +13,16 @@ use super::pipes::{Incoming, Pipes};
 /// that EMV allows a card (BWI 4) is 1.4 s.
 const WAIT: Duration = Duration::from_secs(5);
 /// How long one call may take, however often the card asks for time.
-const LONGEST_CALL: Duration = Duration::from_secs(30);
+pub(super) const LONGEST_CALL: Duration = Duration::from_secs(30);
 /// How often a reader without an interrupt pipe is asked for its card.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What the handle asks of the actor.
+/// What the handle asks of the actor; where there is a moment, until then.
 pub(super) enum Call {
     CardPresent(oneshot::Sender<Result<bool>>),
-    PowerOn(oneshot::Sender<Result<Vec<u8>>>),
+    PowerOn(Instant, oneshot::Sender<Result<Vec<u8>>>),
     PowerOff(oneshot::Sender<Result<()>>),
-    Transmit(Secret, oneshot::Sender<Result<Secret>>),
+    Transmit(Secret, Instant, oneshot::Sender<Result<Secret>>),
 }
 
 /// Why a command brought nothing.
@@ -115,10 +115,12 @@ impl<P: Pipes> Slot<P> {
     async fn carry_out(&mut self, call: Call) -> Result<()> {
         let fault = match call {
             Call::CardPresent(reply) => answer(reply, self.look().await),
-            Call::PowerOn(reply) => answer(reply, self.power_on().await.map_err(Error::from)),
-            Call::PowerOff(reply) => answer(reply, self.power_off().await.map_err(Error::from)),
-            Call::Transmit(command, reply) => {
-                answer(reply, self.transmit(&command).await.map_err(Error::from))
+            Call::PowerOn(until, reply) => answer(reply, self.power_on(until).await.map_err(Error::from)),
+            Call::PowerOff(reply) => {
+                answer(reply, self.power_off(Instant::now() + WAIT).await.map_err(Error::from))
+            }
+            Call::Transmit(command, until, reply) => {
+                answer(reply, self.transmit(&command, until).await.map_err(Error::from))
             }
         };
         match fault {
@@ -138,18 +140,17 @@ impl<P: Pipes> Slot<P> {
         }
     }
 
-    async fn power_off(&mut self) -> Outcome<()> {
+    async fn power_off(&mut self, until: Instant) -> Outcome<()> {
         self.card = None;
-        match self.ask(&Command::PowerOff, Instant::now() + WAIT).await {
+        match self.ask(&Command::PowerOff, until).await {
             Ok(_) | Err(Failure::Ccid(ccid::Error::NoCard)) => Ok(()),
             Err(failure) => Err(failure),
         }
     }
 
     /// A cold reset at each voltage until the card answers; a warm one where its answer can't be worked with (EMV Book 1, 8.4).
-    async fn power_on(&mut self) -> Outcome<Vec<u8>> {
-        let until = Instant::now() + LONGEST_CALL;
-        self.power_off().await?;
+    async fn power_on(&mut self, until: Instant) -> Outcome<Vec<u8>> {
+        self.power_off(until).await?;
         let voltages: Vec<_> = self.descriptor.voltages().collect();
         let mut last = Failure::Ccid(ccid::Error::Mute);
         for voltage in voltages {
@@ -163,7 +164,7 @@ impl<P: Pipes> Slot<P> {
                     done => return done,
                 }
             }
-            self.power_off().await?;
+            self.power_off(until).await?;
         }
         Err(last)
     }
@@ -183,8 +184,7 @@ impl<P: Pipes> Slot<P> {
         Ok(atr.to_vec())
     }
 
-    async fn transmit(&mut self, command: &[u8]) -> Outcome<Secret> {
-        let until = Instant::now() + LONGEST_CALL;
+    async fn transmit(&mut self, command: &[u8], until: Instant) -> Outcome<Secret> {
         // Whatever goes wrong leaves a card that has to be reset.
         let mut card = self.card.take().ok_or(ccid::Error::Mute)?;
         let mut step = match card.transmit(command) {

@@ -287,6 +287,25 @@ async fn a_fault_at_any_message_is_a_typed_error_and_what_is_left_works() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_card_that_is_not_ready_within_a_limit_is_mute_and_the_reader_goes_on() {
+    const LIMIT: Duration = Duration::from_secs(2);
+    let (module, shared) = module(Some("visa"));
+    for at in 1..=3 {
+        let began = Instant::now();
+        let messages = shared.lock().messages;
+        shared.lock().fault = Some((messages + at, Fault::Late));
+        // Power off, power on, SELECT.
+        let ended = match module.card_power_on_within(CardSlot::Contact, LIMIT).await {
+            Ok(_) => module.card_transmit_within(CardSlot::Contact, SELECT_PSE, LIMIT).await.map(drop),
+            Err(error) => Err(error),
+        };
+        assert_eq!(ended, Err(Error::CardMute), "at {at}");
+        assert_eq!(began.elapsed(), LIMIT, "at {at}");
+        assert_is_pse(&read(&module).await.unwrap());
+    }
+}
+
 #[tokio::test]
 async fn a_card_that_falls_silent_has_to_be_reset() {
     let (module, _) = module(Some("chip-mute"));
