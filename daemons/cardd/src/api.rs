@@ -1,7 +1,9 @@
 //! `org.smartpos.Card1`, `org.smartpos.CardPayment1` and `org.smartpos.CardTransaction1`, as seen on the
 //! buses.
 
-use secure_module::{Error as ModuleError, KeySlot};
+use std::sync::Arc;
+
+use secure_module::{Error as ModuleError, KeySlot, SecureModule};
 use service::grants::Permission;
 use service::guard::Guard;
 use service::options::Dictionary;
@@ -11,7 +13,7 @@ use zbus::names::OwnedUniqueName;
 use zbus::object_server::SignalEmitter;
 use zbus::{OwnedObjectPath, fdo, interface};
 
-use crate::claims::{Claims, Slot};
+use crate::claims::{Claims, End, Places, Slot};
 use crate::interruption::{Command, HostAnswer, Line};
 use crate::reader::Reader;
 use crate::supervisor::{ModuleHandle, View, refusal};
@@ -105,6 +107,7 @@ pub(crate) struct CardPaymentService {
     pub(crate) guard: Guard,
     pub(crate) module: ModuleHandle,
     pub(crate) reader: Reader,
+    pub(crate) places: Places,
 }
 
 /// Card payments and the acquirer's working keys, for `org.smartpos.Payment` alone.
@@ -165,7 +168,7 @@ impl CardPaymentService {
                 return Err(Error::invalid("under", problem));
             }
         };
-        let (module, _) = self.module.ready()?;
+        let module = self.for_host()?;
         for (slot, key, check) in keys {
             module.load_key(&slot, &under, key, check).await.map_err(refusal)?;
         }
@@ -193,7 +196,7 @@ impl CardPaymentService {
     /// NotSupported by a module without DUKPT.
     async fn next_dukpt_key(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
         self.guard.admit_daemon(&header, PAYMENT).await?;
-        let (module, _) = self.module.ready()?;
+        let module = self.for_host()?;
         match module.next_dukpt_key(&KeySlot::DUKPT).await {
             Ok(serial) => Ok(serial.to_vec()),
             Err(ModuleError::NotSupported) => {
@@ -210,7 +213,7 @@ impl CardPaymentService {
     async fn mac(&self, slot: &str, data: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
         self.guard.admit_daemon(&header, PAYMENT).await?;
         let slot = mac_slot(slot)?;
-        let (module, _) = self.module.ready()?;
+        let module = self.for_host()?;
         let mac = module.mac(&slot, &data).await.map_err(refusal)?;
         Ok(mac.to_vec())
     }
@@ -229,7 +232,7 @@ impl CardPaymentService {
         let slot = mac_slot(slot)?;
         // One of another length is a wrong one.
         let Ok(mac) = <[u8; 8]>::try_from(mac) else { return Ok(false) };
-        let (module, _) = self.module.ready()?;
+        let module = self.for_host()?;
         module.verify_mac(&slot, &data, mac).await.map_err(refusal)
     }
 
@@ -239,7 +242,7 @@ impl CardPaymentService {
     /// there is no data key.
     async fn reseal(&self, stored_track2: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
         self.guard.admit_daemon(&header, PAYMENT).await?;
-        let (module, _) = self.module.ready()?;
+        let module = self.for_host()?;
         match module.reseal_track2(&KeySlot::STORE, &KeySlot::TDK, &stored_track2).await {
             Err(ModuleError::NotSupported) => {
                 Err(Error::NotSupported("the secure card module stores no cards".to_string()))
@@ -290,8 +293,16 @@ impl CardPaymentService {
     /// Errors: InvalidArgument, NotPermitted, DeviceGone, Timeout, NotSupported by a module that has no such key.
     async fn sign_tls(&self, transcript: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<Vec<u8>> {
         self.guard.admit_daemon(&header, PAYMENT).await?;
-        let (module, _) = self.module.ready()?;
+        let module = self.for_host()?;
         module.sign_tls(&transcript).await.map_err(no_tls_key)
+    }
+}
+
+impl CardPaymentService {
+    /// The module, for a message of the host's that waits: no claim's card is to hold it up.
+    fn for_host(&self) -> Result<Arc<dyn SecureModule>> {
+        self.places.give_way(End::Payment);
+        Ok(self.module.ready()?.0)
     }
 }
 

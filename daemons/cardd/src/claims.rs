@@ -27,7 +27,7 @@ use zbus::object_server::SignalEmitter;
 
 use crate::claims::api::ClaimObject;
 pub(crate) use crate::claims::claim::End;
-use crate::claims::claim::{Claim, Line, Signal, State};
+use crate::claims::claim::{Claim, Line, Signal, State, begun_anew, is_lost};
 use crate::claims::filter::Filter;
 use crate::claims::places::Claimed;
 pub(crate) use crate::claims::places::Places;
@@ -82,7 +82,12 @@ impl Claims {
         let (line, told, signals) = claim::line(slot.first_state());
         let held = places.hold(Claimed { slot, app, line: line.clone() })?;
         let (module, session) = handle.ready()?;
-        slot.find(module.as_ref()).await?;
+        if let Err(error) = slot.find(module.as_ref()).await {
+            if is_lost(&error) {
+                begun_anew(&mut handle.watch(), session).await;
+            }
+            return Err(slot.missing(error));
+        }
         let claim = Claim {
             slot: slot.0,
             module,
@@ -155,21 +160,23 @@ impl Slot {
     }
 
     /// Whether `module` has it, and, of a PSAM, a card in it.
-    async fn find(self, module: &dyn SecureModule) -> Result<()> {
+    async fn find(self, module: &dyn SecureModule) -> secure_module::Result<()> {
         let CardSlot::Sam(number) = self.0 else { return Ok(()) };
-        let sams = match module.sam_slots().await {
-            Ok(sams) => sams,
-            Err(ModuleError::NotSupported) => Vec::new(),
-            Err(error) => return Err(refusal(error)),
-        };
-        match sams.iter().find(|sam| sam.number == number) {
+        match module.sam_slots().await?.iter().find(|sam| sam.number == number) {
             Some(sam) if sam.present => Ok(()),
-            Some(_) => Err(Error::DeviceGone(format!("no PSAM is in the slot {}", self.name()))),
-            None => {
-                let (name, count) = (self.name(), sams.len());
-                let problem = format!("the card module has no slot {name}: it has {count} for PSAMs");
-                Err(Error::NotSupported(problem))
+            Some(_) => Err(ModuleError::NoCard),
+            None => Err(ModuleError::NotSupported),
+        }
+    }
+
+    /// What is said to who claims it, when it is not found.
+    fn missing(self, error: ModuleError) -> Error {
+        match error {
+            ModuleError::NoCard => Error::DeviceGone(format!("no PSAM is in the slot {}", self.name())),
+            ModuleError::NotSupported => {
+                Error::NotSupported(format!("the card module has no slot {}", self.name()))
             }
+            error => refusal(error),
         }
     }
 }

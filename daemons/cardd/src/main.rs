@@ -66,12 +66,13 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let guard = guards.system.clone();
     let parameters = CardParametersService { guard: guard.clone(), parameters: emv.clone() };
     system.object_server().at(PATH, parameters).await.map_err(|error| error.to_string())?;
-    let reader = Reader::new(Tools { buses, guard, module: module.clone(), emv, config, places });
+    let reader =
+        Reader::new(Tools { buses, guard, module: module.clone(), emv, config, places: places.clone() });
     let keys = CardKeysService { guard: guards.system.clone(), module: module.clone() };
     system.object_server().at(PATH, keys).await.map_err(|error| error.to_string())?;
     let device_service = CardModuleService { guard: guards.system.clone(), module: module.clone() };
     system.object_server().at(PATH, device_service).await.map_err(|error| error.to_string())?;
-    let service = CardPaymentService { guard: guards.system, module, reader: reader.clone() };
+    let service = CardPaymentService { guard: guards.system, module, reader: reader.clone(), places };
     system.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;
 
     Ok(async move {

@@ -7,14 +7,15 @@ use std::time::Duration;
 use emv::apdu::{Exchange, Response, Step};
 use secure_module::{CardSlot, Error as ModuleError, Secret, SecureModule};
 use service::{Error, Result};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::claims::filter::{Exposed, Filter};
 use crate::claims::places::Held;
 use crate::supervisor::{View, refusal};
 
-/// How long a card may take for one command of an app, the rest of its response included. Who pays next waits as long at most.
+/// How long a card may take for one command of an app, the rest of its response included, or to answer its reset. One card is talked to
+/// at a time: who pays next waits as long at most.
 const EXCHANGE: Duration = Duration::from_secs(5);
 /// How long the end waits for the card to lose its power, and for a module that has begun anew to be back.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -191,9 +192,10 @@ pub(super) struct Claim {
 impl Claim {
     /// Runs to the end. `held` is given back before the end is told.
     pub(super) async fn run(mut self, held: Held) {
-        let end = self.serve().await;
+        let mut turn = None;
+        let end = self.serve(&held, &mut turn).await;
         self.close(end).await;
-        drop(held);
+        drop((turn, held));
         log::info!("the claim of a card slot ends: {}", end.reason());
         self.told.state.send_replace(State::Ended(end));
         if end.is_news() {
@@ -206,7 +208,8 @@ impl Claim {
         let _ = self.told.signals.send(signal).await;
     }
 
-    async fn serve(&mut self) -> End {
+    /// Until the end. The `turn` is kept where the module is lost: it is nobody's until the module is back.
+    async fn serve(&mut self, held: &Held, turn: &mut Option<OwnedMutexGuard<()>>) -> End {
         let deadline = Instant::now() + self.limit;
         let (mut card, mut exchanges, mut told) = (None, 0, *self.told.state.borrow());
         loop {
@@ -221,10 +224,7 @@ impl Claim {
             }
             let request = tokio::select! {
                 biased;
-                ending = self.told.ending.wait_for(Option::is_some) => {
-                    // Without a sender nobody can use the claim any more.
-                    return ending.ok().and_then(|ending| *ending).unwrap_or(End::OwnerGone);
-                }
+                end = ending(&mut self.told.ending) => return end,
                 () = sleep_until(deadline) => return End::TimeLimit,
                 changed = self.view.changed() => match changed {
                     Ok(()) => continue,
@@ -232,6 +232,14 @@ impl Claim {
                 },
                 Some(request) = self.told.requests.recv() => request,
             };
+            *turn = tokio::select! {
+                biased;
+                end = ending(&mut self.told.ending) => return end,
+                turn = held.turn() => Some(turn),
+            };
+            if let Err(end) = self.look(&mut card) {
+                return end;
+            }
             // A command that is on its way can't be called back: what ends the claim meanwhile is seen to after it.
             let lost = match request {
                 Request::PowerOn(reply) => answer(reply, self.power_on().await),
@@ -248,6 +256,7 @@ impl Claim {
             if lost {
                 return End::ModuleGone;
             }
+            *turn = None;
         }
     }
 
@@ -273,7 +282,7 @@ impl Claim {
     async fn power_on(&mut self) -> std::result::Result<Vec<u8>, Failure> {
         self.filter.close();
         self.without_power();
-        let atr = self.module.card_power_on(self.slot).await?;
+        let atr = self.module.card_power_on_within(self.slot, EXCHANGE).await?;
         self.told.state.send_replace(State::Powered);
         Ok(atr)
     }
@@ -295,8 +304,8 @@ impl Claim {
         let response = transmitted?;
         if let Err(exposed) = self.filter.judge(&response) {
             self.filter.close();
-            self.module.card_power_off(self.slot).await?;
             self.without_power();
+            self.module.card_power_off(self.slot).await?;
             return Err(Failure::Refused(Error::NotPermitted(match exposed {
                 Exposed::Payment => {
                     "the card answers with a payment application; it has lost its power".to_string()
@@ -351,14 +360,29 @@ impl Claim {
     /// Leaves the card without power, and the module as one finds it who begins anew.
     async fn close(&mut self, end: End) {
         if end == End::ModuleGone {
-            // What begins next is to begin in the session that goes on.
-            let session = self.session;
-            let _ = timeout(CLOSING, self.view.wait_for(|view| view.session != session)).await;
+            begun_anew(&mut self.view, self.session).await;
         }
         if timeout(CLOSING, self.module.card_power_off(self.slot)).await.is_err() {
             log::warn!("the module does not take the power from a card; it will when it comes to it");
         }
     }
+}
+
+/// Waits until the claim is to end.
+async fn ending(ending: &mut watch::Receiver<Option<End>>) -> End {
+    // Without a sender nobody can use the claim any more.
+    ending.wait_for(Option::is_some).await.ok().and_then(|ending| *ending).unwrap_or(End::OwnerGone)
+}
+
+/// Waits until a module that was lost in `session` is back: what begins next is to begin in the session that goes on.
+pub(super) async fn begun_anew(view: &mut watch::Receiver<View>, session: u64) {
+    let _ = timeout(CLOSING, view.wait_for(|view| view.session != session)).await;
+}
+
+/// Whether the module begins anew after `error`.
+pub(super) fn is_lost(error: &ModuleError) -> bool {
+    use ModuleError::{Gone, Protocol, Restarted, Timeout};
+    matches!(error, Timeout | Protocol(_) | Restarted | Gone)
 }
 
 /// Why an app gets no answer from the card.
@@ -386,7 +410,7 @@ fn answer(reply: oneshot::Sender<Result<Vec<u8>>>, answer: std::result::Result<V
         Ok(answer) => (Ok(answer), false),
         Err(Failure::Refused(error)) => (Err(error), false),
         Err(Failure::Module(error)) => {
-            let lost = matches!(error, ModuleError::Timeout | ModuleError::Restarted | ModuleError::Gone);
+            let lost = is_lost(&error);
             (Err(refusal(error)), lost)
         }
     };

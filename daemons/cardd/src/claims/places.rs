@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use service::{Error, Result};
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::claims::Slot;
 use crate::claims::claim::{End, Line};
@@ -15,6 +15,9 @@ use crate::transaction::Place;
 /// How long claims may take to give the place back, less than whoever starts a payment waits for an answer: a transaction that began
 /// later would be nobody's.
 const YIELDING: Duration = Duration::from_secs(15);
+
+/// How long no claim begins after one has given way: the host, or the operator, asks for more than one thing.
+const GIVING_WAY: Duration = Duration::from_secs(2);
 
 /// A slot that is claimed, by whom, and the way to the claim.
 pub(super) struct Claimed {
@@ -27,6 +30,8 @@ pub(super) struct Claimed {
 #[derive(Clone, Default)]
 pub(crate) struct Places {
     place: Arc<tokio::sync::Mutex<Place>>,
+    /// One claim's card is talked to at a time, so that none waits on the module's line for the others.
+    turn: Arc<tokio::sync::Mutex<()>>,
     holding: Arc<Mutex<Holding>>,
 }
 
@@ -35,6 +40,8 @@ struct Holding {
     claims: Vec<Claimed>,
     /// What all claims share; none while no claim has the place, or when a transaction waits for it.
     place: Weak<OwnedMutexGuard<Place>>,
+    /// Until when no claim begins.
+    gives_way: Option<Instant>,
 }
 
 impl Places {
@@ -60,17 +67,29 @@ impl Places {
         })
     }
 
+    /// Has all claims ended for what is to be done without a card, and none begin for a while where there were any: the module does one
+    /// thing at a time.
+    pub(crate) fn give_way(&self, end: End) {
+        let now = Instant::now();
+        let mut holding = self.lock();
+        if !holding.claims.is_empty() || holding.gives_way.is_some_and(|until| now < until) {
+            holding.gives_way = Some(now + GIVING_WAY);
+        }
+        holding.claims.iter().for_each(|claim| claim.line.end(end));
+    }
+
     /// Begins to hold a slot for a claim.
     ///
     /// # Errors
-    /// [`Error::Busy`] while a transaction has the place, or another claim the slot.
+    /// [`Error::Busy`] while a transaction has the place, or another claim the slot, and after claims [gave way](Self::give_way).
     pub(super) fn hold(&self, claim: Claimed) -> Result<Held> {
         let busy = || {
             let problem = "the slot is in use, by a payment or another claim; try again when it has ended";
             Error::Busy(problem.to_string())
         };
         let mut holding = self.lock();
-        if holding.claims.iter().any(|other| other.slot == claim.slot) {
+        let gives_way = holding.gives_way.is_some_and(|until| Instant::now() < until);
+        if gives_way || holding.claims.iter().any(|other| other.slot == claim.slot) {
             return Err(busy());
         }
         let place = match holding.place.upgrade() {
@@ -91,6 +110,13 @@ impl Places {
 
     fn lock(&self) -> MutexGuard<'_, Holding> {
         self.holding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// The turn to talk to a card.
+    pub(super) fn turn(&self) -> impl Future<Output = OwnedMutexGuard<()>> + use<> {
+        Arc::clone(&self.places.turn).lock_owned()
     }
 }
 

@@ -171,3 +171,41 @@ async fn a_payment_is_refused_in_time_when_a_claim_does_not_let_go() {
     drop(held);
     assert!(places.take(End::Payment).await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn claims_give_way_to_the_host_and_none_begins_between_its_messages() {
+    let mut bench = Bench::start(Temper::Dawdles).await;
+    bench.places.give_way(End::Payment);
+    bench.line.ended().await;
+    let mut told = None;
+    while let Some(signal) = bench.signals.recv().await {
+        told = Some(signal);
+    }
+    assert_eq!(told, Some(Signal::Revoked(End::Payment)));
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(1900)).await;
+        assert!(matches!(bench.places.hold(bench.claimed()), Err(Error::Busy(_))));
+        bench.places.give_way(End::Payment);
+    }
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    bench.places.give_way(End::Payment);
+    assert!(bench.places.hold(bench.claimed()).is_ok(), "where nobody gave way nobody waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_card_is_talked_to_at_a_time_and_the_others_go_with_the_claim() {
+    let bench = Bench::start(Temper::Hangs).await;
+    let (sam, mut told) = claim_of(Slot(CardSlot::Sam(1)), &bench.handle, &bench.places);
+    sam.power_on().await.unwrap();
+    let first = bench.exchange().await;
+    let second = tokio::spawn(async move { sam.exchange(select()).await });
+    yield_now().await;
+    let began = Instant::now();
+    let place = bench.places.take(End::Payment).await.unwrap();
+    assert!((5..8).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert!(matches!(first.await.unwrap(), Err(Error::Timeout(_))));
+    assert!(matches!(second.await.unwrap(), Err(Error::NotClaimed(_))), "it has not gone out");
+    assert_eq!(told.recv().await, Some(Signal::State(State::Powered)));
+    assert_eq!(told.recv().await, Some(Signal::Revoked(End::Payment)));
+    drop(place);
+}
