@@ -6,6 +6,7 @@
 //! goes on.
 
 mod api;
+mod atr;
 mod claim;
 mod filter;
 mod places;

@@ -26,7 +26,7 @@ pub(super) struct ClaimObject {
 /// nothing; only what the selected application alone can hear passes. `docs/app-developers.md` has the rules.
 #[interface(name = "org.smartpos.CardClaim1")]
 impl ClaimObject {
-    /// Powers the card up, or resets it (ISO/IEC 7816-3), and returns its answer to reset. Nothing is selected then.
+    /// Powers the card up, or resets it (ISO/IEC 7816-3), and returns its answer to reset, without the historical bytes. Nothing is selected then.
     ///
     /// Errors: NotPermitted (the claim's permission), NotClaimed, DeviceGone when no card is in the slot or it does not answer, Timeout,
     /// Throttled.

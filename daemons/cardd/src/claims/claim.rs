@@ -10,6 +10,7 @@ use service::{Error, Result};
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::claims::atr::without_historical;
 use crate::claims::filter::{Exposed, Filter};
 use crate::claims::places::Held;
 use crate::supervisor::{View, refusal};
@@ -283,8 +284,9 @@ impl Claim {
         self.filter.close();
         self.without_power();
         let atr = self.module.card_power_on_within(self.slot, EXCHANGE).await?;
+        let shown = without_historical(&atr).ok_or(ModuleError::CardMute)?;
         self.told.state.send_replace(State::Powered);
-        Ok(atr)
+        Ok(shown)
     }
 
     async fn exchange(&mut self, command: &[u8]) -> std::result::Result<Vec<u8>, Failure> {
@@ -309,6 +311,9 @@ impl Claim {
             return Err(Failure::Refused(Error::NotPermitted(match exposed {
                 Exposed::Payment => {
                     "the card answers with a payment application; it has lost its power".to_string()
+                }
+                Exposed::Unreadable => {
+                    "the card's answer to SELECT is no BER-TLV; it has lost its power".to_string()
                 }
                 Exposed::Another => {
                     "the card answers with another application; it has lost its power".to_string()

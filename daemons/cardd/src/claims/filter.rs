@@ -17,7 +17,7 @@ const RID: usize = 5;
 type Rid = [u8; RID];
 
 /// Registered application providers that pay, whatever this terminal accepts; and the payment system environments.
-const PAYMENT: [&Rid; 29] = [
+const PAYMENT: [&Rid; 35] = [
     b"1PAY.",                        // EMV Book 1, 12.2.2
     b"2PAY.",                        // EMV Contactless Book B
     &[0xA0, 0x00, 0x00, 0x00, 0x03], // Visa
@@ -28,6 +28,7 @@ const PAYMENT: [&Rid; 29] = [
     &[0xA0, 0x00, 0x00, 0x00, 0x25], // American Express
     &[0xA0, 0x00, 0x00, 0x00, 0x29], // LINK
     &[0xA0, 0x00, 0x00, 0x00, 0x42], // CB
+    &[0xA0, 0x00, 0x00, 0x00, 0x59], // girocard, at cash machines
     &[0xA0, 0x00, 0x00, 0x00, 0x65], // JCB
     &[0xA0, 0x00, 0x00, 0x01, 0x21], // Dankort
     &[0xA0, 0x00, 0x00, 0x01, 0x41], // Bancomat
@@ -37,6 +38,7 @@ const PAYMENT: [&Rid; 29] = [
     &[0xA0, 0x00, 0x00, 0x02, 0x77], // Interac
     &[0xA0, 0x00, 0x00, 0x03, 0x24], // Discover, contactless
     &[0xA0, 0x00, 0x00, 0x03, 0x33], // UnionPay
+    &[0xA0, 0x00, 0x00, 0x03, 0x37], // GIM-UEMOA, Afrigo
     &[0xA0, 0x00, 0x00, 0x03, 0x59], // girocard
     &[0xD2, 0x76, 0x00, 0x00, 0x25], // girocard, GeldKarte
     &[0xA0, 0x00, 0x00, 0x03, 0x71], // Verve
@@ -47,6 +49,10 @@ const PAYMENT: [&Rid; 29] = [
     &[0xA0, 0x00, 0x00, 0x06, 0x20], // debit in the US, shared
     &[0xA0, 0x00, 0x00, 0x06, 0x58], // Mir
     &[0xA0, 0x00, 0x00, 0x06, 0x72], // Troy
+    &[0xA0, 0x00, 0x00, 0x07, 0x27], // NAPAS
+    &[0xA0, 0x00, 0x00, 0x07, 0x32], // Meeza
+    &[0xD0, 0x56, 0x00, 0x06, 0x66], // Bancontact
+    &[0xD5, 0x78, 0x00, 0x00, 0x02], // BankAxept
 ];
 
 const SELECT: u8 = 0xA4;
@@ -54,14 +60,14 @@ const SELECT: u8 = 0xA4;
 const OK: u16 = 0x9000;
 
 /// What the selected application may be asked in the interindustry class. Files are named by short identifiers.
-const INTERINDUSTRY: [u8; 19] = [
+const INTERINDUSTRY: [u8; 18] = [
     0x0E, // ERASE BINARY
-    0x22, // MANAGE SECURITY ENVIRONMENT
+    SECURITY_ENVIRONMENT,
     0x2A, // PERFORM SECURITY OPERATION
-    0x46, // GENERATE ASYMMETRIC KEY PAIR
     0x82, // EXTERNAL AUTHENTICATE
     0x84, // GET CHALLENGE
-    0x86, 0x87, // GENERAL AUTHENTICATE
+    0x86,
+    0x87, // GENERAL AUTHENTICATE
     0x88, // INTERNAL AUTHENTICATE
     0xA2, // SEARCH RECORD
     0xB0, // READ BINARY
@@ -74,6 +80,15 @@ const INTERINDUSTRY: [u8; 19] = [
     0xDC, // UPDATE RECORD
     0xE2, // APPEND RECORD
 ];
+const SECURITY_ENVIRONMENT: u8 = 0x22;
+/// What it names, in templates of control references (ISO/IEC 7816-4): a file, an application, keys.
+const FILE_REFERENCE: u32 = 0x81;
+const NAME_REFERENCE: u32 = 0x82;
+const KEY_REFERENCE: u32 = 0x83;
+const FURTHER_KEY_REFERENCE: u32 = 0x84;
+/// EXTERNAL, GENERAL and INTERNAL AUTHENTICATE: P2 names the key.
+const WITH_KEY: [u8; 4] = [0x82, 0x86, 0x87, 0x88];
+const OTHER_KEY: &str = "this names a key that is not the selected application's alone: its reference lacks bit 8 (80), or can't be read";
 /// GET DATA and PUT DATA with a file in P1-P2, which is to be the application itself.
 const BY_FILE: [u8; 2] = [0xCB, 0xDB];
 const CURRENT_FILE: [u8; 2] = [0x3F, 0xFF];
@@ -85,6 +100,9 @@ const ELSEWHERE: [u8; 6] = [SELECT, 0xA5, 0x70, 0xC0, 0xC2, 0xC3];
 /// PROCESSING OPTIONS, GENERATE AC. A card that lies about its name does not get them, either.
 const EMV: [u8; 6] = [0x16, 0x18, 0x1E, 0x2A, 0xA8, 0xAE];
 
+/// SelectApplication of DESFire, in the class 90.
+const DESFIRE_SELECT: u8 = 0x5A;
+
 /// What a card says of itself that it must not say to an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exposed {
@@ -92,6 +110,8 @@ pub(super) enum Exposed {
     Payment,
     /// It names another application than was asked for.
     Another,
+    /// What it names can't be told.
+    Unreadable,
 }
 
 /// The filter of one claim.
@@ -168,7 +188,7 @@ impl Filter {
         if data.windows(RID).any(|window| rid(window).is_some_and(|rid| self.payment.contains(&rid))) {
             return Err(Exposed::Payment);
         }
-        let name = tlv::find(data, tags::DF_NAME).ok().flatten();
+        let name = tlv::find(data, tags::DF_NAME).map_err(|_| Exposed::Unreadable)?;
         if name.is_some_and(|name| !name.starts_with(&asked)) {
             return Err(Exposed::Another);
         }
@@ -179,6 +199,11 @@ impl Filter {
 
 fn rid(name: &[u8]) -> Option<Rid> {
     name.first_chunk().copied()
+}
+
+/// Whether a key's reference is of the selected application (ISO/IEC 7816-4, reference data qualifier), or says nothing.
+fn is_own(reference: u8) -> bool {
+    reference == 0 || reference & 0x80 != 0
 }
 
 fn malformed() -> Error {
@@ -209,6 +234,22 @@ impl<'c> Parts<'c> {
         Some(Parts { cla, ins, p1, p2, data })
     }
 
+    /// Whether MANAGE SECURITY ENVIRONMENT names keys of the selected application alone. Another file or application, and what is enciphered,
+    /// can't be told apart from that.
+    fn sets_own_keys(&self) -> bool {
+        let in_the_clear = self.cla == 0x00;
+        let reads = |object: std::result::Result<tlv::Tlv<'_>, tlv::Error>| {
+            object.is_ok_and(|object| match object.tag.number() {
+                FILE_REFERENCE | NAME_REFERENCE => false,
+                KEY_REFERENCE | FURTHER_KEY_REFERENCE => {
+                    object.value.first().is_some_and(|first| is_own(*first))
+                }
+                _ => true,
+            })
+        };
+        in_the_clear && tlv::Reader::new(self.data).all(reads)
+    }
+
     /// Whether only the selected application can hear it, on the basic channel.
     fn check(&self) -> Result<()> {
         let refused = |problem: &str| Err(Error::NotPermitted(problem.to_string()));
@@ -223,16 +264,20 @@ impl<'c> Parts<'c> {
             // Secure messaging leaves INS in the clear.
             0x00 | 0x04 | 0x08 | 0x0C => match self.ins {
                 ins if PIN.contains(&ins) => refused(pin),
+                ins if WITH_KEY.contains(&ins) && !is_own(self.p2) => refused(OTHER_KEY),
+                SECURITY_ENVIRONMENT if !self.sets_own_keys() => refused(OTHER_KEY),
                 ins if INTERINDUSTRY.contains(&ins) => Ok(()),
                 ins if BY_FILE.contains(&ins) && [self.p1, self.p2] == CURRENT_FILE => Ok(()),
                 _ => refused("this interindustry command does not pass; app-developers.md has those that do"),
             },
-            0x80 | 0x84 | 0x88 | 0x8C => match self.ins {
+            0x80 | 0x84 | 0x88 | 0x8C | 0x90 => match self.ins {
                 ins if PIN.contains(&ins) => refused(pin),
                 ins if EMV.contains(&ins) => refused("this is a command for payment applications"),
+                DESFIRE_SELECT if self.cla == 0x90 => {
+                    refused("applications are selected by their whole name alone")
+                }
                 _ => Ok(()),
             },
-            0x90 => Ok(()),
             _ => refused(
                 "this class does not pass: 00, 04, 08, 0C, 80, 84, 88, 8C and 90 do, on the basic channel",
             ),

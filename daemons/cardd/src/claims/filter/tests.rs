@@ -130,6 +130,21 @@ fn no_other_way_leads_to_another_application() {
         ("0CA404000AF0534D4152544D454D0100", "under secure messaging"),
         ("80A404000AF0534D4152544D454D0100", "in a proprietary class"),
         ("90A404000AF0534D4152544D454D0100", "in another one"),
+        ("905A000003AABBCC00", "SelectApplication of DESFire"),
+        ("90200080", "VERIFY in the class of DESFire"),
+        ("90AE8000010000", "GENERATE AC in it"),
+        ("00820001081122334455667788", "EXTERNAL AUTHENTICATE with a global key"),
+        ("00860001047C02810000", "GENERAL AUTHENTICATE with one"),
+        ("00870001047C02810000", "in its other form"),
+        ("0088007F081122334455667788", "INTERNAL AUTHENTICATE with one"),
+        ("0C880001081122334455667788", "under secure messaging"),
+        ("002281B603840101", "MANAGE SECURITY ENVIRONMENT with a global key"),
+        ("002281A406800102830101", "with a global secret key"),
+        ("002281B60481023F00", "with another file"),
+        ("002281B60782051122334455", "with another application"),
+        ("002281B602840F", "with what can't be read"),
+        ("0C2281B603840181", "enciphered"),
+        ("00468000", "GENERATE ASYMMETRIC KEY PAIR"),
         ("A0A40000023F00", "as a SIM"),
         ("00A5040007A000000333010100", "SELECT DATA"),
         ("0070000001", "MANAGE CHANNEL open"),
@@ -197,14 +212,14 @@ fn what_the_selected_application_alone_can_hear_passes_as_it_is() {
         "00DC010C01AA",
         "0084000008",
         "00880000081122334455667788",
+        "00880081081122334455667788",
         "008200000811223344556677AA",
         "0CB0810008",
-        "002281B603840101",
+        "002281B603840181",
         "00868000047C02810000",
         "805000000105",
         "80CA9F3600",
         "846000000411223344",
-        "905A000003AABBCC00",
         "9060000000",
     ] {
         assert_eq!(admit(&mut open(), command).unwrap(), command);
@@ -221,6 +236,8 @@ fn a_card_that_names_a_payment_application_is_exposed() {
         ("6F10840E325041592E5359532E4444463031", Exposed::Payment),
         ("6F078405F053000000", Exposed::Another),
         ("6F09840700000000000000", Exposed::Another),
+        // Cut off before its name.
+        ("6F0C840A", Exposed::Unreadable),
     ];
     for (data, exposed) in cases {
         for status in [OK, 0x6283] {
@@ -268,7 +285,7 @@ proptest! {
             } else {
                 prop_assert!(selected, "{:02X?} before SELECT", out);
                 prop_assert_eq!(&out, command);
-                prop_assert!(!ELSEWHERE.contains(&out[1]) && out[0] & 0x63 == 0, "{:02X?}", out);
+                prop_assert!(!ELSEWHERE.contains(&out[1]) && (out[0] == 0x90 || out[0] & 0x73 == 0), "{:02X?}", out);
             }
             prop_assert_eq!(filter.judge(&answered(&[], status)), Ok(()));
         }
