@@ -39,16 +39,31 @@ impl CardSlotInfo {
 
     pub(crate) fn decode_all(from: &mut Reader<'_>) -> Result<Vec<Self>> {
         let count = from.u8()?;
-        (0..count).map(|_| Self::decode(from)).collect()
+        (0..count).filter_map(|_| Self::decode(from).transpose()).collect()
     }
 
-    fn decode(from: &mut Reader<'_>) -> Result<Self> {
-        let slot = from.u8()?;
-        let kind = match (from.u8()?, slot) {
+    /// None of a kind that is not known here.
+    fn decode(from: &mut Reader<'_>) -> Result<Option<Self>> {
+        let (slot, kind, present) = (from.u8()?, from.u8()?, from.flag("card present")?);
+        let kind = match (kind, slot) {
             (0, 0) => CardSlotKind::Contact,
             (1, 1..=4) => CardSlotKind::Sam,
-            _ => return Err(Error::Value("card slot")),
+            (0 | 1, _) => return Err(Error::Value("card slot")),
+            _ => return Ok(None),
         };
-        Ok(Self { slot, kind, present: from.flag("card present")? })
+        Ok(Some(Self { slot, kind, present }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_of_an_unknown_kind_leaves_the_others() {
+        let slots = CardSlotInfo::decode_all(&mut Reader::new(&[3, 0, 0, 1, 5, 2, 0, 1, 1, 1]));
+        let numbers: Vec<u8> = slots.unwrap().iter().map(|slot| slot.slot).collect();
+        assert_eq!(numbers, [0, 1]);
+        assert!(CardSlotInfo::decode_all(&mut Reader::new(&[1, 5, 1, 1])).is_err(), "a PSAM has 1 to 4");
     }
 }

@@ -18,6 +18,7 @@ use zbus::interface;
 use zbus::message::Header;
 
 use crate::api::no_tls_key;
+use crate::claims::{End, Places};
 use crate::supervisor::{ModuleHandle, refusal};
 
 /// The longest subject that is taken, as text.
@@ -27,6 +28,7 @@ const MAX_SUBJECT: usize = 256;
 pub(crate) struct CardKeysService {
     pub(crate) guard: Guard,
     pub(crate) module: ModuleHandle,
+    pub(crate) places: Places,
 }
 
 /// What the operator does with the keys of the secure card module.
@@ -196,6 +198,8 @@ impl CardKeysService {
     async fn loader(&self, header: &Header<'_>) -> Result<(Admitted, Arc<dyn SecureModule>, String)> {
         let admitted = self.guard.admit_operator(header).await?;
         self.guard.authorize(&admitted.caller, Permission::KeysLoad)?;
+        // A claim's card that hangs would end the custodians' entry. Whoever follows one asks again and again.
+        self.places.reserve(End::KeyLoading);
         let (module, _) = self.module.ready()?;
         let name = self.guard.operator_name(&admitted.caller);
         Ok((admitted, module, name))

@@ -68,7 +68,8 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     system.object_server().at(PATH, parameters).await.map_err(|error| error.to_string())?;
     let reader =
         Reader::new(Tools { buses, guard, module: module.clone(), emv, config, places: places.clone() });
-    let keys = CardKeysService { guard: guards.system.clone(), module: module.clone() };
+    let keys =
+        CardKeysService { guard: guards.system.clone(), module: module.clone(), places: places.clone() };
     system.object_server().at(PATH, keys).await.map_err(|error| error.to_string())?;
     let device_service = CardModuleService { guard: guards.system.clone(), module: module.clone() };
     system.object_server().at(PATH, device_service).await.map_err(|error| error.to_string())?;

@@ -69,7 +69,7 @@ impl ClaimObject {
     #[zbus(signal)]
     pub(super) async fn state_changed(emitter: &SignalEmitter<'_>, state: &str) -> zbus::Result<()>;
 
-    /// The claim has ended, once, and not by `Release`: `payment`, `timeout`, `card-removed`, `module-gone` or `stopping`.
+    /// The claim has ended, once, and not by `Release`: `payment`, `key-loading`, `timeout`, `card-removed`, `module-gone` or `stopping`.
     #[zbus(signal)]
     pub(super) async fn revoked(emitter: &SignalEmitter<'_>, reason: &str) -> zbus::Result<()>;
 }

@@ -60,6 +60,8 @@ pub(crate) enum End {
     OwnerGone,
     /// A payment needs the slot.
     Payment,
+    /// The operator loads keys.
+    KeyLoading,
     /// Its time is over.
     TimeLimit,
     /// The card was taken out.
@@ -77,6 +79,7 @@ impl End {
             End::Released => "released",
             End::OwnerGone => "owner-gone",
             End::Payment => "payment",
+            End::KeyLoading => "key-loading",
             End::TimeLimit => "timeout",
             End::CardRemoved => "card-removed",
             End::ModuleGone => "module-gone",

@@ -44,12 +44,21 @@ struct Holding {
     gives_way: Option<Instant>,
 }
 
+impl Holding {
+    fn give_way(&mut self, end: End) {
+        self.gives_way = Some(Instant::now() + GIVING_WAY);
+        self.claims.iter().for_each(|claim| claim.line.end(end));
+    }
+}
+
 impl Places {
     /// The place for a transaction, which has all claims ended. It waits for the claims' cards to lose their power.
     ///
     /// # Errors
     /// [`Error::Busy`] while another transaction has it, [`Error::Timeout`] when a claim does not give it back in 15 s.
     pub(crate) async fn take(&self, end: End) -> Result<OwnedMutexGuard<Place>> {
+        // From here on it is the place itself that keeps claims away.
+        self.lock().gives_way = None;
         if let Ok(place) = Arc::clone(&self.place).try_lock_owned() {
             return Ok(place);
         }
@@ -70,12 +79,15 @@ impl Places {
     /// Has all claims ended for what is to be done without a card, and none begin for a while where there were any: the module does one
     /// thing at a time.
     pub(crate) fn give_way(&self, end: End) {
-        let now = Instant::now();
         let mut holding = self.lock();
-        if !holding.claims.is_empty() || holding.gives_way.is_some_and(|until| now < until) {
-            holding.gives_way = Some(now + GIVING_WAY);
+        if !holding.claims.is_empty() || holding.gives_way.is_some_and(|until| Instant::now() < until) {
+            holding.give_way(end);
         }
-        holding.claims.iter().for_each(|claim| claim.line.end(end));
+    }
+
+    /// Has all claims ended, and none begin for a while even where there were none.
+    pub(crate) fn reserve(&self, end: End) {
+        self.lock().give_way(end);
     }
 
     /// Begins to hold a slot for a claim.

@@ -193,6 +193,16 @@ async fn claims_give_way_to_the_host_and_none_begins_between_its_messages() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_claim_begins_while_the_operator_loads_keys() {
+    let places = Places::default();
+    let (line, _told, _signals) = claim::line(CONTACT.first_state());
+    places.reserve(End::KeyLoading);
+    assert!(matches!(places.hold(claimed(CONTACT, &line)), Err(Error::Busy(_))));
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert!(places.hold(claimed(CONTACT, &line)).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_card_is_talked_to_at_a_time_and_the_others_go_with_the_claim() {
     let bench = Bench::start(Temper::Hangs).await;
     let (sam, mut told) = claim_of(Slot(CardSlot::Sam(1)), &bench.handle, &bench.places);
