@@ -54,16 +54,20 @@ pub(super) async fn append(
 ) -> Result<()> {
     let (_, mut chain) = load(connection).await?;
     chain.append(&Record { id: chain.next_id(), transaction, at, body: &body });
-    let insert = "INSERT INTO events (id, transaction_id, at, body, link) VALUES (?, ?, ?, ?, ?)";
-    sqlx::query(insert)
+    // Both in one call: each is a way to SQLite's thread and back.
+    let append = "INSERT INTO events (id, transaction_id, at, body, link) VALUES (?, ?, ?, ?, ?);
+                  UPDATE chain SET last = ?, head = ?";
+    sqlx::query(append)
         .bind(chain.last)
         .bind(transaction)
         .bind(at)
         .bind(body)
         .bind(chain.head.0.to_vec())
-        .execute(&mut *connection)
+        .bind(chain.last)
+        .bind(chain.head.0.to_vec())
+        .execute(connection)
         .await?;
-    keep(connection, &chain).await
+    Ok(())
 }
 
 /// Binds the events of a journal that had no chain.

@@ -24,7 +24,7 @@ impl Writing {
     pub(super) async fn begin(pool: &SqlitePool, in_doubt: &watch::Sender<bool>) -> Result<Writing> {
         let connection = pool.acquire().await?;
         let mut writing = Writing { connection, in_doubt: in_doubt.clone(), committed: false };
-        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *writing.connection).await?;
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut *writing.connection).await?;
         Ok(writing)
     }
 
@@ -33,7 +33,7 @@ impl Writing {
     /// # Errors
     /// On a full disk nothing was written. After any other error the commit may be there or not.
     pub(super) async fn commit(mut self) -> Result<()> {
-        let committed = sqlx::raw_sql("COMMIT").execute(&mut *self.connection).await;
+        let committed = sqlx::query("COMMIT").execute(&mut *self.connection).await;
         if let Err(error) = committed {
             let error = JournalError::from(error);
             if !error.is_full() {
