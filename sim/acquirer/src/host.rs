@@ -16,7 +16,7 @@ use crate::ledger::{Entry, Key, Ledger, State};
 use crate::mangling::Mangling;
 use crate::parameters::{self, Parameters};
 use crate::request::{self, APPROVED, MALFUNCTION, Refusal};
-use crate::rules::{Part, Rule, Rules, targets};
+use crate::rules::{Damage, Part, Rule, Rules, targets};
 use crate::scripts::Sealed;
 use crate::service::{Form, Service};
 use crate::working_keys::WorkingKeys;
@@ -325,6 +325,9 @@ impl Acquirer {
         if wrong(Part::Terminal) {
             builder.text(41, ANOTHER_TERMINAL);
         }
+        if let Rule::Wrong(Part::Element(number, Damage::Missing)) = rule {
+            builder.unset(*number);
+        }
         let is_open = [SIGN_ON, ECHO].contains(&request.mti()) && !parameters::is_one(self, request);
         let keys = self.keys(request).filter(|_| !is_open);
         if keys.is_some() {
@@ -333,6 +336,9 @@ impl Acquirer {
         let mut packed = vec![0; self.profile.framing.max_bytes];
         let length = builder.pack(&mut packed)?;
         packed.truncate(length);
+        if let Rule::Wrong(Part::Element(number, Damage::Changed)) = rule {
+            change(&self.profile.codec, &mut packed, *number)?;
+        }
         if let Some(keys) = keys {
             let parsed = self.profile.codec.parse(&packed)?;
             let mut mac = keys.mac(parsed.mac_input(parsed.mac_number())?)?;
@@ -344,6 +350,18 @@ impl Acquirer {
         }
         Ok(packed)
     }
+}
+
+/// Changes the last bit of an element, which stays of its class: of a digit, a letter or a byte; nothing where it is not there.
+fn change(codec: &iso8583::Profile, message: &mut [u8], number: u8) -> Result<(), iso8583::Error> {
+    let parsed = codec.parse(message)?;
+    let Some(value) = parsed.get(number) else { return Ok(()) };
+    let bytes = value.bytes();
+    let last = (bytes.as_ptr().addr() + bytes.len()).checked_sub(message.as_ptr().addr() + 1);
+    if let Some(byte) = last.and_then(|last| message.get_mut(last)) {
+        *byte ^= 1;
+    }
+    Ok(())
 }
 
 /// An entry for `message`; what it lacks stays empty.

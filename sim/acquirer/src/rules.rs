@@ -59,6 +59,17 @@ pub enum Part {
     Mti,
     /// DE 12 and 13.
     Clock,
+    /// Any element, with a MAC that is right.
+    Element(u8, Damage),
+}
+
+/// What is wrong with an element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// It is not there.
+    Missing,
+    /// The last bit of its content is another one.
+    Changed,
 }
 
 /// What a rule is for.
@@ -108,6 +119,12 @@ impl Rule {
             ["wrong", "mti"] => Ok(Rule::Wrong(Part::Mti)),
             ["wrong", "terminal"] => Ok(Rule::Wrong(Part::Terminal)),
             ["wrong", "clock"] => Ok(Rule::Wrong(Part::Clock)),
+            ["wrong", number, damage @ ("missing" | "changed")] => {
+                let number = number.parse().ok().filter(|number| (2..=127).contains(number));
+                let number = number.ok_or("data elements are numbered 2 to 127")?;
+                let damage = if *damage == "missing" { Damage::Missing } else { Damage::Changed };
+                Ok(Rule::Wrong(Part::Element(number, damage)))
+            }
             ["wrong", "truncated"] => Ok(Rule::Mangled(Mangling::Truncated)),
             ["wrong", "oversized"] => Ok(Rule::Mangled(Mangling::Oversized)),
             ["wrong", "garbage"] => Ok(Rule::Mangled(Mangling::Garbage)),
@@ -120,7 +137,8 @@ impl Rule {
             ["stray"] => Ok(Rule::Stray),
             ["unbalanced"] => Ok(Rule::Unbalanced),
             _ => Err("a rule is approve, decline CODE, silent, late 40s, after reversal, \
-                      wrong mac|stan|amount|mti|terminal|clock|truncated|oversized|garbage, repeat, stray, \
+                      wrong mac|stan|amount|mti|terminal|clock|truncated|oversized|garbage, wrong ELEMENT \
+                      missing|changed, repeat, stray, \
                       drop before|after, restart before|after, or for 0500 unbalanced"
                 .to_owned()),
         }

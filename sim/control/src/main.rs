@@ -60,6 +60,8 @@ simctl [--json] [--dir DIR] COMMAND
   host after reversal   book them, and answer right behind the answer to the next reversal
   host wrong mac|stan|amount|mti|terminal
                         answer them with this part wrong
+  host wrong ELEMENT missing|changed
+                        answer them without this data element, or with another bit in it, and a right MAC
   host wrong truncated|oversized|garbage
                         answer them with half a frame, one too long, or no message in it
   host repeat           answer them twice
