@@ -88,6 +88,12 @@ enum Part {
 pub struct Layout(BTreeMap<u8, Vec<Part>>);
 
 impl Layout {
+    /// Whether one of the elements has this place.
+    #[must_use]
+    pub fn has(&self, place: Fill) -> bool {
+        self.0.values().flatten().any(|part| *part == Part::Fill(place))
+    }
+
     /// The elements and their contents, filled in by `fill`.
     pub fn fill(&self, fill: impl Fn(Fill) -> String) -> Vec<(u8, String)> {
         let part = |part: &Part| match part {

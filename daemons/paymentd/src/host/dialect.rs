@@ -1,7 +1,7 @@
 //! The messages of `docs/host-unionpay-direct.md` and of the other hosts' pages, made and read. What differs from service to
 //! service and from host to host is data: the profile's `[services]` and `[elements]`.
 
-use iso8583::{Builder, CardFlow, Host, KeyDownload, Message, Moto, Mti};
+use iso8583::{Builder, CardFlow, Fill, Host, KeyDownload, Message, Moto, Mti};
 
 use super::HostError;
 use super::filling::{self, Filling};
@@ -304,6 +304,27 @@ pub(super) fn answer(message: &Message<'_>) -> Result<HostAnswer, HostError> {
     };
     let issuer_data = message.get(55).map(|value| value.content().into_owned()).unwrap_or_default();
     Ok(HostAnswer { answer, issuer_data })
+}
+
+/// Whether an approval has what names it to the host later: without that it could neither be voided nor refunded.
+pub(super) fn check_names(
+    host: &Host,
+    transaction: &Transaction,
+    answer: &HostAnswer,
+) -> Result<(), HostError> {
+    let service = transaction.service();
+    let is_built_on = matches!(service, Service::Sale | Service::Preauthorisation | Service::Completion);
+    let names = [
+        (Fill::OriginalReference, 37, &answer.answer.reference),
+        (Fill::OriginalApproval, 38, &answer.answer.approval),
+        (Fill::OriginalDate, 13, &answer.answer.date),
+    ];
+    let missing =
+        names.into_iter().find(|(place, _, name)| host.elements.original.has(*place) && name.is_empty());
+    match missing.filter(|_| is_built_on && answer.approved()) {
+        Some((_, number, _)) => Err(HostError::BadAnswer(format!("an approval has no DE {number}"))),
+        None => Ok(()),
+    }
 }
 
 /// DE 54, ISO 8583: account type, amount type, currency, sign (`C` or `D`), twelve digits. The amount of type 02: available.

@@ -260,7 +260,9 @@ impl Host {
         let message = parse(&profile, &answer)?;
         self.verify(&message).await?;
         dialect::check_card_echo(dialect::described(&profile, transaction)?, &message, mti, transaction)?;
-        dialect::answer(&message)
+        let answer = dialect::answer(&message)?;
+        dialect::check_names(&profile, transaction, &answer)?;
+        Ok(answer)
     }
 
     /// Tells the host that a transaction does not stand; the code of its acknowledgement.
