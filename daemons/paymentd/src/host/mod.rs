@@ -75,6 +75,8 @@ pub(crate) struct Host {
     journal: Journal,
     card: CardPaymentProxy<'static>,
     signed_on: bool,
+    /// The check value of the MAC key that the last sign-on brought.
+    mac_check: Vec<u8>,
     /// What the last sign-on said that the host has for the terminal.
     due: Vec<Set>,
 }
@@ -125,6 +127,7 @@ impl Host {
             journal,
             card,
             signed_on: false,
+            mac_check: Vec::new(),
             due: Vec::new(),
         })
     }
@@ -207,7 +210,9 @@ impl Host {
         if !self.signed_on || self.profile.sign_on.keys.is_none() {
             return Ok(!self.signed_on);
         }
-        Ok(self.card.key_check_value(&self.profile.security.mac_key).await?.is_empty())
+        // Another module may be there than the one that got the keys, with older ones of its own.
+        let check = self.card.key_check_value(&self.profile.security.mac_key).await?;
+        Ok(check.is_empty() || check != self.mac_check)
     }
 
     /// Signs on: fetches working keys and hands them, enciphered as they are, to the secure module.
@@ -233,6 +238,7 @@ impl Host {
                 .map(|(slot, key, check)| (slot.as_str(), key.as_slice(), check.as_slice()))
                 .collect();
             self.card.load_working_keys(&keys, &download.under).await?;
+            self.mac_check = self.card.key_check_value(&profile.security.mac_key).await?;
         }
         self.signed_on = true;
         log::info!("signed on");
