@@ -221,15 +221,20 @@ pub struct Sale {
 impl Sale {
     /// Waits for the step `progress`.
     pub async fn reached(&mut self, progress: &str) {
+        self.reached_with(progress).await;
+    }
+
+    /// Waits for the step `progress`, and returns its details.
+    pub async fn reached_with(&mut self, progress: &str) -> Dictionary {
         within(progress, async {
             loop {
                 let Some(Ok(message)) = self.signals.next().await else { panic!("the bus went away") };
                 match message.header().member().map(|member| member.as_str()) {
                     Some("StateChanged") => {
-                        let (_, step, _): (String, String, Dictionary) =
+                        let (_, step, details): (String, String, Dictionary) =
                             message.body().deserialize().expect("a step");
                         if step == progress {
-                            return;
+                            return details;
                         }
                     }
                     Some("Completed") => panic!("it ended before `{progress}`: {:?}", message.body()),
@@ -237,7 +242,7 @@ impl Sale {
                 }
             }
         })
-        .await;
+        .await
     }
 
     /// Waits for the end.

@@ -202,6 +202,9 @@ pub trait CardTransaction {
     /// Calls it off where the card has not been asked for its last word yet.
     fn cancel(&self) -> zbus::Result<()>;
 
+    /// Goes on with this one, from 0, of the card's applications.
+    fn choose_application(&self, index: u32) -> zbus::Result<()>;
+
     /// Goes on with the host's answer: its response code and its issuer data (DE 55: tags 91, 71, 72).
     fn authorise(&self, response_code: &str, issuer_data: &[u8]) -> zbus::Result<()>;
 

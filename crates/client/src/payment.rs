@@ -192,6 +192,9 @@ pub trait Transaction {
     /// Asks to call the transaction off; `Completed` tells whether that came in time.
     fn cancel(&self) -> zbus::Result<()>;
 
+    /// Goes on with this one, from 0, of the card's applications.
+    fn choose_application(&self, index: u32) -> zbus::Result<()>;
+
     /// Approves, as a supervisor, what is over a limit. For operators.
     fn approve(&self) -> zbus::Result<()>;
 

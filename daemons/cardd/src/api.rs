@@ -124,6 +124,8 @@ impl CardPaymentService {
     /// keys of the next DUKPT transaction, whose serial number `OnlineRequested` has. `pin` b: whether an online PIN is asked for
     /// where the card is only read; a card that decides says so itself. `offline` b, of a sale: whether card and terminal may
     /// approve it without the host, where the terminal's type and action codes let them; else the host is always asked.
+    /// `choose_application` b: whether the customer chooses where the card has several applications, or wants one confirmed
+    /// (`ChooseApplication`); else the first by priority is taken that needs no confirmation.
     /// `keyed` b, of a sale, a void or a refund: the card is not there, and its number and expiry date are keyed at the
     /// module's pad; `security_code` b: so is its security code, or Enter alone.
     ///
@@ -361,6 +363,14 @@ impl TransactionObject {
         self.line.tell(Command::Cancel).await
     }
 
+    /// Goes on with the application `index`, from 0, of those that the progress `choose-application` had.
+    ///
+    /// Errors: InvalidArgument, NotPermitted, WrongState when none is to be chosen.
+    async fn choose_application(&self, index: u32, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        self.admit(&header).await?;
+        self.line.tell(Command::ChooseApplication(usize::try_from(index).unwrap_or(usize::MAX))).await
+    }
+
     /// Goes on with the host's answer: its response code (DE 39) and its issuer data (DE 55: tags 91, 71,
     /// 72), up to 255 bytes. `00` is an approval, everything else a refusal.
     ///
@@ -390,7 +400,8 @@ impl TransactionObject {
         self.line.tell(Command::UnableToGoOnline).await
     }
 
-    /// `insert-card`, `reading`, `card-read` (`masked_pan` s, `label` s), `pin`, `pin-digits` (`count` u), `key-card`,
+    /// `insert-card`, `reading`, `choose-application` (`applications` as: their names, the card's first choice first; a card with one wants that
+    /// confirmed), `card-read` (`masked_pan` s, `label` s), `pin`, `pin-digits` (`count` u), `key-card`,
     /// `number-digits`, `expiry-digits` and `code-digits` (`count` u) of a card that is keyed,
     /// `authorizing`, and after the end, if the card is still in the slot, `remove-card`. A card that stays there
     /// gets `remove-card` from the next transaction, too, before `insert-card`.

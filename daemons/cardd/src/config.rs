@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) module: Module,
     /// How long to wait for a card, in seconds.
     pub(crate) card_timeout_s: u32,
+    /// How long to wait for the customer to choose among the card's applications, in seconds.
+    pub(crate) choice_timeout_s: u32,
     /// Whether a card may pay again without having left the slot meanwhile. For test benches alone.
     pub(crate) card_may_stay: bool,
     /// How long a card waits for the host, and before that for a supervisor, in seconds. The payment daemon gives up before.
@@ -71,6 +73,7 @@ impl Default for Config {
             protected_line: false,
             module: Module::default(),
             card_timeout_s: 60,
+            choice_timeout_s: 60,
             card_may_stay: false,
             host_timeout_s: 300,
             pin: Pin::default(),
@@ -94,6 +97,11 @@ impl Config {
     /// How long to wait for a card.
     pub(crate) fn card_timeout(&self) -> Duration {
         Duration::from_secs(self.card_timeout_s.into())
+    }
+
+    /// How long to wait for the customer's choice.
+    pub(crate) fn choice_timeout(&self) -> Duration {
+        Duration::from_secs(self.choice_timeout_s.into())
     }
 
     /// How long a card waits for the host.

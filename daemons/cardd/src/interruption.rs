@@ -9,6 +9,7 @@ use service::options::Dictionary;
 use service::{Error, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
+use zbus::{Array, OwnedVariant, Variant};
 
 use crate::supervisor::View;
 
@@ -33,6 +34,8 @@ pub(crate) enum Signal {
 pub(crate) enum Command {
     /// Call it off.
     Cancel,
+    /// The customer chose this one of the card's applications.
+    ChooseApplication(usize),
     /// The host answered.
     Authorise(HostAnswer),
     /// The host can't be reached.
@@ -290,6 +293,7 @@ impl Watch {
             // The card finishes what the host has decided.
             Command::OwnerGone => (Ok(()), None),
             Command::Cancel => (Err(wrong("the card is asked for its last word; wait for Completed")), None),
+            Command::ChooseApplication(_) => (Err(no_choice()), None),
             Command::Authorise(_) | Command::UnableToGoOnline if before => {
                 (Err(wrong("the card has not asked for the host; wait for OnlineRequested")), None)
             }
@@ -300,6 +304,49 @@ impl Watch {
         // Who asked may have gone away meanwhile.
         let _ = request.reply.send(answer);
         interruption
+    }
+
+    /// Has the customer choose one of the card's applications, which are called `labels`: its index.
+    pub(crate) async fn choice(
+        &mut self,
+        labels: Vec<&str>,
+        limit: Duration,
+    ) -> std::result::Result<usize, Interruption> {
+        let count = labels.len();
+        let names = OwnedVariant::try_from(Variant::from(Array::from(labels)));
+        let details = names.into_iter().map(|names| ("applications".to_string(), names)).collect();
+        self.signal(Signal::Progress("choose-application", details)).await;
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(interruption) = self.loss() {
+                return Err(interruption);
+            }
+            let request = tokio::select! {
+                changed = self.view.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return Err(lost()),
+                },
+                Some(request) = self.requests.recv() => request,
+                () = sleep_until(deadline) => {
+                    return Err(Interruption::cancelled("none of the card's applications was chosen in time"));
+                }
+            };
+            match request.command {
+                Command::ChooseApplication(index) if index < count => {
+                    let _ = request.reply.send(Ok(()));
+                    return Ok(index);
+                }
+                Command::ChooseApplication(index) => {
+                    let problem = format!("{index} is none of the {count} applications; the first is 0");
+                    let _ = request.reply.send(Err(Error::invalid("index", problem)));
+                }
+                _ => {
+                    if let Some(interruption) = self.take(request) {
+                        return Err(interruption);
+                    }
+                }
+            }
+        }
     }
 
     /// Asks for the host's decision about `card`, and waits for it: none where the host can't be reached.
@@ -325,11 +372,15 @@ impl Watch {
                 Some(request) = self.requests.recv() => request,
                 () = sleep_until(deadline) => break None,
             };
-            let _ = request.reply.send(Ok(()));
-            match request.command {
+            let Request { command, reply } = request;
+            let told =
+                if matches!(command, Command::ChooseApplication(_)) { Err(no_choice()) } else { Ok(()) };
+            let _ = reply.send(told);
+            match command {
                 Command::Cancel => return Err(Interruption::cancelled("called off by the payment daemon")),
                 Command::Authorise(answer) => break Some(answer),
                 Command::UnableToGoOnline | Command::OwnerGone => break None,
+                Command::ChooseApplication(_) => {}
             }
         };
         self.phase = Phase::AfterHost;
@@ -339,6 +390,10 @@ impl Watch {
 
 fn wrong(problem: &str) -> Error {
     Error::WrongState(problem.to_string())
+}
+
+fn no_choice() -> Error {
+    wrong("no application is to be chosen now; wait for `choose-application`")
 }
 
 fn lost() -> Interruption {

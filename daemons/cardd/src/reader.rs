@@ -83,6 +83,7 @@ impl Reader {
                     config: config.clone(),
                     module,
                     kernel: Kernel::new(emv.in_force(), terms.transaction(entropy)),
+                    choose_application: terms.choose_application(),
                     amount: terms.amount(),
                     protection: terms.protection(),
                     key_serial: None,

@@ -74,6 +74,8 @@ pub(crate) struct Terms {
     flow: Flow,
     /// Whether card and terminal may approve it without the host.
     offline: bool,
+    /// Whether somebody has the customer choose among the card's applications.
+    choose_application: bool,
     /// 9C.
     kind: u8,
     amount: Amount,
@@ -84,7 +86,8 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Reads what `Start` was given: minor units, three letters of ISO 4217, `YYMMDDhhmmss`, up to eight
-    /// digits, and the options `type`, `protection`, `pin`, `offline`, `keyed` and `security_code`.
+    /// digits, and the options `type`, `protection`, `pin`, `offline`, `choose_application`, `keyed` and
+    /// `security_code`.
     pub(crate) fn new(
         minor_units: u64,
         currency: &str,
@@ -97,11 +100,18 @@ impl Terms {
         let protection = protection(options.take::<String>("protection")?.as_deref())?;
         let pin = options.take("pin")?;
         let offline = options.take("offline")?.unwrap_or_default();
+        let choose_application = options.take("choose_application")?.unwrap_or_default();
         let keyed = options.take("keyed")?.unwrap_or_default();
         let security_code = options.take("security_code")?.unwrap_or_default();
         options.finish()?;
         let entry = if keyed { Entry::Keyed { security_code } } else { Entry::Card };
         check_entry(entry, security_code, service, protection)?;
+        if keyed && choose_application {
+            return Err(Error::invalid(
+                "options.choose_application",
+                "a card that is keyed has none to choose",
+            ));
+        }
         let flow = match (service.full, pin) {
             (true, Some(true)) => {
                 let problem = format!("a card decides itself whether it wants a PIN for a {}", service.name);
@@ -129,7 +139,8 @@ impl Terms {
         let (date, time) = date_and_time(when)
             .ok_or_else(|| Error::invalid("when", "give an existing local time as YYMMDDhhmmss"))?;
         let amount = Amount { minor_units, currency: currency.code, exponent: currency.exponent };
-        Ok(Terms { protection, entry, flow, offline, kind: service.kind, amount, date, time, counter })
+        let kind = service.kind;
+        Ok(Terms { protection, entry, flow, offline, choose_application, kind, amount, date, time, counter })
     }
 
     /// Whose keys protect what leaves of the card.
@@ -140,6 +151,11 @@ impl Terms {
     /// How the terminal comes to know the card.
     pub(crate) fn entry(&self) -> Entry {
         self.entry
+    }
+
+    /// Whether somebody has the customer choose among the card's applications.
+    pub(crate) fn choose_application(&self) -> bool {
+        self.choose_application
     }
 
     /// What the PIN pad shows: nothing where no money moves.

@@ -1,7 +1,8 @@
 //! One EMV transaction: the kernel decides what comes next, and this does it, with the secure module.
 //!
-//! The trait of secure modules has no display. Where the card has several of our applications, or wants its
-//! only one confirmed, the first by priority that needs no confirmation is taken, else the first.
+//! The trait of secure modules has no display. Where the card has several of our applications, or wants its only one
+//! confirmed, the customer chooses on the app's, if it offers that; else the first by priority is taken that needs no
+//! confirmation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ type Progress<T> = Result<T, Interruption>;
 /// What the kernel wants next.
 enum Step {
     Transmit(Secret),
-    Choose(usize),
+    Choose(Vec<Candidate>),
     EnterPin,
     GoOnline,
     End,
@@ -41,17 +42,12 @@ impl From<Action<'_>> for Step {
     fn from(action: Action<'_>) -> Step {
         match action {
             Action::Transmit(command) => Step::Transmit(command.to_vec().into()),
-            Action::ChooseApplication(candidates) => Step::Choose(choose(candidates)),
+            Action::ChooseApplication(candidates) => Step::Choose(candidates.to_vec()),
             Action::EnterOnlinePin => Step::EnterPin,
             Action::GoOnline => Step::GoOnline,
             Action::Complete(_) => Step::End,
         }
     }
-}
-
-/// The candidates come by priority.
-fn choose(candidates: &[Candidate]) -> usize {
-    candidates.iter().position(|candidate| !candidate.confirmation).unwrap_or_default()
 }
 
 /// The one place for a transaction, and what the last one left there.
@@ -66,6 +62,8 @@ pub(crate) struct Transaction {
     pub(crate) config: Config,
     pub(crate) module: Arc<dyn SecureModule>,
     pub(crate) kernel: Kernel,
+    /// Whether somebody has the customer choose among the card's applications.
+    pub(crate) choose_application: bool,
     /// What the PIN pad shows.
     pub(crate) amount: Option<Amount>,
     pub(crate) protection: Protection,
@@ -117,7 +115,7 @@ impl Transaction {
             }
             step = match step {
                 Step::Transmit(command) => self.transmit(&command).await?,
-                Step::Choose(index) => self.kernel.step(Event::Chosen(index)).into(),
+                Step::Choose(candidates) => self.choose(&candidates).await?,
                 Step::EnterPin => self.enter_pin(pin_block).await?,
                 Step::GoOnline => self.go_online(*pin_block).await?,
                 Step::End => return Ok(()),
@@ -147,6 +145,22 @@ impl Transaction {
         } else {
             Err(Interruption::card_removed())
         }
+    }
+
+    /// EMV Book 1 clause 12.4: which of the candidates, which come by priority. What nobody can confirm is not taken.
+    async fn choose(&mut self, candidates: &[Candidate]) -> Progress<Step> {
+        let index = if self.choose_application {
+            let labels = candidates.iter().map(|candidate| candidate.label.as_str()).collect();
+            self.watch.choice(labels, self.config.choice_timeout()).await?
+        } else {
+            let unasked = candidates.iter().position(|candidate| !candidate.confirmation);
+            unasked.ok_or_else(|| {
+                Interruption::failed(
+                    "the card wants its application confirmed by the customer; ask with `choose_application`",
+                )
+            })?
+        };
+        Ok(self.kernel.step(Event::Chosen(index)).into())
     }
 
     async fn enter_pin(&mut self, pin_block: &mut Option<PinBlock>) -> Progress<Step> {

@@ -51,6 +51,10 @@ impl PaymentService {
     /// a receipt is printed. A sale knows `tip` (t), the part of `amount` that is one, and `instalments` (u), in how many the cardholder
     /// pays: 0, the default, is at once; others are those that the acquirer offers. What is paid so is voided or refunded whole.
     ///
+    /// Those that read a card know `choose_application` (b): where the card has several applications, or wants its one confirmed, the
+    /// customer chooses: show what the progress `choose-application` has in `applications` (as), and call `Transaction1.ChooseApplication`.
+    /// Else the first by the card's priority is taken, and a card that wants a confirmation is not.
+    ///
     /// A sale, and a refund without an original, know `moto` (b): it is a mail or telephone order (`payment.moto`). The card is not
     /// there: its number, expiry date and security code are keyed at the PIN pad (progress `key-card`), and come to no app. What
     /// voids or refunds such a sale has the card keyed again.

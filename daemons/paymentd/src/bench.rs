@@ -71,6 +71,7 @@ fn request(key: &str) -> Request {
         tip: 0,
         instalments: 0,
         moto: false,
+        choose_application: false,
         code: String::new(),
         original: None,
         order: "A-1042".to_string(),

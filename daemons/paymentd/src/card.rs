@@ -8,8 +8,9 @@ use client::{Dictionary, get};
 use futures_util::StreamExt as _;
 use iso8583::CardFlow;
 use zbus::message::Type as MessageType;
-use zbus::{Connection, MatchRule, MessageStream, OwnedVariant};
+use zbus::{Array, Connection, MatchRule, MessageStream, OwnedVariant};
 
+use crate::desk::CHOOSE_APPLICATION;
 use crate::host::OnlineCard;
 use crate::transaction::{Card, Transaction};
 
@@ -21,6 +22,8 @@ const END_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) enum CardEvent {
     /// A step, for the cardholder and the app.
     Progress(String, Dictionary),
+    /// The customer is to choose one of so many applications of the card.
+    Choice(u32, Dictionary),
     /// The host has to decide.
     Online(Box<OnlineCard>),
     /// The end of the card's part.
@@ -98,6 +101,9 @@ impl CardSession {
                 HashMap::from([("type", transaction.service().as_str().into()), ("pin", service.pin.into())])
             }
         };
+        if transaction.request.choose_application && !transaction.is_moto() {
+            options.insert("choose_application", true.into());
+        }
         if dukpt {
             options.insert("protection", "dukpt".into());
         }
@@ -127,7 +133,7 @@ impl CardSession {
             }
             let event = match header.member().map(|member| member.as_str()) {
                 Some("Progress") => {
-                    message.body().deserialize().map(|(step, details)| CardEvent::Progress(step, details))
+                    message.body().deserialize().map(|(step, details)| progress(step, details))
                 }
                 Some("OnlineRequested") => message.body().deserialize().map(|card| online_card(&card)),
                 Some("Completed") => message
@@ -154,7 +160,7 @@ impl CardSession {
             match self.next().await {
                 CardEvent::Completed(end) => return Some(*end),
                 CardEvent::Gone => return None,
-                CardEvent::Progress(..) | CardEvent::Online(_) => {}
+                CardEvent::Progress(..) | CardEvent::Choice(..) | CardEvent::Online(_) => {}
             }
         }
     }
@@ -163,6 +169,14 @@ impl CardSession {
     pub(crate) async fn cancel(&self) {
         if let Err(error) = self.proxy.cancel().await {
             log::warn!("the card daemon does not cancel: {error}");
+        }
+    }
+
+    /// Tells which of the card's applications the customer chose.
+    pub(crate) async fn choose_application(&self, index: u32) {
+        // One that is late does no harm: the card's side says how it ended.
+        if let Err(error) = self.proxy.choose_application(index).await {
+            log::warn!("the card daemon takes no choice: {error}");
         }
     }
 
@@ -181,6 +195,15 @@ impl Drop for CardSession {
     fn drop(&mut self) {
         self.gone.abort();
     }
+}
+
+fn progress(step: String, details: Dictionary) -> CardEvent {
+    if step != CHOOSE_APPLICATION {
+        return CardEvent::Progress(step, details);
+    }
+    let applications =
+        get::<&Array<'_>>(&details, "applications").map(|names| names.len()).unwrap_or_default();
+    CardEvent::Choice(u32::try_from(applications).unwrap_or_default(), details)
 }
 
 fn online_card(values: &Dictionary) -> CardEvent {

@@ -68,9 +68,14 @@ async fn begin(teller: &mut Teller, ticket: &Ticket, offline: bool) -> Result<Be
                 session.cancel().await;
                 continue;
             }
+            index = ticket.chosen() => {
+                session.choose_application(index).await;
+                continue;
+            }
         };
         match event {
             CardEvent::Progress(step, details) => ticket.progress(&step, details).await,
+            CardEvent::Choice(count, details) => ticket.offer(count, details).await,
             CardEvent::Online(card) if !cancelling => {
                 return match why_not(&transaction, &card.card) {
                     None => Ok(match unreachable.take() {

@@ -7,7 +7,7 @@ use qr::wallet::PaymentCode;
 use service::bus::Buses;
 use service::guard::Caller;
 use service::options::Dictionary;
-use service::{Result, request};
+use service::{Error, Result, request};
 use tokio::sync::watch;
 use zbus::{OwnedObjectPath, Variant};
 
@@ -18,6 +18,8 @@ use crate::transaction::{Request, State, Transaction};
 
 /// Followers of one transaction who are told of its steps.
 const MAX_FOLLOWERS: usize = 4;
+/// The step at which the customer chooses one of the card's applications.
+pub(crate) const CHOOSE_APPLICATION: &str = "choose-application";
 /// Ended transactions that stay on the buses; older ones come back when they are asked for.
 const SERVED: usize = 32;
 
@@ -62,7 +64,19 @@ struct Shared {
     view: Mutex<View>,
     cancel: watch::Sender<Option<&'static str>>,
     decision: watch::Sender<Option<Decision>>,
+    choice: watch::Sender<Choice>,
     ended: watch::Sender<bool>,
+}
+
+/// Which of the card's applications the customer wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    /// None is to be chosen.
+    None,
+    /// One of so many is.
+    Among(u32),
+    /// This one was.
+    Chosen(u32),
 }
 
 #[derive(Debug)]
@@ -85,6 +99,7 @@ impl Ticket {
         let path = request::path("/org/smartpos/Payment/transaction", owner, key)?;
         let (cancel, _) = watch::channel(None);
         let (decision, _) = watch::channel(None);
+        let (choice, _) = watch::channel(Choice::None);
         let (ended, _) = watch::channel(transaction.state == State::Final);
         let view = View {
             transaction,
@@ -95,7 +110,7 @@ impl Ticket {
             shown: String::new(),
         };
         let view = Mutex::new(view);
-        let shared = Shared { buses: buses.clone(), path, view, cancel, decision, ended };
+        let shared = Shared { buses: buses.clone(), path, view, cancel, decision, choice, ended };
         Ok(Ticket { shared: Arc::new(shared) })
     }
 
@@ -219,6 +234,55 @@ impl Ticket {
 
     pub(crate) fn why_cancelled(&self) -> &'static str {
         self.shared.cancel.borrow().unwrap_or("called off")
+    }
+
+    /// Shows the card's applications: the customer chooses one of `count`.
+    pub(crate) async fn offer(&self, count: u32, details: Dictionary) {
+        self.shared.choice.send_replace(Choice::Among(count));
+        self.progress(CHOOSE_APPLICATION, details).await;
+    }
+
+    /// Takes the customer's choice, if it waits for one.
+    pub(crate) fn choose(&self, index: u32) -> Result<()> {
+        let not_now = || {
+            let problem = "no application of the card is to be chosen; wait for `choose-application`";
+            Error::WrongState(problem.to_string())
+        };
+        // The card's side may have gone on, or ended, without a choice.
+        if self.current_progress() != CHOOSE_APPLICATION {
+            return Err(not_now());
+        }
+        let mut refused = Ok(());
+        self.shared.choice.send_if_modified(|choice| match *choice {
+            Choice::Among(count) if index < count => {
+                *choice = Choice::Chosen(index);
+                true
+            }
+            Choice::Among(count) => {
+                let problem = format!("{index} is none of the {count} applications; the first is 0");
+                refused = Err(Error::invalid("index", problem));
+                false
+            }
+            Choice::None | Choice::Chosen(_) => {
+                refused = Err(not_now());
+                false
+            }
+        });
+        refused
+    }
+
+    /// Waits for the customer's choice, and forgets it. Nothing is lost if it is not waited for to the end.
+    pub(crate) async fn chosen(&self) -> u32 {
+        let mut choice = self.shared.choice.subscribe();
+        loop {
+            let seen = *choice.borrow_and_update();
+            if let Choice::Chosen(index) = seen {
+                self.shared.choice.send_replace(Choice::None);
+                return index;
+            }
+            // The sender lives as long as this ticket.
+            let _ = choice.changed().await;
+        }
     }
 
     /// Forgets what a supervisor decided of another limit.

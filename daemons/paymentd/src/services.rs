@@ -141,6 +141,11 @@ impl Service {
         }
     }
 
+    /// Whether one that is asked for may have a card read.
+    pub(crate) fn reads_card(self) -> bool {
+        matches!(self.class(), Class::Money | Class::Inquiry) && self != Service::TipAdjustment
+    }
+
     /// `None` for what moves no money by card, and for voids: a void and what it undoes count nowhere.
     pub(crate) fn side(self) -> Option<Side> {
         match self {

@@ -5,6 +5,7 @@
 
 mod approval;
 mod audit;
+mod chooser;
 mod cli;
 mod dictionary;
 mod document;

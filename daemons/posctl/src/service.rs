@@ -8,6 +8,7 @@ use client::{Dictionary, get};
 use futures_util::StreamExt;
 use zbus::{Connection, OwnedObjectPath, Variant};
 
+use crate::chooser::{self, Chooser};
 use crate::cli::{Amount, Command, Common, Following, Sale};
 use crate::error::Error;
 use crate::{Outcome, dictionary, interrupted, money, new_key, output, shown};
@@ -20,7 +21,8 @@ pub(crate) async fn run(bus: &Connection, command: &Command, json: bool) -> Outc
     let key = common.key.clone().unwrap_or_else(new_key);
     // Before anything happens, so that the transaction can be found again whatever comes.
     output::progress(&format!("key {key}"));
-    let path = start(&client::proxy::<PaymentProxy>(bus).await?, command, &key, options(common)).await?;
+    let path =
+        start(&client::proxy::<PaymentProxy>(bus).await?, command, &key, options(command, common)).await?;
     let transaction = client::proxy_at::<TransactionProxy>(bus, path).await?;
     follow(&transaction, &key).await?;
     let result = transaction.get_result().await?;
@@ -49,7 +51,8 @@ fn common(command: &Command) -> Option<&Common> {
     }
 }
 
-fn options(common: &Common) -> Options<'_> {
+/// Where a person is at the keys, that person chooses among the card's applications.
+fn options<'a>(command: &Command, common: &'a Common) -> Options<'a> {
     let mut options = Options::new();
     for (name, value) in [("order", &common.order), ("operator", &common.operator)] {
         if let Some(value) = value {
@@ -59,7 +62,25 @@ fn options(common: &Common) -> Options<'_> {
     if common.no_receipt {
         options.insert("print", Variant::from(false));
     }
+    if reads_card(command) && chooser::is_there() {
+        options.insert("choose_application", true.into());
+    }
     options
+}
+
+/// Whether the card itself is read, and not keyed.
+fn reads_card(command: &Command) -> bool {
+    match command {
+        Command::Sale(sale) => sale.code.is_none() && !sale.show_code && !sale.moto,
+        Command::Refund { moto, .. } => !moto,
+        Command::Void { .. }
+        | Command::Preauth { .. }
+        | Command::Increment(_)
+        | Command::Complete(_)
+        | Command::Cancel { .. }
+        | Command::Balance { .. } => true,
+        _ => false,
+    }
 }
 
 async fn start(
@@ -126,6 +147,7 @@ async fn follow(transaction: &TransactionProxy<'_>, key: &str) -> Result<(), Err
         return Ok(());
     }
     let mut asked_to_cancel = false;
+    let mut chooser = Chooser::default();
     let mut shown = shown::show(&transaction.shown_code().await?, "");
     loop {
         tokio::select! {
@@ -135,11 +157,19 @@ async fn follow(transaction: &TransactionProxy<'_>, key: &str) -> Result<(), Err
                 output::progress(&in_words(step.state(), step.progress()));
                 let code = get::<&str>(step.details(), "code").unwrap_or_default();
                 shown = shown::show(code, &shown);
+                if let Some(names) = step.details().get("applications") {
+                    chooser.ask(names);
+                }
             }
             end = ends.next() => return match end {
                 Some(_) => Ok(()),
                 None => Err(gone(key)),
             },
+            index = chooser.chosen() => {
+                if let Err(error) = transaction.choose_application(index).await {
+                    output::note(&Error::from(error).to_string());
+                }
+            }
             Ok(()) = interrupted() => {
                 if asked_to_cancel {
                     return Err(Error::Refused(format!("left alone; `posctl show {key}` tells how it ends")));
@@ -158,6 +188,7 @@ fn in_words(state: &str, progress: &str) -> String {
     let words = match progress {
         "approval" => "over a limit: a supervisor has to approve it",
         "insert-card" => "insert the card",
+        "choose-application" => "the customer chooses an application of the card",
         "key-card" => "key the card's number, expiry date (MMYY) and security code at the PIN pad",
         "reading" => "reading the card",
         "pin" | "pin-digits" => "the customer types the PIN",

@@ -148,7 +148,7 @@ fn directory_record(application: &Application) -> Result<Vec<u8>, tlv::Error> {
     let entry = Objects::default()
         .with(0x4F, &application.aid)?
         .with(0x50, &application.label)?
-        .with(0x87, [application.priority])?
+        .with(0x87, [application.priority_indicator()])?
         .inside(0x61)?;
     Objects(entry).inside(0x70)
 }
@@ -163,7 +163,7 @@ pub(crate) fn environment_information() -> Result<Vec<u8>, tlv::Error> {
 pub(crate) fn application_information(application: &Application, pdol: &[u8]) -> Result<Vec<u8>, tlv::Error> {
     let log_entry = Objects::default().with(0x9F4D, [LOG, LOG_SIZE])?;
     let mut proprietary =
-        Objects::default().with(0x50, &application.label)?.with(0x87, [application.priority])?;
+        Objects::default().with(0x50, &application.label)?.with(0x87, [application.priority_indicator()])?;
     if !pdol.is_empty() {
         proprietary = proprietary.with(0x9F38, pdol)?;
     }

@@ -11,7 +11,7 @@ macro_rules! sources {
     ($($name:literal),+ $(,)?) => { [$(($name, include_str!(concat!("../profiles/", $name, ".toml")))),+] };
 }
 
-const SOURCES: [(&str, &str); 21] = sources![
+const SOURCES: [(&str, &str); 22] = sources![
     "unionpay-credit",
     "unionpay-debit-pin",
     "visa",
@@ -20,6 +20,7 @@ const SOURCES: [(&str, &str); 21] = sources![
     "no-pse",
     "t0-exchange",
     "co-branded",
+    "wants-confirmation",
     "impostor",
     "psam",
     "approves-offline",
@@ -114,6 +115,9 @@ pub(crate) struct Application {
     pub(crate) label: String,
     /// 1 is the highest.
     pub(crate) priority: u8,
+    /// Whether the cardholder has to confirm it.
+    #[serde(default)]
+    pub(crate) confirmation: bool,
 }
 
 /// How this card differs from a good one.
@@ -140,6 +144,13 @@ pub(crate) struct Behaviour {
     pub(crate) mute: bool,
     /// Pulled out when this APDU arrives, counted from 1 since it was inserted.
     pub(crate) removed_at: Option<u32>,
+}
+
+impl Application {
+    /// Application priority indicator, tag 87.
+    pub(crate) fn priority_indicator(&self) -> u8 {
+        self.priority | if self.confirmation { 0x80 } else { 0 }
+    }
 }
 
 impl Profile {

@@ -83,6 +83,7 @@ fn begin_at(
         config,
         module: attached,
         kernel,
+        choose_application: terms.choose_application(),
         amount: terms.amount(),
         protection: terms.protection(),
         key_serial: None,

@@ -52,6 +52,10 @@ pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result
         Service::Sale | Service::Refund => options.take("moto")?.unwrap_or_default(),
         _ => false,
     };
+    let choose_application = match service.reads_card() {
+        true => options.take("choose_application")?.unwrap_or_default(),
+        false => false,
+    };
     options.finish()?;
     let amount = match money {
         Some((amount, given)) => {
@@ -69,6 +73,9 @@ pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result
     }
     if moto && !original.is_empty() {
         return Err(Error::invalid("options.moto", "the original tells: leave it out"));
+    }
+    if moto && choose_application {
+        return Err(Error::invalid("options.choose_application", "a card that is keyed has none to choose"));
     }
     if moto && instalments > 0 {
         return Err(Error::invalid("options.instalments", "a mail or telephone order is paid at once"));
@@ -89,6 +96,7 @@ pub(super) fn request(call: Call<'_>, caller: &Caller, currency: &str) -> Result
         instalments: u8::try_from(instalments)
             .map_err(|_| Error::invalid("options.instalments", format!("{instalments} are too many")))?,
         moto,
+        choose_application,
         original: original_key(service, original)?,
         order,
         code: String::new(),

@@ -38,6 +38,17 @@ impl TransactionObject {
         Ok(())
     }
 
+    /// Goes on with the application `index`, from 0, of those that the progress `choose-application` had (`applications` as), as the
+    /// customer chose.
+    ///
+    /// Errors: NotPermitted, InvalidArgument, WrongState where none is to be chosen, or one was chosen already.
+    async fn choose_application(&self, index: u32, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        let permission = self.ticket.transaction().service().permission();
+        let admitted = self.guard.admit(&header, permission).await?;
+        self.check_owner(&admitted.caller)?;
+        self.ticket.choose(index)
+    }
+
     /// Approves, as a supervisor, a transaction that is over a limit and waits for it (`approval`): it goes on. The journal and
     /// the receipt say who did. For operators alone: no app can be granted it.
     ///
@@ -97,7 +108,7 @@ impl TransactionObject {
         Ok(self.ticket.transaction().state.as_str().to_string())
     }
 
-    /// What the transaction waits for: `approval`, `insert-card`, `pin`, `host`, `gateway`, `customer`, `show-code` …
+    /// What the transaction waits for: `approval`, `insert-card`, `choose-application`, `pin`, `host`, `gateway`, `customer`, `show-code` …
     #[zbus(property(emits_changed_signal = "false"))]
     async fn progress(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
         self.check_reader(header).await?;

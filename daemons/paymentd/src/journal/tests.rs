@@ -19,6 +19,7 @@ fn request(key: &str) -> Request {
         tip: 0,
         instalments: 0,
         moto: false,
+        choose_application: false,
         original: None,
         order: String::new(),
         code: String::new(),

@@ -27,6 +27,9 @@ pub(crate) struct Request {
     /// Whether it is a mail or telephone order: the card is not there, and its number is keyed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) moto: bool,
+    /// Whether who asked has the customer choose among the card's applications.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) choose_application: bool,
     /// The key of the transaction that this one builds on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) original: Option<Key>,

@@ -13,6 +13,7 @@ fn request(service: Service) -> Request {
         tip: 0,
         instalments: 0,
         moto: false,
+        choose_application: false,
         original: None,
         order: String::new(),
         code: String::new(),
