@@ -1,7 +1,6 @@
 //! EMV Book 3 clause 10.3 and Book 2 clauses 5 and 6: offline data authentication.
 //!
-//! SDA and DDA. CDA would be one more [`Method`], chosen first; as [`crate::Config`] refuses a terminal that
-//! announces it, a card with CDA is authenticated by DDA.
+//! Which method, SDA, DDA, and the keys for all. What CDA does with the cryptograms is in [`crate::combined`].
 
 use tlv::tags;
 use zeroize::Zeroizing;
@@ -9,21 +8,24 @@ use zeroize::Zeroizing;
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{aip, terminal_capabilities, tsi, tvr};
 use crate::certificates::{Certificate, PublicKey};
+use crate::combined::Combined;
 use crate::kernel::{Kernel, Pending, Progress};
 use crate::outcome::Reason;
 use crate::selection::{child, template};
 
-/// What DDA remembers between its command and the response.
+/// What the methods remember between a command and the response.
 #[derive(Default)]
 pub(crate) struct Authentication {
     icc_key: Option<PublicKey>,
     challenge: Zeroizing<Vec<u8>>,
+    pub(crate) combined: Combined,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     Sda,
     Dda,
+    Cda,
 }
 
 /// Why data could not be authenticated.
@@ -39,7 +41,9 @@ impl Kernel {
     /// Clause 10.3: the best method that both support.
     pub(crate) fn authenticate_data(&mut self) -> Progress {
         let [_, _, ours] = self.config.terminal.capabilities;
-        let method = if self.aip_has(aip::DDA) && ours & terminal_capabilities::DDA != 0 {
+        let method = if self.aip_has(aip::CDA) && ours & terminal_capabilities::CDA != 0 {
+            Method::Cda
+        } else if self.aip_has(aip::DDA) && ours & terminal_capabilities::DDA != 0 {
             Method::Dda
         } else if self.aip_has(aip::SDA) && ours & terminal_capabilities::SDA != 0 {
             self.mark_tvr(tvr::SDA_SELECTED);
@@ -48,11 +52,15 @@ impl Kernel {
             self.mark_tvr(tvr::NO_DATA_AUTHENTICATION);
             return self.check_restrictions();
         };
-        self.mark_tsi(tsi::DATA_AUTHENTICATION);
         let started = match method {
             Method::Sda => self.verify_static_data().map(|()| None),
             Method::Dda => self.prepare_dda().map(Some),
+            Method::Cda => self.icc_key().map(|key| self.authentication.combined.begin(key)).map(|()| None),
         };
+        // CDA is performed with the cryptogram, unless it has failed already.
+        if method != Method::Cda || started.is_err() {
+            self.mark_tsi(tsi::DATA_AUTHENTICATION);
+        }
         match started {
             Ok(Some(challenge)) => {
                 let command = Command::internal_authenticate(&challenge);
@@ -68,6 +76,7 @@ impl Kernel {
         self.mark_tvr(match method {
             Method::Sda => tvr::SDA_FAILED,
             Method::Dda => tvr::DDA_FAILED,
+            Method::Cda => tvr::CDA_FAILED,
         });
         if failure == Failure::DataMissing {
             self.mark_tvr(tvr::ICC_DATA_MISSING);
@@ -95,7 +104,21 @@ impl Kernel {
             return Err(Failure::Invalid);
         }
         let pan = self.required(tags::PAN)?;
-        PublicKey::from(capk).recover_issuer_key(&certificate, pan, today).ok_or(Failure::Invalid)
+        let recovered = PublicKey::from(capk).recover_issuer_key(&certificate, pan, today);
+        let (key, serial) = recovered.ok_or(Failure::Invalid)?;
+        if self.config.is_revoked(rid, index, serial) { Err(Failure::Invalid) } else { Ok(key) }
+    }
+
+    /// Book 2 clause 6.4: the card's key, whose certificate covers the static data.
+    fn icc_key(&self) -> Result<PublicKey, Failure> {
+        let certificate = Certificate {
+            signature: self.required(tags::ICC_PK_CERTIFICATE)?,
+            exponent: self.required(tags::ICC_PK_EXPONENT)?,
+            remainder: self.data.get(tags::ICC_PK_REMAINDER).unwrap_or_default(),
+        };
+        let (pan, today) = (self.required(tags::PAN)?, self.transaction.date);
+        let key = self.issuer_key()?.recover_icc_key(&certificate, &self.static_data()?, pan, today);
+        key.ok_or(Failure::Invalid)
     }
 
     /// Clause 10.3: the signed records, then the AIP if the tag list asks for it. The list may ask for nothing else.
@@ -120,16 +143,9 @@ impl Kernel {
         Ok(())
     }
 
-    /// Book 2 clauses 6.4 and 6.5.1: the card's key, and the data that it is to sign.
+    /// Book 2 clause 6.5.1: the card's key, and the data that it is to sign.
     fn prepare_dda(&mut self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let certificate = Certificate {
-            signature: self.required(tags::ICC_PK_CERTIFICATE)?,
-            exponent: self.required(tags::ICC_PK_EXPONENT)?,
-            remainder: self.data.get(tags::ICC_PK_REMAINDER).unwrap_or_default(),
-        };
-        let (pan, today) = (self.required(tags::PAN)?, self.transaction.date);
-        let key = self.issuer_key()?.recover_icc_key(&certificate, &self.static_data()?, pan, today);
-        let key = key.ok_or(Failure::Invalid)?;
+        let key = self.icc_key()?;
         let default = self.application().map(|application| application.ddol.as_slice());
         let ddol = self.data.get(tags::DDOL).or(default).ok_or(Failure::DataMissing)?;
         // Clause 6.5.1: a DDOL without the unpredictable number makes DDA fail.

@@ -23,6 +23,22 @@ pub(crate) struct PublicKey {
     pub(crate) exponent: Vec<u8>,
 }
 
+/// What a signature holds (Annex A2.1.3).
+pub(crate) struct Recovered {
+    /// The bytes between header and hash.
+    pub(crate) body: Zeroizing<Vec<u8>>,
+    hash: [u8; 20],
+}
+
+impl Recovered {
+    /// Whether the hash is that over the body and `extra`.
+    pub(crate) fn covers(&self, extra: &[&[u8]]) -> bool {
+        let mut sum = Sha1::new().chain_update(&*self.body);
+        extra.iter().for_each(|part| sum.update(part));
+        sum.finalize().as_slice() == self.hash
+    }
+}
+
 /// What a certificate comes with.
 pub(crate) struct Certificate<'a> {
     pub(crate) signature: &'a [u8],
@@ -40,13 +56,17 @@ impl PublicKey {
     /// Recovers what was signed: the bytes between header and hash, if header, trailer and hash are right.
     /// The hash also covers `extra`.
     pub(crate) fn recover(&self, signature: &[u8], extra: &[&[u8]]) -> Option<Zeroizing<Vec<u8>>> {
+        let recovered = self.open(signature)?;
+        recovered.covers(extra).then(|| Zeroizing::new(recovered.body.to_vec()))
+    }
+
+    /// What a signature of this key holds, if header and trailer are right. Its hash is not checked yet.
+    pub(crate) fn open(&self, signature: &[u8]) -> Option<Recovered> {
         let plain = self.raise(signature)?;
         let (&[0x6A], rest) = plain.split_first_chunk()? else { return None };
         let (rest, &[0xBC]) = rest.split_last_chunk()? else { return None };
-        let (body, hash) = rest.split_last_chunk::<20>()?;
-        let mut sum = Sha1::new().chain_update(body);
-        extra.iter().for_each(|part| sum.update(part));
-        (sum.finalize().as_slice() == hash).then(|| Zeroizing::new(body.to_vec()))
+        let (body, &hash) = rest.split_last_chunk()?;
+        Some(Recovered { body: Zeroizing::new(body.to_vec()), hash })
     }
 
     /// Annex B2.1.3: the signature to the public exponent, as long as the modulus.
@@ -70,13 +90,13 @@ impl PublicKey {
         plain.get(plain.len().checked_sub(length)?..).map(|plain| Zeroizing::new(plain.to_vec()))
     }
 
-    /// Book 2 table 6: recovers an issuer's key from its certificate.
+    /// Book 2 clause 6.3: recovers an issuer's key from its certificate, whose serial number comes with it.
     pub(crate) fn recover_issuer_key(
         &self,
         from: &Certificate<'_>,
         pan: &[u8],
         today: [u8; 3],
-    ) -> Option<PublicKey> {
+    ) -> Option<(PublicKey, [u8; 3])> {
         let body = self.recover(from.signature, &[from.remainder, from.exponent])?;
         let (&[0x02], rest) = body.split_first_chunk()? else { return None };
         let (identifier, rest) = rest.split_first_chunk::<4>()?;
@@ -103,14 +123,14 @@ impl PublicKey {
         if digits(certified_pan)?.as_str() != digits(pan)?.as_str() {
             return None;
         }
-        certified_key(rest, from, today)
+        certified_key(rest, from, today).map(|(key, _)| key)
     }
 }
 
 /// The part that both certificates have: expiry MMYY, serial number, algorithms, lengths, and the start of the key.
-fn certified_key(rest: &[u8], from: &Certificate<'_>, today: [u8; 3]) -> Option<PublicKey> {
+fn certified_key(rest: &[u8], from: &Certificate<'_>, today: [u8; 3]) -> Option<(PublicKey, [u8; 3])> {
     let (&[month, year], rest) = rest.split_first_chunk()?;
-    let (_serial_number, rest) = rest.split_first_chunk::<3>()?;
+    let (&serial_number, rest) = rest.split_first_chunk()?;
     let (&[SHA_1, RSA, length, exponent_length], leftmost) = rest.split_first_chunk()? else { return None };
     let [this_year, this_month, _] = today;
     if date(&[year, month, 0])? < date(&[this_year, this_month, 0])? {
@@ -124,5 +144,6 @@ fn certified_key(rest: &[u8], from: &Certificate<'_>, today: [u8; 3]) -> Option<
     if !matches!(from.exponent, [3] | [1, 0, 1]) {
         return None;
     }
-    Some(PublicKey { modulus: [start, from.remainder].concat(), exponent: from.exponent.to_vec() })
+    let key = PublicKey { modulus: [start, from.remainder].concat(), exponent: from.exponent.to_vec() };
+    Some((key, serial_number))
 }

@@ -3,6 +3,7 @@
 use tlv::{Reader, tags};
 
 use crate::apdu::{Command, OK, Response};
+use crate::authentication::Authentication;
 use crate::kernel::{Kernel, Pending, Progress};
 use crate::outcome::Reason;
 use crate::selection::template;
@@ -21,6 +22,8 @@ impl Kernel {
         self.clear_results();
         let pdol = self.data.get(tags::PDOL).unwrap_or_default();
         let values = self.data.build(pdol).ok_or(Reason::DataMalformed(tags::PDOL))?;
+        self.authentication = Authentication::default();
+        self.authentication.combined.add_sent(&values);
         self.send(Command::get_processing_options(&values), Pending::GetProcessingOptions)
     }
 

@@ -7,7 +7,7 @@ use tlv::{Tag, tags};
 
 use crate::apdu::{Command, Exchange, Response, Step};
 use crate::authentication::Authentication;
-use crate::bits::{Bit, set};
+use crate::bits::{Bit, clear, set};
 use crate::cvm::Verification;
 use crate::data::{Data, bcd};
 use crate::outcome::{Cryptogram, Decision, Online, Outcome, Reason};
@@ -368,6 +368,11 @@ impl Kernel {
 
     pub(crate) fn mark_tvr(&mut self, bit: Bit) {
         set(&mut self.tvr, bit);
+        self.data.set(tags::TVR, &self.tvr);
+    }
+
+    pub(crate) fn clear_tvr(&mut self, bit: Bit) {
+        clear(&mut self.tvr, bit);
         self.data.set(tags::TVR, &self.tvr);
     }
 

@@ -25,13 +25,14 @@
 //! # }
 //! ```
 //!
-//! Not done yet: combined data authentication and offline PIN. [`Config`] refuses a terminal that announces them.
+//! Not done yet: offline PIN. [`Config`] refuses a terminal that announces it.
 
 mod action_analysis;
 pub mod apdu;
 mod authentication;
 mod bits;
 mod certificates;
+mod combined;
 mod completion;
 mod config;
 mod cryptogram;
@@ -52,7 +53,7 @@ mod selection;
 mod tests;
 
 pub use bits::tvr::ActionCode;
-pub use config::{Application, Capk, Config, ConfigError, Terminal};
+pub use config::{Application, Capk, Config, ConfigError, Revoked, Terminal};
 pub use data::{Field55Error, Sensitive};
 pub use kernel::{Action, Event, Flow, HostAnswer, Kernel, PinResult, Transaction};
 pub use outcome::{Cryptogram, CryptogramKind, Cvm, Decision, Online, Outcome, Reason};

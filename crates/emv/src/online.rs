@@ -59,6 +59,7 @@ impl Kernel {
     /// default action codes say.
     pub(crate) fn decide_without_host(&mut self) -> Progress {
         self.online = Online::Unreachable;
+        self.expect_second_signature();
         let unverified = self.verification.cvm() == Cvm::OnlinePin;
         let request =
             if self.is_online_only() || unverified { reference_control::AAC } else { self.offline_request() };

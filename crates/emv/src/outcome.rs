@@ -80,6 +80,9 @@ pub enum Reason {
     /// Z1, by the card.
     #[error("declined by the card (Book 3, 10.8)")]
     DeclinedByCard,
+    /// The signature over a cryptogram is wrong.
+    #[error("the signature over the card's cryptogram is wrong or missing (Book 4, 6.3.2.1)")]
+    CombinedAuthenticationFailed,
     /// The card allows no such service.
     #[error("the card does not allow this service (Book 3, 6.5.5)")]
     ServiceNotAllowed,
@@ -175,7 +178,7 @@ pub struct Outcome {
     pub aid: Option<Vec<u8>>,
     /// Its name; empty if none was selected.
     pub label: String,
-    /// The last cryptogram.
+    /// The last cryptogram; one whose signature is wrong does not count.
     pub cryptogram: Option<Cryptogram>,
     /// Five bytes for each issuer script (Book 4 Annex A5).
     pub script_results: Vec<[u8; 5]>,
