@@ -3,21 +3,23 @@
 //! Which method, SDA, DDA, and the keys for all. What CDA does with the cryptograms is in [`crate::combined`].
 
 use tlv::tags;
-use zeroize::Zeroizing;
 
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{aip, terminal_capabilities, tsi, tvr};
-use crate::certificates::{Certificate, PublicKey};
+use crate::bytes::Bytes;
+use crate::certificates::Certificate;
 use crate::combined::Combined;
+use crate::data::MAX_COMMAND_DATA;
 use crate::kernel::{Kernel, Pending, Progress};
 use crate::outcome::Reason;
+use crate::rsa::PublicKey;
 use crate::selection::{child, template};
 
 /// What the methods remember between a command and the response.
 #[derive(Default)]
 pub(crate) struct Authentication {
     icc_key: Option<PublicKey>,
-    challenge: Zeroizing<Vec<u8>>,
+    challenge: Bytes<MAX_COMMAND_DATA>,
     pub(crate) combined: Combined,
 }
 
@@ -104,7 +106,7 @@ impl Kernel {
             return Err(Failure::Invalid);
         }
         let pan = self.required(tags::PAN)?;
-        let recovered = PublicKey::from(capk).recover_issuer_key(&certificate, pan, today);
+        let recovered = PublicKey::of(capk).and_then(|ca| ca.recover_issuer_key(&certificate, pan, today));
         let (key, serial) = recovered.ok_or(Failure::Invalid)?;
         if self.config.is_revoked(rid, index, serial) { Err(Failure::Invalid) } else { Ok(key) }
     }
@@ -137,14 +139,14 @@ impl Kernel {
     /// Book 2 clause 5.4.
     fn verify_static_data(&mut self) -> Result<(), Failure> {
         let signature = self.required(tags::SIGNED_STATIC_DATA)?;
-        let body = self.issuer_key()?.recover(signature, &self.static_data()?).ok_or(Failure::Invalid)?;
-        let &[0x03, 0x01, code_high, code_low, ..] = body.as_slice() else { return Err(Failure::Invalid) };
+        let recovered = self.issuer_key()?.recover(signature, self.static_data()?).ok_or(Failure::Invalid)?;
+        let &[0x03, 0x01, code_high, code_low, ..] = recovered.body() else { return Err(Failure::Invalid) };
         self.data.set(tags::DATA_AUTHENTICATION_CODE, &[code_high, code_low]);
         Ok(())
     }
 
     /// Book 2 clause 6.5.1: the card's key, and the data that it is to sign.
-    fn prepare_dda(&mut self) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    fn prepare_dda(&mut self) -> Result<Bytes<MAX_COMMAND_DATA>, Failure> {
         let key = self.icc_key()?;
         let default = self.application().map(|application| application.ddol.as_slice());
         let ddol = self.data.get(tags::DDOL).or(default).ok_or(Failure::DataMissing)?;
@@ -152,7 +154,7 @@ impl Kernel {
         if !tlv::Dol::new(ddol).asks_for(tags::UNPREDICTABLE_NUMBER) {
             return Err(Failure::Invalid);
         }
-        let challenge = self.data.build(ddol).ok_or(Failure::Invalid)?;
+        let challenge = self.data.build(ddol).map_err(|_| Failure::Invalid)?;
         self.authentication.icc_key = Some(key);
         Ok(challenge)
     }
@@ -170,10 +172,11 @@ impl Kernel {
         let signature = signature.ok_or_else(|| self.malformed())?;
         let challenge = core::mem::take(&mut self.authentication.challenge);
         let key = self.authentication.icc_key.take().ok_or(Reason::UnexpectedEvent)?;
-        let number = key.recover(signature, &[&challenge]).and_then(|body| icc_dynamic_number(&body));
+        let recovered = key.recover(signature, [&*challenge]);
+        let number = recovered.as_ref().and_then(|recovered| icc_dynamic_number(recovered.body()));
         match number {
             Some(number) => {
-                self.data.set(tags::ICC_DYNAMIC_NUMBER, &number);
+                self.data.set(tags::ICC_DYNAMIC_NUMBER, number);
                 self.check_restrictions()
             }
             None => self.authentication_failed(Method::Dda, Failure::Invalid),
@@ -182,9 +185,9 @@ impl Kernel {
 }
 
 /// Book 2 table 17: format 05, SHA-1, length of the dynamic data, which start with the length of the number.
-fn icc_dynamic_number(body: &[u8]) -> Option<Vec<u8>> {
+fn icc_dynamic_number(body: &[u8]) -> Option<&[u8]> {
     let (&[0x05, 0x01, length], rest) = body.split_first_chunk()? else { return None };
     let (&count, digits) = rest.get(..usize::from(length))?.split_first()?;
     let number = digits.get(..usize::from(count))?;
-    (2..=8).contains(&count).then(|| number.to_vec())
+    (2..=8).contains(&count).then_some(number)
 }

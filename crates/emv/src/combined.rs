@@ -7,10 +7,11 @@ use sha1::{Digest, Sha1};
 use tlv::{Tlv, tags};
 
 use crate::bits::{tsi, tvr};
-use crate::certificates::PublicKey;
+use crate::bytes::Bytes;
 use crate::cryptogram::reference_control;
 use crate::kernel::Kernel;
 use crate::outcome::Online;
+use crate::rsa::PublicKey;
 
 /// Hash algorithm indicator of SHA-1 (Annex B3.1).
 const SHA_1: u8 = 0x01;
@@ -43,7 +44,7 @@ impl Combined {
 /// What the card's signature vouches for.
 pub(crate) struct Signed {
     pub(crate) cryptogram: [u8; 8],
-    pub(crate) dynamic_number: Vec<u8>,
+    pub(crate) dynamic_number: Bytes<8>,
 }
 
 /// The signature is missing or wrong. The cryptogram information data to go by.
@@ -111,12 +112,12 @@ impl Kernel {
         let mut transaction_data = sent.clone();
         let Some(signature) = split_response(objects, &mut transaction_data) else { return Err(forged) };
         let Some(recovered) = key.open(signature) else { return Err(forged) };
-        let Some(dynamic) = DynamicData::parse(&recovered.body) else { return Err(forged) };
+        let Some(dynamic) = DynamicData::parse(recovered.body()) else { return Err(forged) };
         if dynamic.information == information
-            && recovered.covers(&[number])
+            && recovered.covers([number])
             && transaction_data.finalize().as_slice() == dynamic.transaction_data_hash
+            && let Some(dynamic_number) = Bytes::copy(dynamic.number)
         {
-            let dynamic_number = dynamic.number.to_vec();
             return Ok(Signed { cryptogram: *dynamic.cryptogram, dynamic_number });
         }
         // Book 4 clause 6.3.2.1: what the signature says goes before what the response says.

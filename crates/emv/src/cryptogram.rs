@@ -1,7 +1,7 @@
 //! EMV Book 3 clauses 6.5.5, 9.3, 10.8: GENERATE AC, first and second, and card action analysis.
 
 use sha1::{Digest, Sha1};
-use tlv::{Tag, tags};
+use tlv::{Output, Tag, tags};
 
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{tsi, tvr};
@@ -36,11 +36,11 @@ impl Kernel {
     }
 
     fn generate_ac(&mut self, request: u8, control: u8, list: Tag, pending: Pending) -> Progress {
-        let cdol = self.data.get(list).ok_or(Reason::DataMissing(list))?.to_vec();
-        if tlv::Dol::new(&cdol).asks_for(tags::TC_HASH) {
+        if tlv::Dol::new(self.data.get(list).unwrap_or_default()).asks_for(tags::TC_HASH) {
             self.hash_transaction_data()?;
         }
-        let values = self.data.build(&cdol).ok_or(Reason::DataMalformed(list))?;
+        let cdol = self.data.get(list).ok_or(Reason::DataMissing(list))?;
+        let values = self.data.build(cdol).map_err(|unbuilt| unbuilt.reason(list))?;
         self.requested = Some(request);
         self.authentication.combined.add_sent(&values);
         self.send(Command::generate_ac(control, &values), pending)
@@ -48,16 +48,14 @@ impl Kernel {
 
     /// Clause 9.2.2: the hash over the data that the TDOL lists; the terminal's own list if the card has none.
     fn hash_transaction_data(&mut self) -> Result<(), Reason> {
-        let tdol = match self.data.get(tags::TDOL) {
-            Some(tdol) => tdol.to_vec(),
-            None => {
-                self.mark_tvr(tvr::DEFAULT_TDOL);
-                self.application().map(|ours| ours.tdol.clone()).unwrap_or_default()
-            }
-        };
-        let values = self.data.build(&tdol).ok_or(Reason::DataMalformed(tags::TDOL))?;
-        let hash = Sha1::digest(&*values);
-        self.data.set(tags::TC_HASH, &hash);
+        if self.data.get(tags::TDOL).is_none() {
+            self.mark_tvr(tvr::DEFAULT_TDOL);
+        }
+        let own = self.application().map(|ours| ours.tdol.as_slice());
+        let tdol = self.data.get(tags::TDOL).or(own).unwrap_or_default();
+        let mut hash = Hash(Sha1::new());
+        self.data.build_into(tdol, &mut hash).map_err(|_| Reason::DataMalformed(tags::TDOL))?;
+        self.data.set(tags::TC_HASH, &hash.0.finalize());
         Ok(())
     }
 
@@ -135,6 +133,16 @@ impl Kernel {
         self.cryptogram = Some(Cryptogram { kind, value });
         let refused = kind == CryptogramKind::Aac && parts.cid & 0x07 == SERVICE_NOT_ALLOWED;
         Ok((kind, if refused { Verdict::ServiceNotAllowed } else { Verdict::Valid }))
+    }
+}
+
+/// Values that are hashed as they are built.
+struct Hash(Sha1);
+
+impl Output for Hash {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), tlv::Error> {
+        self.0.update(bytes);
+        Ok(())
     }
 }
 

@@ -31,6 +31,7 @@ mod action_analysis;
 pub mod apdu;
 mod authentication;
 mod bits;
+mod bytes;
 mod certificates;
 mod combined;
 mod completion;
@@ -41,12 +42,15 @@ mod data;
 mod identify;
 mod initiate;
 mod kernel;
+mod names;
+mod objects;
 mod online;
 mod outcome;
 mod read;
 mod records;
 mod restrictions;
 mod risk;
+pub mod rsa;
 mod scripts;
 mod selection;
 #[cfg(test)]
@@ -54,8 +58,9 @@ mod tests;
 
 pub use bits::tvr::ActionCode;
 pub use config::{Application, Capk, Config, ConfigError, Revoked, Terminal};
-pub use data::{Field55Error, Sensitive};
+pub use data::{Field55Error, MAX_FIELD_55, Sensitive};
 pub use kernel::{Action, Event, Flow, HostAnswer, Kernel, PinResult, Transaction};
+pub use names::{Aid, Label};
 pub use outcome::{Cryptogram, CryptogramKind, Cvm, Decision, Online, Outcome, Reason};
 pub use selection::Candidate;
 

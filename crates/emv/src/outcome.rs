@@ -2,6 +2,8 @@
 
 use tlv::Tag;
 
+use crate::names::{Aid, Label};
+
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -175,9 +177,9 @@ pub struct Outcome {
     /// 8A: the host's, or Y1, Z1, Y3, Z3.
     pub arc: Option<[u8; 2]>,
     /// The selected application.
-    pub aid: Option<Vec<u8>>,
+    pub aid: Option<Aid>,
     /// Its name; empty if none was selected.
-    pub label: String,
+    pub label: Label,
     /// The last cryptogram; one whose signature is wrong does not count.
     pub cryptogram: Option<Cryptogram>,
     /// Five bytes for each issuer script (Book 4 Annex A5).

@@ -4,6 +4,7 @@ use tlv::{Reader, Tag, find, tags};
 
 use crate::apdu::{Command, OK, Response};
 use crate::kernel::{Kernel, Pending, Progress, Wait};
+use crate::names::{Aid, Label};
 use crate::outcome::Reason;
 
 /// Clause 12.2.2: the payment system environment.
@@ -23,9 +24,9 @@ const MAX_CANDIDATES: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The name on the card.
-    pub aid: Vec<u8>,
+    pub aid: Aid,
     /// What to show to the cardholder.
-    pub label: String,
+    pub label: Label,
     /// 1 is the highest, 15 the lowest; 0 if the card gave none.
     pub priority: u8,
     /// Whether the cardholder must confirm even a single application.
@@ -35,10 +36,15 @@ pub struct Candidate {
 }
 
 /// The candidate list, and what was selected from it.
-#[derive(Default)]
 pub(crate) struct Selection {
     candidates: Vec<Candidate>,
     selected: Option<Candidate>,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self { candidates: Vec::with_capacity(MAX_CANDIDATES), selected: None }
+    }
 }
 
 impl Selection {
@@ -104,8 +110,8 @@ impl Kernel {
                 continue;
             }
             let aid = child(entry.value, tags::ADF_NAME)?;
-            if let Some(application) = aid.and_then(|aid| self.accepted(aid)) {
-                let candidate = self.candidate(aid.unwrap_or_default(), application, entry.value);
+            let candidate = aid.and_then(|aid| self.candidate(aid, self.accepted(aid)?, entry.value));
+            if let Some(candidate) = candidate {
                 self.selection.add(candidate);
             }
         }
@@ -138,8 +144,9 @@ impl Kernel {
         let usable = response.status == OK && (5..=16).contains(&name.len());
         if usable && (exact || partial) {
             let inner = find(&response.data, tags::FCI_PROPRIETARY).ok().flatten().unwrap_or_default();
-            let candidate = self.candidate(name, index, inner);
-            self.selection.add(candidate);
+            if let Some(candidate) = self.candidate(name, index, inner) {
+                self.selection.add(candidate);
+            }
         }
         if partial && !exact && occurrence < MAX_OCCURRENCES {
             return self.send(again, Pending::SelectListed { index, occurrence: occurrence + 1 });
@@ -155,19 +162,19 @@ impl Kernel {
         exact.or_else(|| applications.iter().position(|ours| ours.partial && aid.starts_with(&ours.aid)))
     }
 
-    fn candidate(&self, aid: &[u8], application: usize, objects: &[u8]) -> Candidate {
+    /// `None` if the name is too long.
+    fn candidate(&self, aid: &[u8], application: usize, objects: &[u8]) -> Option<Candidate> {
         let priority =
             child(objects, tags::APPLICATION_PRIORITY).flatten().and_then(|value| value.first().copied());
         let priority = priority.unwrap_or_default();
-        Candidate {
-            aid: aid.to_vec(),
-            label: label(objects).unwrap_or_else(|| {
-                self.config.applications.get(application).map(|ours| ours.name.clone()).unwrap_or_default()
-            }),
+        let own = || self.config.applications.get(application).map(|ours| Label::new(&ours.name));
+        Some(Candidate {
+            aid: Aid::new(aid)?,
+            label: label(objects).or_else(own).unwrap_or_default(),
             priority: priority & 0x0F,
             confirmation: priority & 0x80 != 0,
             application,
-        }
+        })
     }
 
     /// Clause 12.4: final selection. Also where a candidate that failed leads back to; it is off the list by then.
@@ -245,11 +252,11 @@ pub(crate) fn child(objects: &[u8], tag: Tag) -> Option<Option<&[u8]>> {
 }
 
 /// Clause 12.4: the preferred name if its code table is ISO 8859-1, else the label.
-fn label(objects: &[u8]) -> Option<String> {
+fn label(objects: &[u8]) -> Option<Label> {
     let latin_1 = child(objects, tags::CODE_TABLE_INDEX)? == Some(&[0x01]);
     let preferred = child(objects, tags::PREFERRED_NAME)?.filter(|_| latin_1);
     let bytes = preferred.or(child(objects, tags::APPLICATION_LABEL)?)?;
-    let text: String = bytes.iter().take(16).map(|&byte| char::from(byte)).collect();
-    let shown = text.trim();
-    (!shown.is_empty() && !shown.chars().any(char::is_control)).then(|| shown.to_owned())
+    let shown = bytes.get(..16).unwrap_or(bytes).trim_ascii();
+    let characters = || shown.iter().map(|&byte| char::from(byte));
+    (!shown.is_empty() && !characters().any(char::is_control)).then(|| Label::from_characters(characters()))
 }
