@@ -64,6 +64,7 @@ pub(crate) mod tvr {
     pub(crate) const NO_DATA_AUTHENTICATION: Bit = bit(0, 0x80);
     pub(crate) const SDA_FAILED: Bit = bit(0, 0x40);
     pub(crate) const ICC_DATA_MISSING: Bit = bit(0, 0x20);
+    pub(crate) const EXCEPTION_FILE: Bit = bit(0, 0x10);
     pub(crate) const DDA_FAILED: Bit = bit(0, 0x08);
     pub(crate) const CDA_FAILED: Bit = bit(0, 0x04);
     pub(crate) const SDA_SELECTED: Bit = bit(0, 0x02);

@@ -5,6 +5,7 @@ use serde::de::{Deserializer, Error as _};
 use sha1::{Digest, Sha1};
 
 use crate::bits::{terminal_capabilities, tvr::ActionCode};
+use crate::exceptions::Exceptions;
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,8 @@ pub struct Config {
     pub capks: Vec<Capk>,
     /// The issuer certificates that are not taken any more.
     pub revoked: Vec<Revoked>,
+    /// The cards that are not to be trusted, where the terminal has such a list.
+    pub exceptions: Option<Exceptions>,
 }
 
 impl Config {
@@ -53,7 +56,7 @@ impl Config {
         terminal.check()?;
         applications.iter().try_for_each(Application::check)?;
         all_capks.iter().try_for_each(Capk::check)?;
-        Ok(Self { terminal, applications, capks: all_capks, revoked })
+        Ok(Self { terminal, applications, capks: all_capks, revoked, exceptions: None })
     }
 
     /// The CA key of a RID with an index.
@@ -95,6 +98,9 @@ pub struct Terminal {
     pub merchant_category: [u8; 2],
     /// Whether the cardholder is asked when several applications fit.
     pub cardholder_choice: bool,
+    /// The languages that the cardholder may be spoken to in, ISO 639-1, the terminal's own first; none where it has but one.
+    #[serde(default)]
+    pub languages: Vec<String>,
     /// With which cryptograms a signature is asked for, where terminal and card do CDA and Book 2 clause 6.6 leaves it to the
     /// terminal: 1 with an ARQC and with the TC after an approval of the issuer, 2 with the ARQC alone, 3 with that TC
     /// alone, 4 with neither.
@@ -113,6 +119,18 @@ impl Terminal {
         if cvm & (terminal_capabilities::PLAINTEXT_PIN | terminal_capabilities::ENCIPHERED_PIN) != 0 {
             return refuse(
                 "capabilities announce an offline PIN, which this kernel does not do: clear those bits",
+            );
+        }
+        if !self
+            .languages
+            .iter()
+            .all(|code| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase()))
+        {
+            return refuse("languages must be ISO 639-1 codes, such as \"zh\"");
+        }
+        if !matches!(self.code_tables(), [0x00, 0x00 | 0x01]) {
+            return refuse(
+                "additional_capabilities announce a code table other than ISO/IEC 8859-1: clear it",
             );
         }
         if !(1..=4).contains(&self.cda_mode) {
@@ -135,6 +153,16 @@ impl Terminal {
     /// Whether the second GENERATE AC asks for a signature with the TC where the issuer has approved.
     pub(crate) fn wants_approval_signed(&self) -> bool {
         matches!(self.cda_mode, 1 | 3)
+    }
+
+    /// Book 4 Annex A3, bytes 4 and 5: which parts of ISO/IEC 8859 can be shown, the highest bit for part 10.
+    fn code_tables(&self) -> [u8; 2] {
+        let [.., fourth, fifth] = self.additional_capabilities;
+        [fourth & 0x03, fifth]
+    }
+
+    pub(crate) fn shows_latin_1(&self) -> bool {
+        self.code_tables() == [0x00, 0x01]
     }
 
     /// Book 4 Annex A1: last digit 1 or 4 is online only.
@@ -319,7 +347,9 @@ fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::E
     hex::decode(digits).map_err(|_| D::Error::custom("expected pairs of hex digits"))
 }
 
-fn hex_array<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
+pub(crate) fn hex_array<'de, D: Deserializer<'de>, const N: usize>(
+    deserializer: D,
+) -> Result<[u8; N], D::Error> {
     let bytes = hex_bytes(deserializer)?;
     <[u8; N]>::try_from(bytes).map_err(|_| D::Error::custom(format_args!("expected {N} bytes in hex")))
 }

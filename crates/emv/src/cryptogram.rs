@@ -79,12 +79,14 @@ impl Kernel {
             }
             (CryptogramKind::Aac, _) => {
                 self.data.set(tags::ARC, b"Z1");
-                let reason = match (verdict, self.requested) {
-                    (Verdict::ServiceNotAllowed, _) => Reason::ServiceNotAllowed,
-                    (_, Some(reference_control::AAC)) => Reason::DeclinedByTerminal,
-                    (_, _) => Reason::DeclinedByCard,
-                };
-                self.end(Decision::Declined, reason)
+                match (verdict, self.requested) {
+                    // Book 4 clause 6.3.7.
+                    (Verdict::ServiceNotAllowed, _) => Err(Reason::ServiceNotAllowed),
+                    (_, Some(reference_control::AAC)) => {
+                        self.end(Decision::Declined, Reason::DeclinedByTerminal)
+                    }
+                    (_, _) => self.end(Decision::Declined, Reason::DeclinedByCard),
+                }
             }
         }
     }

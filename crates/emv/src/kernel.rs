@@ -448,6 +448,16 @@ impl Kernel {
         self.selection.selected().map_or("", |candidate| candidate.label.as_str())
     }
 
+    /// Book 4 clause 11.1: the language that the cardholder is spoken to in: the first that the card prefers and the terminal has, else
+    /// the terminal's own. `None` where the terminal has but one.
+    pub fn language(&self) -> Option<&str> {
+        let ours = &self.config.terminal.languages;
+        let preferred = self.data.get(tags::LANGUAGE_PREFERENCE).unwrap_or(self.selection.languages());
+        let (codes, _) = preferred.as_chunks::<2>();
+        let common = |code: &[u8; 2]| ours.iter().find(|one| one.as_bytes().eq_ignore_ascii_case(code));
+        codes.iter().find_map(common).or(ours.first()).map(String::as_str)
+    }
+
     /// Whether the card has been asked for a cryptogram: from there on it counts the transaction, however it ends.
     pub fn asked_for_cryptogram(&self) -> bool {
         self.requested.is_some()

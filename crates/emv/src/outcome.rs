@@ -103,6 +103,9 @@ pub enum Reason {
     /// No application in common, or none that could be used.
     #[error("the card has no application that this terminal accepts (Book 1, 12.4)")]
     NoCommonApplication,
+    /// What they have in common is blocked: the stripe is no way round it.
+    #[error("the card has no application for this terminal that is not blocked (Book 1, 12.3)")]
+    ApplicationBlocked,
     /// An object without which there is no transaction.
     #[error("the card did not give the mandatory data object {0} (Book 3, 7.2)")]
     DataMissing(Tag),

@@ -4,6 +4,7 @@ mod card;
 mod combined;
 mod identify;
 mod mutations;
+mod selection;
 
 use std::sync::Arc;
 
