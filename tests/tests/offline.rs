@@ -180,7 +180,7 @@ async fn a_card_that_wants_a_host_which_is_away_may_approve_itself() {
         ("floor_limit = 0", "floor_limit = 6000"),
         ("random_target_percent = 0", "random_target_percent = 99"),
         ("random_max_percent = 0", "random_max_percent = 99"),
-        ("tac_default = \"D84000F800\"", "tac_default = \"D84000A800\""),
+        ("tac_default = \"DC4000F800\"", "tac_default = \"DC4000A800\""),
     ];
     allow_offline(&mut bench, &changes).await;
     bench.sim("card insert approves-offline").await;

@@ -1,6 +1,10 @@
 //! EMV Book 1 clause 9 and Book 3 clause 6: commands, responses, and what a transport makes of them.
 
+use tlv::Output;
 use zeroize::Zeroizing;
+
+use crate::bytes::Bytes;
+use crate::objects::room;
 
 /// Status words 90 00.
 pub(crate) const OK: u16 = 0x9000;
@@ -11,22 +15,24 @@ const MAX_FOLLOW_UPS: u8 = 8;
 /// EMV responses have at most 256 data bytes.
 const MAX_RESPONSE: usize = 256;
 
+/// Header, Lc, 255 bytes, Le.
+const MAX_COMMAND: usize = 261;
+
 /// A command that a terminal sends. Case 4 commands carry `Le = 00`, which a T=0 transport leaves out.
 pub struct Command {
-    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    pub(crate) bytes: Bytes<MAX_COMMAND>,
 }
 
 impl Command {
     /// `None` if the data are longer than 255 bytes.
     fn new(header: [u8; 4], data: Option<&[u8]>, expects: bool) -> Option<Self> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(6 + data.map_or(0, <[u8]>::len)));
-        bytes.extend_from_slice(&header);
+        let mut bytes = Bytes::copy(&header)?;
         if let Some(data) = data.filter(|data| !data.is_empty()) {
-            bytes.push(u8::try_from(data.len()).ok()?);
-            bytes.extend_from_slice(data);
+            bytes.put(&[u8::try_from(data.len()).ok()?]).ok()?;
+            bytes.put(data).ok()?;
         }
         if expects {
-            bytes.push(0);
+            bytes.put(&[0]).ok()?;
         }
         Some(Self { bytes })
     }
@@ -44,8 +50,8 @@ impl Command {
 
     /// Book 3 clause 6.5.8, with the command template that holds the PDOL's values.
     pub(crate) fn get_processing_options(values: &[u8]) -> Option<Self> {
-        let mut template = Zeroizing::new(Vec::new());
-        tlv::write(&mut *template, tlv::tags::COMMAND_TEMPLATE, values).ok()?;
+        let mut template = Bytes::<255>::default();
+        tlv::write(&mut template, tlv::tags::COMMAND_TEMPLATE, values).ok()?;
         Self::new([0x80, 0xA8, 0x00, 0x00], Some(&template), true)
     }
 
@@ -73,7 +79,8 @@ impl Command {
     /// A short command as somebody else coded it, such as an issuer in a script: `None` if it has not 4 to 261 bytes.
     #[must_use]
     pub fn coded(bytes: &[u8]) -> Option<Self> {
-        (4..=261).contains(&bytes.len()).then(|| Self { bytes: Zeroizing::new(bytes.to_vec()) })
+        let bytes = Bytes::copy(bytes).filter(|bytes| bytes.len() >= 4)?;
+        Some(Self { bytes })
     }
 }
 
@@ -105,32 +112,48 @@ pub enum Step {
 
 /// One command and its response, including GET RESPONSE (61 xx) and the right Le (6C xx).
 ///
-/// The buffer for the response has its full capacity from the start: a vector that moves leaves card data behind
-/// in freed memory.
-#[derive(Default)]
+/// The buffers have their full capacity from the start: a vector that moves leaves card data behind in freed memory.
 pub struct Exchange {
     command: Zeroizing<Vec<u8>>,
-    outgoing: Zeroizing<Vec<u8>>,
+    get_response: Option<[u8; 5]>,
     data: Zeroizing<Vec<u8>>,
     follow_ups: u8,
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self { command: room(MAX_COMMAND), get_response: None, data: room(MAX_RESPONSE), follow_ups: 0 }
+    }
 }
 
 impl Exchange {
     /// Begins with `command`.
     #[must_use]
     pub fn new(command: Command) -> Self {
-        Self {
-            command: command.bytes.clone(),
-            outgoing: command.bytes,
-            data: Zeroizing::new(Vec::with_capacity(MAX_RESPONSE)),
-            follow_ups: 0,
-        }
+        let mut exchange = Self::default();
+        exchange.begin(&command);
+        exchange
+    }
+
+    /// Begins anew.
+    pub(crate) fn begin(&mut self, command: &Command) {
+        self.command.clear();
+        self.command.extend_from_slice(&command.bytes);
+        self.get_response = None;
+        self.data.clear();
+        self.follow_ups = 0;
+    }
+
+    /// Takes the buffer of a response back that nobody needs any more.
+    pub(crate) fn reuse(&mut self, response: Response) {
+        self.data = response.data;
+        self.data.clear();
     }
 
     /// What to transmit now.
     #[must_use]
     pub fn outgoing(&self) -> &[u8] {
-        &self.outgoing
+        self.get_response.as_ref().map_or(self.command.as_slice(), <[u8; 5]>::as_slice)
     }
 
     /// INS of the command.
@@ -149,12 +172,16 @@ impl Exchange {
             0x61 => {
                 self.data.extend_from_slice(data);
                 self.follow_ups += 1;
-                self.outgoing = Zeroizing::new(vec![0x00, 0xC0, 0x00, 0x00, sw2]);
+                self.get_response = Some([0x00, 0xC0, 0x00, 0x00, sw2]);
                 Step::Again
             }
             0x6C => {
                 self.follow_ups += 1;
-                self.outgoing = with_expected_length(&self.command, sw2);
+                // Of the command that was sent last, which may be GET RESPONSE.
+                match &mut self.get_response {
+                    Some([.., expected]) => *expected = sw2,
+                    None => expect(&mut self.command, sw2),
+                }
                 Step::Again
             }
             _ => {
@@ -166,16 +193,15 @@ impl Exchange {
     }
 }
 
-/// The command with another Le, whether or not it had one.
-fn with_expected_length(command: &[u8], expected: u8) -> Zeroizing<Vec<u8>> {
-    let without = match command {
-        [.., _] if command.len() == 5 => command.get(..4),
-        [_, _, _, _, count, rest @ ..] => command.get(..5 + usize::from(*count).min(rest.len())),
-        _ => Some(command),
+/// Gives the command another Le, whether or not it had one.
+fn expect(command: &mut Vec<u8>, expected: u8) {
+    let without = match command.as_slice() {
+        [.., _] if command.len() == 5 => 4,
+        [_, _, _, _, count, rest @ ..] => 5 + usize::from(*count).min(rest.len()),
+        _ => command.len(),
     };
-    let mut again = Zeroizing::new(without.unwrap_or_default().to_vec());
-    again.push(expected);
-    again
+    command.truncate(without);
+    command.push(expected);
 }
 
 #[cfg(test)]
@@ -203,6 +229,16 @@ mod tests {
         let mut exchange = self::exchange(Command::generate_ac(0x80, &[1, 2]));
         assert!(matches!(exchange.take(&[0x6C, 0x2A]), Step::Again));
         assert_eq!(exchange.outgoing(), [0x80, 0xAE, 0x80, 0x00, 0x02, 1, 2, 0x2A]);
+    }
+
+    #[test]
+    fn get_response_is_repeated_with_the_right_length_too() {
+        let mut exchange = exchange(Command::read_record(1, 2));
+        assert!(matches!(exchange.take(&[0x61, 0x00]), Step::Again));
+        assert!(matches!(exchange.take(&[0x6C, 0x02]), Step::Again));
+        assert_eq!(exchange.outgoing(), [0x00, 0xC0, 0x00, 0x00, 0x02]);
+        let Step::Done(response) = exchange.take(&[0x70, 0x00, 0x90, 0x00]) else { panic!() };
+        assert_eq!(response.data.as_slice(), [0x70, 0x00]);
     }
 
     #[test]

@@ -1,29 +1,33 @@
 //! EMV Book 3 clause 10.3 and Book 2 clauses 5 and 6: offline data authentication.
 //!
-//! SDA and DDA. CDA would be one more [`Method`], chosen first; as [`crate::Config`] refuses a terminal that
-//! announces it, a card with CDA is authenticated by DDA.
+//! Which method, SDA, DDA, and the keys for all. What CDA does with the cryptograms is in [`crate::combined`].
 
 use tlv::tags;
-use zeroize::Zeroizing;
 
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{aip, terminal_capabilities, tsi, tvr};
-use crate::certificates::{Certificate, PublicKey};
+use crate::bytes::Bytes;
+use crate::certificates::Certificate;
+use crate::combined::Combined;
+use crate::data::MAX_COMMAND_DATA;
 use crate::kernel::{Kernel, Pending, Progress};
 use crate::outcome::Reason;
+use crate::rsa::PublicKey;
 use crate::selection::{child, template};
 
-/// What DDA remembers between its command and the response.
+/// What the methods remember between a command and the response.
 #[derive(Default)]
 pub(crate) struct Authentication {
     icc_key: Option<PublicKey>,
-    challenge: Zeroizing<Vec<u8>>,
+    challenge: Bytes<MAX_COMMAND_DATA>,
+    pub(crate) combined: Combined,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Method {
     Sda,
     Dda,
+    Cda,
 }
 
 /// Why data could not be authenticated.
@@ -39,7 +43,9 @@ impl Kernel {
     /// Clause 10.3: the best method that both support.
     pub(crate) fn authenticate_data(&mut self) -> Progress {
         let [_, _, ours] = self.config.terminal.capabilities;
-        let method = if self.aip_has(aip::DDA) && ours & terminal_capabilities::DDA != 0 {
+        let method = if self.aip_has(aip::CDA) && ours & terminal_capabilities::CDA != 0 {
+            Method::Cda
+        } else if self.aip_has(aip::DDA) && ours & terminal_capabilities::DDA != 0 {
             Method::Dda
         } else if self.aip_has(aip::SDA) && ours & terminal_capabilities::SDA != 0 {
             self.mark_tvr(tvr::SDA_SELECTED);
@@ -48,11 +54,15 @@ impl Kernel {
             self.mark_tvr(tvr::NO_DATA_AUTHENTICATION);
             return self.check_restrictions();
         };
-        self.mark_tsi(tsi::DATA_AUTHENTICATION);
         let started = match method {
             Method::Sda => self.verify_static_data().map(|()| None),
             Method::Dda => self.prepare_dda().map(Some),
+            Method::Cda => self.icc_key().map(|key| self.authentication.combined.begin(key)).map(|()| None),
         };
+        // CDA is performed with the cryptogram, unless it has failed already.
+        if method != Method::Cda || started.is_err() {
+            self.mark_tsi(tsi::DATA_AUTHENTICATION);
+        }
         match started {
             Ok(Some(challenge)) => {
                 let command = Command::internal_authenticate(&challenge);
@@ -68,6 +78,7 @@ impl Kernel {
         self.mark_tvr(match method {
             Method::Sda => tvr::SDA_FAILED,
             Method::Dda => tvr::DDA_FAILED,
+            Method::Cda => tvr::CDA_FAILED,
         });
         if failure == Failure::DataMissing {
             self.mark_tvr(tvr::ICC_DATA_MISSING);
@@ -95,7 +106,21 @@ impl Kernel {
             return Err(Failure::Invalid);
         }
         let pan = self.required(tags::PAN)?;
-        PublicKey::from(capk).recover_issuer_key(&certificate, pan, today).ok_or(Failure::Invalid)
+        let recovered = PublicKey::of(capk).and_then(|ca| ca.recover_issuer_key(&certificate, pan, today));
+        let (key, serial) = recovered.ok_or(Failure::Invalid)?;
+        if self.config.is_revoked(rid, index, serial) { Err(Failure::Invalid) } else { Ok(key) }
+    }
+
+    /// Book 2 clause 6.4: the card's key, whose certificate covers the static data.
+    fn icc_key(&self) -> Result<PublicKey, Failure> {
+        let certificate = Certificate {
+            signature: self.required(tags::ICC_PK_CERTIFICATE)?,
+            exponent: self.required(tags::ICC_PK_EXPONENT)?,
+            remainder: self.data.get(tags::ICC_PK_REMAINDER).unwrap_or_default(),
+        };
+        let (pan, today) = (self.required(tags::PAN)?, self.transaction.date);
+        let key = self.issuer_key()?.recover_icc_key(&certificate, &self.static_data()?, pan, today);
+        key.ok_or(Failure::Invalid)
     }
 
     /// Clause 10.3: the signed records, then the AIP if the tag list asks for it. The list may ask for nothing else.
@@ -114,29 +139,22 @@ impl Kernel {
     /// Book 2 clause 5.4.
     fn verify_static_data(&mut self) -> Result<(), Failure> {
         let signature = self.required(tags::SIGNED_STATIC_DATA)?;
-        let body = self.issuer_key()?.recover(signature, &self.static_data()?).ok_or(Failure::Invalid)?;
-        let &[0x03, 0x01, code_high, code_low, ..] = body.as_slice() else { return Err(Failure::Invalid) };
+        let recovered = self.issuer_key()?.recover(signature, self.static_data()?).ok_or(Failure::Invalid)?;
+        let &[0x03, 0x01, code_high, code_low, ..] = recovered.body() else { return Err(Failure::Invalid) };
         self.data.set(tags::DATA_AUTHENTICATION_CODE, &[code_high, code_low]);
         Ok(())
     }
 
-    /// Book 2 clauses 6.4 and 6.5.1: the card's key, and the data that it is to sign.
-    fn prepare_dda(&mut self) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let certificate = Certificate {
-            signature: self.required(tags::ICC_PK_CERTIFICATE)?,
-            exponent: self.required(tags::ICC_PK_EXPONENT)?,
-            remainder: self.data.get(tags::ICC_PK_REMAINDER).unwrap_or_default(),
-        };
-        let (pan, today) = (self.required(tags::PAN)?, self.transaction.date);
-        let key = self.issuer_key()?.recover_icc_key(&certificate, &self.static_data()?, pan, today);
-        let key = key.ok_or(Failure::Invalid)?;
+    /// Book 2 clause 6.5.1: the card's key, and the data that it is to sign.
+    fn prepare_dda(&mut self) -> Result<Bytes<MAX_COMMAND_DATA>, Failure> {
+        let key = self.icc_key()?;
         let default = self.application().map(|application| application.ddol.as_slice());
         let ddol = self.data.get(tags::DDOL).or(default).ok_or(Failure::DataMissing)?;
         // Clause 6.5.1: a DDOL without the unpredictable number makes DDA fail.
         if !tlv::Dol::new(ddol).asks_for(tags::UNPREDICTABLE_NUMBER) {
             return Err(Failure::Invalid);
         }
-        let challenge = self.data.build(ddol).ok_or(Failure::Invalid)?;
+        let challenge = self.data.build(ddol).map_err(|_| Failure::Invalid)?;
         self.authentication.icc_key = Some(key);
         Ok(challenge)
     }
@@ -154,10 +172,11 @@ impl Kernel {
         let signature = signature.ok_or_else(|| self.malformed())?;
         let challenge = core::mem::take(&mut self.authentication.challenge);
         let key = self.authentication.icc_key.take().ok_or(Reason::UnexpectedEvent)?;
-        let number = key.recover(signature, &[&challenge]).and_then(|body| icc_dynamic_number(&body));
+        let recovered = key.recover(signature, [&*challenge]);
+        let number = recovered.as_ref().and_then(|recovered| icc_dynamic_number(recovered.body()));
         match number {
             Some(number) => {
-                self.data.set(tags::ICC_DYNAMIC_NUMBER, &number);
+                self.data.set(tags::ICC_DYNAMIC_NUMBER, number);
                 self.check_restrictions()
             }
             None => self.authentication_failed(Method::Dda, Failure::Invalid),
@@ -166,9 +185,9 @@ impl Kernel {
 }
 
 /// Book 2 table 17: format 05, SHA-1, length of the dynamic data, which start with the length of the number.
-fn icc_dynamic_number(body: &[u8]) -> Option<Vec<u8>> {
+fn icc_dynamic_number(body: &[u8]) -> Option<&[u8]> {
     let (&[0x05, 0x01, length], rest) = body.split_first_chunk()? else { return None };
     let (&count, digits) = rest.get(..usize::from(length))?.split_first()?;
     let number = digits.get(..usize::from(count))?;
-    (2..=8).contains(&count).then(|| number.to_vec())
+    (2..=8).contains(&count).then_some(number)
 }

@@ -18,6 +18,13 @@ pub(crate) fn set(map: &mut [u8], bit: Bit) {
     }
 }
 
+/// Clears a bit; one beyond the end is ignored.
+pub(crate) fn clear(map: &mut [u8], bit: Bit) {
+    if let Some(byte) = map.get_mut(bit.byte) {
+        *byte &= !bit.mask;
+    }
+}
+
 /// Whether a bit is set; one beyond the end is not.
 pub(crate) fn is_set(map: &[u8], bit: Bit) -> bool {
     map.get(bit.byte).is_some_and(|byte| byte & bit.mask != 0)
@@ -31,6 +38,7 @@ pub(crate) mod aip {
     pub(crate) const CARDHOLDER_VERIFICATION: Bit = bit(0, 0x10);
     pub(crate) const RISK_MANAGEMENT: Bit = bit(0, 0x08);
     pub(crate) const ISSUER_AUTHENTICATION: Bit = bit(0, 0x04);
+    pub(crate) const CDA: Bit = bit(0, 0x01);
 }
 
 /// Annex C2: Application Usage Control.
@@ -56,7 +64,9 @@ pub(crate) mod tvr {
     pub(crate) const NO_DATA_AUTHENTICATION: Bit = bit(0, 0x80);
     pub(crate) const SDA_FAILED: Bit = bit(0, 0x40);
     pub(crate) const ICC_DATA_MISSING: Bit = bit(0, 0x20);
+    pub(crate) const EXCEPTION_FILE: Bit = bit(0, 0x10);
     pub(crate) const DDA_FAILED: Bit = bit(0, 0x08);
+    pub(crate) const CDA_FAILED: Bit = bit(0, 0x04);
     pub(crate) const SDA_SELECTED: Bit = bit(0, 0x02);
     pub(crate) const VERSIONS_DIFFER: Bit = bit(1, 0x80);
     pub(crate) const EXPIRED: Bit = bit(1, 0x40);

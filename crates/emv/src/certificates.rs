@@ -1,27 +1,12 @@
-//! EMV Book 2 clauses 5, 6 and Annex B2.1: RSA with message recovery, public key certificates, signed data.
-//!
-//! Public operations only: no key here is secret, so nothing here needs constant time. But a card's certificate
-//! holds its PAN, so what is recovered is zeroized.
+//! EMV Book 2 clauses 5.3, 6.3 and 6.4: the public key certificates of issuers and cards.
 
-use crypto_bigint::{BoxedUint, Odd};
-use sha1::{Digest, Sha1};
-use zeroize::Zeroizing;
-
-use crate::config::Capk;
 use crate::data::{date, digits};
+use crate::rsa::PublicKey;
 
 /// SHA-1, the one hash algorithm of Book 2 Annex B3.1.
 const SHA_1: u8 = 0x01;
 /// RSA, the one signature algorithm of Book 2 Annex B2.1.
 const RSA: u8 = 0x01;
-/// Header, hash and trailer of recovered data.
-const FRAME: usize = 22;
-
-/// An RSA public key.
-pub(crate) struct PublicKey {
-    pub(crate) modulus: Vec<u8>,
-    pub(crate) exponent: Vec<u8>,
-}
 
 /// What a certificate comes with.
 pub(crate) struct Certificate<'a> {
@@ -30,64 +15,25 @@ pub(crate) struct Certificate<'a> {
     pub(crate) exponent: &'a [u8],
 }
 
-impl From<&Capk> for PublicKey {
-    fn from(capk: &Capk) -> Self {
-        Self { modulus: capk.modulus.clone(), exponent: capk.exponent.clone() }
-    }
-}
-
 impl PublicKey {
-    /// Recovers what was signed: the bytes between header and hash, if header, trailer and hash are right.
-    /// The hash also covers `extra`.
-    pub(crate) fn recover(&self, signature: &[u8], extra: &[&[u8]]) -> Option<Zeroizing<Vec<u8>>> {
-        let plain = self.raise(signature)?;
-        let (&[0x6A], rest) = plain.split_first_chunk()? else { return None };
-        let (rest, &[0xBC]) = rest.split_last_chunk()? else { return None };
-        let (body, hash) = rest.split_last_chunk::<20>()?;
-        let mut sum = Sha1::new().chain_update(body);
-        extra.iter().for_each(|part| sum.update(part));
-        (sum.finalize().as_slice() == hash).then(|| Zeroizing::new(body.to_vec()))
-    }
-
-    /// Annex B2.1.3: the signature to the public exponent, as long as the modulus.
-    ///
-    /// What the arithmetic leaves behind in between is in Montgomery form, not the PAN as it is.
-    fn raise(&self, signature: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let length = self.modulus.len();
-        if signature.len() != length || !(FRAME..=248).contains(&length) {
-            return None;
-        }
-        let bits = u32::try_from(length * 8).ok()?;
-        let modulus = BoxedUint::from_be_slice(&self.modulus, bits).ok()?;
-        let base = BoxedUint::from_be_slice(signature, bits).ok()?;
-        let exponent = BoxedUint::from_be_slice(&self.exponent, 32).ok()?;
-        if base >= modulus {
-            return None;
-        }
-        let modulus: Odd<BoxedUint> = Option::from(modulus.to_odd())?;
-        let number = Zeroizing::new(base.pow_mod(&exponent, &modulus));
-        let plain = Zeroizing::new(number.to_be_bytes());
-        plain.get(plain.len().checked_sub(length)?..).map(|plain| Zeroizing::new(plain.to_vec()))
-    }
-
-    /// Book 2 table 6: recovers an issuer's key from its certificate.
+    /// Book 2 clause 6.3: recovers an issuer's key from its certificate, whose serial number comes with it.
     pub(crate) fn recover_issuer_key(
         &self,
         from: &Certificate<'_>,
         pan: &[u8],
         today: [u8; 3],
-    ) -> Option<PublicKey> {
-        let body = self.recover(from.signature, &[from.remainder, from.exponent])?;
-        let (&[0x02], rest) = body.split_first_chunk()? else { return None };
+    ) -> Option<(PublicKey, [u8; 3])> {
+        let recovered = self.recover(from.signature, [from.remainder, from.exponent])?;
+        let (&[0x02], rest) = recovered.body().split_first_chunk()? else { return None };
         let (identifier, rest) = rest.split_first_chunk::<4>()?;
         let issuer = digits(identifier)?;
-        if !(3..=8).contains(&issuer.len()) || !digits(pan)?.starts_with(issuer.as_str()) {
+        if !(3..=8).contains(&issuer.len()) || !digits(pan)?.starts_with(&issuer) {
             return None;
         }
         certified_key(rest, from, today)
     }
 
-    /// Book 2 table 14: recovers a card's key from its certificate, which covers the static data.
+    /// Book 2 clause 6.4: recovers a card's key from its certificate, which covers the static data.
     pub(crate) fn recover_icc_key(
         &self,
         from: &Certificate<'_>,
@@ -95,22 +41,21 @@ impl PublicKey {
         pan: &[u8],
         today: [u8; 3],
     ) -> Option<PublicKey> {
-        let extra: Vec<&[u8]> =
-            [from.remainder, from.exponent].into_iter().chain(static_data.iter().copied()).collect();
-        let body = self.recover(from.signature, &extra)?;
-        let (&[0x04], rest) = body.split_first_chunk()? else { return None };
+        let covered = [from.remainder, from.exponent].into_iter().chain(static_data.iter().copied());
+        let recovered = self.recover(from.signature, covered)?;
+        let (&[0x04], rest) = recovered.body().split_first_chunk()? else { return None };
         let (certified_pan, rest) = rest.split_first_chunk::<10>()?;
-        if digits(certified_pan)?.as_str() != digits(pan)?.as_str() {
+        if *digits(certified_pan)? != *digits(pan)? {
             return None;
         }
-        certified_key(rest, from, today)
+        certified_key(rest, from, today).map(|(key, _)| key)
     }
 }
 
 /// The part that both certificates have: expiry MMYY, serial number, algorithms, lengths, and the start of the key.
-fn certified_key(rest: &[u8], from: &Certificate<'_>, today: [u8; 3]) -> Option<PublicKey> {
+fn certified_key(rest: &[u8], from: &Certificate<'_>, today: [u8; 3]) -> Option<(PublicKey, [u8; 3])> {
     let (&[month, year], rest) = rest.split_first_chunk()?;
-    let (_serial_number, rest) = rest.split_first_chunk::<3>()?;
+    let (&serial_number, rest) = rest.split_first_chunk()?;
     let (&[SHA_1, RSA, length, exponent_length], leftmost) = rest.split_first_chunk()? else { return None };
     let [this_year, this_month, _] = today;
     if date(&[year, month, 0])? < date(&[this_year, this_month, 0])? {
@@ -124,5 +69,5 @@ fn certified_key(rest: &[u8], from: &Certificate<'_>, today: [u8; 3]) -> Option<
     if !matches!(from.exponent, [3] | [1, 0, 1]) {
         return None;
     }
-    Some(PublicKey { modulus: [start, from.remainder].concat(), exponent: from.exponent.to_vec() })
+    Some((PublicKey::new(&[start, from.remainder], from.exponent)?, serial_number))
 }

@@ -5,6 +5,7 @@ use serde::de::{Deserializer, Error as _};
 use sha1::{Digest, Sha1};
 
 use crate::bits::{terminal_capabilities, tvr::ActionCode};
+use crate::exceptions::Exceptions;
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,10 @@ pub struct Config {
     pub applications: Vec<Application>,
     /// The certification authority public keys.
     pub capks: Vec<Capk>,
+    /// The issuer certificates that are not taken any more.
+    pub revoked: Vec<Revoked>,
+    /// The cards that are not to be trusted, where the terminal has such a list.
+    pub exceptions: Option<Exceptions>,
 }
 
 impl Config {
@@ -42,19 +47,28 @@ impl Config {
     pub fn from_toml_parts(terminal: &str, applications: &str, capks: &[&str]) -> Result<Self, ConfigError> {
         let terminal: Terminal = toml::from_str(terminal)?;
         let applications = toml::from_str::<ApplicationFile>(applications)?.application;
-        let mut all_capks = Vec::new();
+        let (mut all_capks, mut revoked) = (Vec::new(), Vec::new());
         for text in capks {
-            all_capks.extend(toml::from_str::<CapkFile>(text)?.capk);
+            let file = toml::from_str::<CapkFile>(text)?;
+            all_capks.extend(file.capk);
+            revoked.extend(file.revoked);
         }
         terminal.check()?;
         applications.iter().try_for_each(Application::check)?;
         all_capks.iter().try_for_each(Capk::check)?;
-        Ok(Self { terminal, applications, capks: all_capks })
+        Ok(Self { terminal, applications, capks: all_capks, revoked, exceptions: None })
     }
 
     /// The CA key of a RID with an index.
     pub(crate) fn capk(&self, rid: &[u8], index: u8) -> Option<&Capk> {
         self.capks.iter().find(|capk| capk.rid == rid && capk.index == [index])
+    }
+}
+
+impl Config {
+    /// Whether this issuer certificate was revoked.
+    pub(crate) fn is_revoked(&self, rid: &[u8], index: u8, serial: [u8; 3]) -> bool {
+        self.revoked.iter().any(|one| one.rid == rid && one.index == [index] && one.serial == serial)
     }
 }
 
@@ -84,19 +98,43 @@ pub struct Terminal {
     pub merchant_category: [u8; 2],
     /// Whether the cardholder is asked when several applications fit.
     pub cardholder_choice: bool,
+    /// The languages that the cardholder may be spoken to in, ISO 639-1, the terminal's own first; none where it has but one.
+    #[serde(default)]
+    pub languages: Vec<String>,
+    /// With which cryptograms a signature is asked for, where terminal and card do CDA and Book 2 clause 6.6 leaves it to the
+    /// terminal: 1 with an ARQC and with the TC after an approval of the issuer, 2 with the ARQC alone, 3 with that TC
+    /// alone, 4 with neither.
+    #[serde(default = "every_cryptogram")]
+    pub cda_mode: u8,
+}
+
+fn every_cryptogram() -> u8 {
+    1
 }
 
 impl Terminal {
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |problem| Err(ConfigError::Value { of: "the terminal".into(), problem });
-        let [_, cvm, security] = self.capabilities;
+        let [_, cvm, _] = self.capabilities;
         if cvm & (terminal_capabilities::PLAINTEXT_PIN | terminal_capabilities::ENCIPHERED_PIN) != 0 {
             return refuse(
                 "capabilities announce an offline PIN, which this kernel does not do: clear those bits",
             );
         }
-        if security & terminal_capabilities::CDA != 0 {
-            return refuse("capabilities announce CDA, which this kernel does not do: clear that bit");
+        if !self
+            .languages
+            .iter()
+            .all(|code| code.len() == 2 && code.bytes().all(|byte| byte.is_ascii_lowercase()))
+        {
+            return refuse("languages must be ISO 639-1 codes, such as \"zh\"");
+        }
+        if !matches!(self.code_tables(), [0x00, 0x00 | 0x01]) {
+            return refuse(
+                "additional_capabilities announce a code table other than ISO/IEC 8859-1: clear it",
+            );
+        }
+        if !(1..=4).contains(&self.cda_mode) {
+            return refuse("cda_mode must be 1, 2, 3 or 4");
         }
         if self.country > 999 {
             return refuse("country is not an ISO 3166 numeric code");
@@ -105,6 +143,26 @@ impl Terminal {
             return refuse("serial_number and terminal_id need 8 characters, merchant_id 15");
         }
         Ok(())
+    }
+
+    /// Whether the first GENERATE AC asks for a signature with the ARQC.
+    pub(crate) fn wants_arqc_signed(&self) -> bool {
+        matches!(self.cda_mode, 1 | 2)
+    }
+
+    /// Whether the second GENERATE AC asks for a signature with the TC where the issuer has approved.
+    pub(crate) fn wants_approval_signed(&self) -> bool {
+        matches!(self.cda_mode, 1 | 3)
+    }
+
+    /// Book 4 Annex A3, bytes 4 and 5: which parts of ISO/IEC 8859 can be shown, the highest bit for part 10.
+    fn code_tables(&self) -> [u8; 2] {
+        let [.., fourth, fifth] = self.additional_capabilities;
+        [fourth & 0x03, fifth]
+    }
+
+    pub(crate) fn shows_latin_1(&self) -> bool {
+        self.code_tables() == [0x00, 0x01]
     }
 
     /// Book 4 Annex A1: last digit 1 or 4 is online only.
@@ -253,6 +311,21 @@ impl Capk {
     }
 }
 
+/// An issuer certificate that its payment system has revoked (Book 2 clauses 5.1.2 and 6.1.2).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoked {
+    /// The scheme.
+    #[serde(deserialize_with = "hex_array")]
+    pub rid: [u8; 5],
+    /// Which of the scheme's keys signed it.
+    #[serde(deserialize_with = "hex_array")]
+    pub index: [u8; 1],
+    /// Its serial number.
+    #[serde(deserialize_with = "hex_array")]
+    pub serial: [u8; 3],
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ApplicationFile {
@@ -264,6 +337,8 @@ struct ApplicationFile {
 struct CapkFile {
     #[serde(default)]
     capk: Vec<Capk>,
+    #[serde(default)]
+    revoked: Vec<Revoked>,
 }
 
 fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
@@ -272,7 +347,9 @@ fn hex_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::E
     hex::decode(digits).map_err(|_| D::Error::custom("expected pairs of hex digits"))
 }
 
-fn hex_array<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<[u8; N], D::Error> {
+pub(crate) fn hex_array<'de, D: Deserializer<'de>, const N: usize>(
+    deserializer: D,
+) -> Result<[u8; N], D::Error> {
     let bytes = hex_bytes(deserializer)?;
     <[u8; N]>::try_from(bytes).map_err(|_| D::Error::custom(format_args!("expected {N} bytes in hex")))
 }

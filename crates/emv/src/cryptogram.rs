@@ -1,7 +1,7 @@
 //! EMV Book 3 clauses 6.5.5, 9.3, 10.8: GENERATE AC, first and second, and card action analysis.
 
 use sha1::{Digest, Sha1};
-use tlv::{Tag, tags};
+use tlv::{Output, Tag, tags};
 
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{tsi, tvr};
@@ -14,6 +14,8 @@ pub(crate) mod reference_control {
     pub(crate) const AAC: u8 = 0x00;
     pub(crate) const TC: u8 = 0x40;
     pub(crate) const ARQC: u8 = 0x80;
+    /// P1 alone: the cryptogram comes signed.
+    pub(crate) const CDA_SIGNATURE: u8 = 0x10;
 }
 
 /// The longest issuer application data (Annex A).
@@ -23,106 +25,165 @@ const SERVICE_NOT_ALLOWED: u8 = 0x01;
 
 impl Kernel {
     pub(crate) fn generate_first_ac(&mut self, request: u8) -> Progress {
-        self.generate_ac(request, tags::CDOL1, Pending::FirstAc)
+        let control = self.control_of_first_ac(request);
+        self.generate_ac(request, control, tags::CDOL1, Pending::FirstAc)
     }
 
     pub(crate) fn generate_second_ac(&mut self, request: u8) -> Progress {
-        self.generate_ac(request, tags::CDOL2, Pending::SecondAc)
+        self.expect_second_signature();
+        let control = self.control_of_second_ac(request);
+        self.generate_ac(request, control, tags::CDOL2, Pending::SecondAc)
     }
 
-    fn generate_ac(&mut self, request: u8, list: Tag, pending: Pending) -> Progress {
-        let cdol = self.data.get(list).ok_or(Reason::DataMissing(list))?.to_vec();
-        if tlv::Dol::new(&cdol).asks_for(tags::TC_HASH) {
+    fn generate_ac(&mut self, request: u8, control: u8, list: Tag, pending: Pending) -> Progress {
+        if tlv::Dol::new(self.data.get(list).unwrap_or_default()).asks_for(tags::TC_HASH) {
             self.hash_transaction_data()?;
         }
-        let values = self.data.build(&cdol).ok_or(Reason::DataMalformed(list))?;
+        let cdol = self.data.get(list).ok_or(Reason::DataMissing(list))?;
+        let values = self.data.build(cdol).map_err(|unbuilt| unbuilt.reason(list))?;
         self.requested = Some(request);
-        self.send(Command::generate_ac(request, &values), pending)
+        self.authentication.combined.add_sent(&values);
+        self.send(Command::generate_ac(control, &values), pending)
     }
 
     /// Clause 9.2.2: the hash over the data that the TDOL lists; the terminal's own list if the card has none.
     fn hash_transaction_data(&mut self) -> Result<(), Reason> {
-        let tdol = match self.data.get(tags::TDOL) {
-            Some(tdol) => tdol.to_vec(),
-            None => {
-                self.mark_tvr(tvr::DEFAULT_TDOL);
-                self.application().map(|ours| ours.tdol.clone()).unwrap_or_default()
-            }
-        };
-        let values = self.data.build(&tdol).ok_or(Reason::DataMalformed(tags::TDOL))?;
-        let hash = Sha1::digest(&*values);
-        self.data.set(tags::TC_HASH, &hash);
+        if self.data.get(tags::TDOL).is_none() {
+            self.mark_tvr(tvr::DEFAULT_TDOL);
+        }
+        let own = self.application().map(|ours| ours.tdol.as_slice());
+        let tdol = self.data.get(tags::TDOL).or(own).unwrap_or_default();
+        let mut hash = Hash(Sha1::new());
+        self.data.build_into(tdol, &mut hash).map_err(|_| Reason::DataMalformed(tags::TDOL))?;
+        self.data.set(tags::TC_HASH, &hash.0.finalize());
         Ok(())
     }
 
     /// Clause 10.8: what the card made of the request.
     pub(crate) fn on_first_ac(&mut self, response: &Response) -> Progress {
-        let (kind, service_not_allowed) = self.take_cryptogram(response)?;
+        let (kind, verdict) = self.take_cryptogram(response)?;
         self.mark_tsi(tsi::CARD_RISK_MANAGEMENT);
-        match kind {
-            CryptogramKind::Arqc => Ok(Wait::Host),
-            CryptogramKind::Tc => {
+        match (kind, verdict) {
+            (CryptogramKind::Arqc, Verdict::Forged) => {
+                self.data.set(tags::ARC, b"Z1");
+                self.generate_second_ac(reference_control::AAC)
+            }
+            (_, Verdict::Forged) => {
+                self.data.set(tags::ARC, b"Z1");
+                self.end(Decision::Declined, Reason::CombinedAuthenticationFailed)
+            }
+            (CryptogramKind::Arqc, _) => Ok(Wait::Host),
+            (CryptogramKind::Tc, _) => {
                 self.data.set(tags::ARC, b"Y1");
                 self.end(Decision::Approved, Reason::ApprovedOffline)
             }
-            CryptogramKind::Aac => {
+            (CryptogramKind::Aac, _) => {
                 self.data.set(tags::ARC, b"Z1");
-                let reason = match (service_not_allowed, self.requested) {
-                    (true, _) => Reason::ServiceNotAllowed,
-                    (false, Some(reference_control::AAC)) => Reason::DeclinedByTerminal,
-                    (false, _) => Reason::DeclinedByCard,
-                };
-                self.end(Decision::Declined, reason)
+                match (verdict, self.requested) {
+                    // Book 4 clause 6.3.7.
+                    (Verdict::ServiceNotAllowed, _) => Err(Reason::ServiceNotAllowed),
+                    (_, Some(reference_control::AAC)) => {
+                        self.end(Decision::Declined, Reason::DeclinedByTerminal)
+                    }
+                    (_, _) => self.end(Decision::Declined, Reason::DeclinedByCard),
+                }
             }
         }
     }
 
     /// Clause 10.11: the card's last word.
     pub(crate) fn on_second_ac(&mut self, response: &Response) -> Progress {
-        let (kind, _) = self.take_cryptogram(response)?;
-        match kind {
-            CryptogramKind::Tc => self.complete(true),
-            CryptogramKind::Aac => self.complete(false),
-            CryptogramKind::Arqc => Err(Reason::CryptogramUnexpected),
+        let (kind, verdict) = self.take_cryptogram(response)?;
+        match (kind, verdict) {
+            (_, Verdict::Forged) => self.complete_forged(),
+            (CryptogramKind::Tc, _) => self.complete(true),
+            (CryptogramKind::Aac, _) => self.complete(false),
+            (CryptogramKind::Arqc, _) => Err(Reason::CryptogramUnexpected),
         }
     }
 
     /// Reads either format of the response; the card may lower the request, never raise it (clause 9.3).
-    fn take_cryptogram(&mut self, response: &Response) -> Result<(CryptogramKind, bool), Reason> {
+    fn take_cryptogram(&mut self, response: &Response) -> Result<(CryptogramKind, Verdict), Reason> {
         if response.status != OK {
             return Err(self.refused(response.status));
         }
         let parts = parse_response(&response.data).ok_or_else(|| self.malformed())?;
-        let (kind, rank) = match parts.cid & 0xC0 {
-            reference_control::AAC => (CryptogramKind::Aac, 0),
-            reference_control::ARQC => (CryptogramKind::Arqc, 1),
-            reference_control::TC => (CryptogramKind::Tc, 2),
-            _ => return Err(self.malformed()),
-        };
-        let asked = match self.requested {
-            Some(reference_control::TC) => 2,
-            Some(reference_control::ARQC) => 1,
-            _ => 0,
-        };
-        if rank > asked {
+        let kind = kind(parts.cid).ok_or_else(|| self.malformed())?;
+        let asked = self.requested.and_then(self::kind).unwrap_or(CryptogramKind::Aac);
+        if rank(kind) > rank(asked) {
             return Err(Reason::CryptogramUnexpected);
         }
+        let value = if self.authentication.combined.is_signature_asked() && kind != CryptogramKind::Aac {
+            match self.verify_signed_cryptogram(parts.objects, parts.cid) {
+                Ok(signed) => {
+                    self.data.set(tags::ICC_DYNAMIC_NUMBER, &signed.dynamic_number);
+                    signed.cryptogram
+                }
+                Err(forged) => {
+                    return Ok((self::kind(forged.information).unwrap_or(kind), Verdict::Forged));
+                }
+            }
+        } else {
+            parts.cryptogram.ok_or_else(|| self.malformed())?
+        };
         self.data.replace_from_card(tags::CID, &[parts.cid]);
         self.data.replace_from_card(tags::ATC, &parts.atc);
-        self.data.replace_from_card(tags::CRYPTOGRAM, &parts.cryptogram);
+        self.data.replace_from_card(tags::CRYPTOGRAM, &value);
         if let Some(iad) = parts.iad {
             self.data.replace_from_card(tags::IAD, iad);
         }
-        self.cryptogram = Some(Cryptogram { kind, value: parts.cryptogram });
-        Ok((kind, kind == CryptogramKind::Aac && parts.cid & 0x07 == SERVICE_NOT_ALLOWED))
+        self.cryptogram = Some(Cryptogram { kind, value });
+        let refused = kind == CryptogramKind::Aac && parts.cid & 0x07 == SERVICE_NOT_ALLOWED;
+        Ok((kind, if refused { Verdict::ServiceNotAllowed } else { Verdict::Valid }))
+    }
+}
+
+/// Values that are hashed as they are built.
+struct Hash(Sha1);
+
+impl Output for Hash {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), tlv::Error> {
+        self.0.update(bytes);
+        Ok(())
+    }
+}
+
+/// What else is to be known of a cryptogram besides its kind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Valid,
+    /// An AAC for this reason.
+    ServiceNotAllowed,
+    /// Its signature was asked for, and is wrong or missing.
+    Forged,
+}
+
+/// Bits 8 and 7 of the cryptogram information data; `None` for what is reserved.
+fn kind(cid: u8) -> Option<CryptogramKind> {
+    match cid & 0xC0 {
+        reference_control::AAC => Some(CryptogramKind::Aac),
+        reference_control::ARQC => Some(CryptogramKind::Arqc),
+        reference_control::TC => Some(CryptogramKind::Tc),
+        _ => None,
+    }
+}
+
+fn rank(kind: CryptogramKind) -> u8 {
+    match kind {
+        CryptogramKind::Aac => 0,
+        CryptogramKind::Arqc => 1,
+        CryptogramKind::Tc => 2,
     }
 }
 
 struct Parts<'a> {
     cid: u8,
     atc: [u8; 2],
-    cryptogram: [u8; 8],
+    /// Mandatory, unless the response has a signature in its place.
+    cryptogram: Option<[u8; 8]>,
     iad: Option<&'a [u8]>,
+    /// The template, in format 2.
+    objects: Option<&'a [u8]>,
 }
 
 /// Clause 6.5.5.4: format 1 is a sequence of values, format 2 a template.
@@ -134,8 +195,9 @@ fn parse_response(response: &[u8]) -> Option<Parts<'_>> {
         return (iad.len() <= MAX_IAD).then_some(Parts {
             cid,
             atc,
-            cryptogram,
+            cryptogram: Some(cryptogram),
             iad: (!iad.is_empty()).then_some(iad),
+            objects: None,
         });
     }
     let objects = template(response, tags::RESPONSE_FORMAT_2)?;
@@ -144,10 +206,10 @@ fn parse_response(response: &[u8]) -> Option<Parts<'_>> {
     if iad.is_some_and(|iad| iad.len() > MAX_IAD) {
         return None;
     }
-    Some(Parts {
-        cid,
-        atc: child(objects, tags::ATC)??.try_into().ok()?,
-        cryptogram: child(objects, tags::CRYPTOGRAM)??.try_into().ok()?,
-        iad,
-    })
+    let cryptogram = match child(objects, tags::CRYPTOGRAM)? {
+        Some(value) => Some(value.try_into().ok()?),
+        None => None,
+    };
+    let atc = child(objects, tags::ATC)??.try_into().ok()?;
+    Some(Parts { cid, atc, cryptogram, iad, objects: Some(objects) })
 }

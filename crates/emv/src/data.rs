@@ -1,11 +1,11 @@
 //! EMV Book 3 clause 5 and 7: the data objects of one transaction, and where each came from.
 
 use core::fmt;
-use std::collections::BTreeMap;
 
-use tlv::{Dol, Tag, element, is_sensitive, tags};
-use zeroize::Zeroizing;
+use tlv::{Buffer, Dol, Output, Tag, element, is_sensitive, tags};
 
+use crate::bytes::Bytes;
+use crate::objects::Objects;
 use crate::outcome::Reason;
 
 /// Card data that may not be shown: a PAN, or track 2. Its `Debug` gives the length alone.
@@ -26,7 +26,7 @@ impl fmt::Debug for Sensitive<'_> {
 }
 
 /// The most bytes of field 55 (ISO 8583, DE 55).
-const MAX_FIELD_55: usize = 255;
+pub const MAX_FIELD_55: usize = 255;
 
 /// Why there is no field 55.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,10 +51,29 @@ const NOT_FROM_CARD: &[Tag] = &[
     tags::SCRIPT_RESULTS,
 ];
 
-type Objects = BTreeMap<Tag, Zeroizing<Vec<u8>>>;
+/// The most data of a command (Book 1 clause 9.4).
+pub(crate) const MAX_COMMAND_DATA: usize = 255;
+
+/// Why the values that a DOL asks for are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unbuilt {
+    /// The list is no list.
+    Malformed,
+    /// It asks for more than a command holds.
+    TooLong,
+}
+
+impl Unbuilt {
+    /// Why the transaction ends, if the list of this tag is to blame.
+    pub(crate) fn reason(self, list: Tag) -> Reason {
+        match self {
+            Self::Malformed => Reason::DataMalformed(list),
+            Self::TooLong => Reason::CommandTooLong,
+        }
+    }
+}
 
 /// What the terminal, the issuer and the card have said. A card can't override the terminal's own objects.
-#[derive(Default)]
 pub(crate) struct Data {
     terminal: Objects,
     /// From GET PROCESSING OPTIONS on, where a second occurrence is an error.
@@ -63,11 +82,20 @@ pub(crate) struct Data {
     fci: Objects,
 }
 
+impl Default for Data {
+    /// With room for what a transaction mostly has, and twice that.
+    fn default() -> Self {
+        Self {
+            terminal: Objects::with_room(64, 512),
+            card: Objects::with_room(96, 3072),
+            fci: Objects::with_room(24, 512),
+        }
+    }
+}
+
 impl Data {
     pub(crate) fn get(&self, tag: Tag) -> Option<&[u8]> {
-        let object =
-            self.terminal.get(&tag).or_else(|| self.card.get(&tag)).or_else(|| self.fci.get(&tag))?;
-        Some(object.as_slice())
+        self.terminal.get(tag).or_else(|| self.card.get(tag)).or_else(|| self.fci.get(tag))
     }
 
     pub(crate) fn array<const N: usize>(&self, tag: Tag) -> Option<[u8; N]> {
@@ -81,7 +109,7 @@ impl Data {
     }
 
     pub(crate) fn set(&mut self, tag: Tag, value: &[u8]) {
-        self.terminal.insert(tag, Zeroizing::new(value.to_vec()));
+        self.terminal.insert(tag, value);
     }
 
     /// Takes an object of the final SELECT; one that is too long is malformed.
@@ -90,7 +118,7 @@ impl Data {
             return Ok(());
         }
         check_length(tag, value)?;
-        self.fci.insert(tag, Zeroizing::new(value.to_vec()));
+        self.fci.insert(tag, value);
         Ok(())
     }
 
@@ -101,15 +129,12 @@ impl Data {
             return Ok(());
         }
         check_length(tag, value)?;
-        match self.card.insert(tag, Zeroizing::new(value.to_vec())) {
-            None => Ok(()),
-            Some(_) => Err(Reason::DataTwice(tag)),
-        }
+        if self.card.insert(tag, value) { Err(Reason::DataTwice(tag)) } else { Ok(()) }
     }
 
     /// Takes an object that the card may give anew, such as its cryptogram.
     pub(crate) fn replace_from_card(&mut self, tag: Tag, value: &[u8]) {
-        self.card.insert(tag, Zeroizing::new(value.to_vec()));
+        self.card.insert(tag, value);
     }
 
     /// Forgets the application that was selected.
@@ -118,39 +143,65 @@ impl Data {
         self.fci.clear();
     }
 
-    /// The values that a DOL asks for; `None` if the list is malformed.
-    pub(crate) fn build(&self, dol: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let dol = Dol::new(dol);
-        let mut out = Zeroizing::new(Vec::with_capacity(dol.total_length().ok()?));
-        dol.build(&mut *out, |tag| self.get(tag)).ok()?;
-        Some(out)
+    /// The values that a DOL asks for, as the data of a command.
+    pub(crate) fn build(&self, dol: &[u8]) -> Result<Bytes<MAX_COMMAND_DATA>, Unbuilt> {
+        let mut out = Bytes::default();
+        match self.build_into(dol, &mut out) {
+            Ok(()) => Ok(out),
+            Err(tlv::Error::NoRoom) => Err(Unbuilt::TooLong),
+            Err(_) => Err(Unbuilt::Malformed),
+        }
     }
 
-    pub(crate) fn field_55(&self, wanted: &[Tag]) -> Result<Vec<u8>, Field55Error> {
-        let mut out = Vec::new();
+    /// The same, however many there are.
+    pub(crate) fn build_into(&self, dol: &[u8], out: &mut impl Output) -> Result<(), tlv::Error> {
+        let dol = Dol::new(dol);
+        // Before anything is written: what is malformed is not too long.
+        dol.total_length()?;
+        dol.build(out, |tag| self.get(tag))
+    }
+
+    pub(crate) fn field_55<'r>(
+        &self,
+        wanted: &[Tag],
+        room: &'r mut [u8; MAX_FIELD_55],
+    ) -> Result<&'r [u8], Field55Error> {
+        let mut out = Counted { out: Buffer::new(room), length: 0 };
         for &tag in wanted {
             if is_sensitive(tag) || tag.is_constructed() {
                 return Err(Field55Error::Sensitive(tag));
             }
             if let Some(value) = self.get(tag) {
-                // A `Vec` always has room.
+                // What there is no room for is counted.
                 let _ = tlv::write(&mut out, tag, value);
             }
         }
-        if out.len() > MAX_FIELD_55 {
-            return Err(Field55Error::TooLong(out.len()));
-        }
-        Ok(out)
+        let length = out.length;
+        room.get(..length).ok_or(Field55Error::TooLong(length))
     }
 
     /// First six and last four digits of the PAN, the rest as asterisks.
     pub(crate) fn masked_pan(&self) -> Option<String> {
         let pan = self.get(tags::PAN)?;
         let digits = digits(pan)?;
+        let digits = core::str::from_utf8(&digits).ok()?;
         let hidden = digits.len().checked_sub(10).filter(|_| digits.len() >= 12)?;
         let (first, rest) = digits.split_at_checked(6)?;
         let (_, last) = rest.split_at_checked(hidden)?;
         Some(format!("{first}{}{last}", "*".repeat(hidden)))
+    }
+}
+
+/// Writes what fits, and counts all.
+struct Counted<'r> {
+    out: Buffer<'r>,
+    length: usize,
+}
+
+impl Output for Counted<'_> {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), tlv::Error> {
+        self.length += bytes.len();
+        if self.length > MAX_FIELD_55 { Ok(()) } else { self.out.put(bytes) }
     }
 }
 
@@ -160,13 +211,14 @@ fn check_length(tag: Tag, value: &[u8]) -> Result<(), Reason> {
     if fits { Ok(()) } else { Err(Reason::DataMalformed(tag)) }
 }
 
-/// The digits of a compressed numeric value, without its padding; `None` if something else is in it.
-pub(crate) fn digits(bytes: &[u8]) -> Option<Zeroizing<String>> {
-    let mut out = Zeroizing::new(String::with_capacity(bytes.len() * 2));
+/// The digits of a compressed numeric value in ASCII, without its padding; `None` if something else is in it, or it is longer than
+/// a PAN.
+pub(crate) fn digits(bytes: &[u8]) -> Option<Bytes<20>> {
+    let mut out = Bytes::default();
     let mut ended = false;
     for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0F]) {
         match nibble {
-            0..=9 if !ended => out.push(char::from(b'0' + nibble)),
+            0..=9 if !ended => out.put(&[b'0' + nibble]).ok()?,
             0x0F => ended = true,
             _ => return None,
         }
@@ -215,20 +267,20 @@ mod tests {
 
     #[test]
     fn field_55_refuses_sensitive_tags_and_leaves_out_absent_ones() {
-        let mut data = with_pan("4761739001010010");
+        let (mut data, room) = (with_pan("4761739001010010"), &mut [0; MAX_FIELD_55]);
         data.set(tags::TVR, &[0; 5]);
-        assert_eq!(data.field_55(&[tags::PAN]), Err(Field55Error::Sensitive(tags::PAN)));
-        assert_eq!(data.field_55(&[tags::ATC, tags::TVR]).unwrap(), [0x95, 5, 0, 0, 0, 0, 0]);
+        assert_eq!(data.field_55(&[tags::PAN], room), Err(Field55Error::Sensitive(tags::PAN)));
+        assert_eq!(data.field_55(&[tags::ATC, tags::TVR], room).unwrap(), [0x95, 5, 0, 0, 0, 0, 0]);
     }
 
     #[test]
     fn field_55_of_more_than_255_bytes_is_refused() {
-        let mut data = Data::default();
+        let (mut data, room) = (Data::default(), &mut [0; MAX_FIELD_55]);
         data.add_from_card(tags::CVM_LIST, &[0; 252]).unwrap();
-        assert_eq!(data.field_55(&[tags::CVM_LIST]).unwrap().len(), 255);
+        assert_eq!(data.field_55(&[tags::CVM_LIST], room).unwrap().len(), 255);
         data.set(tags::TRANSACTION_TYPE, &[0]);
         let wanted = [tags::CVM_LIST, tags::TRANSACTION_TYPE];
-        assert_eq!(data.field_55(&wanted), Err(Field55Error::TooLong(258)));
+        assert_eq!(data.field_55(&wanted, room), Err(Field55Error::TooLong(258)));
     }
 
     #[test]
@@ -237,7 +289,7 @@ mod tests {
         for &tag in crate::FIELD_55 {
             data.set(tag, &vec![0; element(tag).unwrap().max_length]);
         }
-        assert!(data.field_55(crate::FIELD_55).is_ok());
+        assert!(data.field_55(crate::FIELD_55, &mut [0; MAX_FIELD_55]).is_ok());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use tlv::{Reader, tags};
 
 use crate::apdu::{Command, OK, Response};
+use crate::authentication::Authentication;
 use crate::kernel::{Kernel, Pending, Progress};
 use crate::outcome::Reason;
 use crate::selection::template;
@@ -16,11 +17,14 @@ impl Kernel {
         let (version, floor_limit) = (application.version, application.floor_limit.to_be_bytes());
         self.data.set(tags::VERSION_TERMINAL, &version);
         self.data.set(tags::FLOOR_LIMIT, &floor_limit);
-        let aid = self.aid().unwrap_or_default().to_vec();
-        self.data.set(tags::AID, &aid);
+        if let Some(selected) = self.selection.selected() {
+            self.data.set(tags::AID, &selected.aid);
+        }
         self.clear_results();
         let pdol = self.data.get(tags::PDOL).unwrap_or_default();
-        let values = self.data.build(pdol).ok_or(Reason::DataMalformed(tags::PDOL))?;
+        let values = self.data.build(pdol).map_err(|unbuilt| unbuilt.reason(tags::PDOL))?;
+        self.authentication = Authentication::default();
+        self.authentication.combined.add_sent(&values);
         self.send(Command::get_processing_options(&values), Pending::GetProcessingOptions)
     }
 

@@ -7,14 +7,14 @@ use tlv::{Tag, tags};
 
 use crate::apdu::{Command, Exchange, Response, Step};
 use crate::authentication::Authentication;
-use crate::bits::{Bit, set};
+use crate::bits::{Bit, clear, set};
 use crate::cvm::Verification;
-use crate::data::{Data, bcd};
+use crate::data::{Data, MAX_FIELD_55, bcd};
 use crate::outcome::{Cryptogram, Decision, Online, Outcome, Reason};
 use crate::read::Reading;
 use crate::scripts::Scripts;
 use crate::selection::Selection;
-use crate::{Application, Candidate, Config, Field55Error, Sensitive};
+use crate::{Application, Candidate, Config, Field55Error, Label, Sensitive};
 
 /// How far the card takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,7 +250,9 @@ impl Kernel {
             Step::Malformed => return Err(self.malformed()),
             Step::Done(response) => response,
         };
-        self.dispatch(pending, &response)
+        let progress = self.dispatch(pending, &response);
+        self.exchange.reuse(response);
+        progress
     }
 
     fn dispatch(&mut self, pending: Pending, response: &Response) -> Progress {
@@ -308,8 +310,8 @@ impl Kernel {
             tvr: self.tvr,
             tsi: self.tsi,
             arc: self.data.array(tags::ARC),
-            aid: self.aid().map(<[u8]>::to_vec),
-            label: self.label().to_owned(),
+            aid: self.selection.selected().map(|candidate| candidate.aid.clone()),
+            label: self.selection.selected().map(|candidate| candidate.label.clone()).unwrap_or_default(),
             cryptogram: self.cryptogram,
             script_results: self.scripts.results().to_vec(),
         };
@@ -362,12 +364,17 @@ impl Kernel {
     }
 
     pub(crate) fn send(&mut self, command: Option<Command>, pending: Pending) -> Progress {
-        self.exchange = Exchange::new(command.ok_or(Reason::CommandTooLong)?);
+        self.exchange.begin(&command.ok_or(Reason::CommandTooLong)?);
         Ok(Wait::Card(pending))
     }
 
     pub(crate) fn mark_tvr(&mut self, bit: Bit) {
         set(&mut self.tvr, bit);
+        self.data.set(tags::TVR, &self.tvr);
+    }
+
+    pub(crate) fn clear_tvr(&mut self, bit: Bit) {
+        clear(&mut self.tvr, bit);
         self.data.set(tags::TVR, &self.tvr);
     }
 
@@ -433,12 +440,22 @@ impl Kernel {
 
     /// The DF name of the selected application.
     pub fn aid(&self) -> Option<&[u8]> {
-        self.selection.selected().map(|candidate| candidate.aid.as_slice())
+        self.selection.selected().map(|candidate| &*candidate.aid)
     }
 
     /// The name of the selected application; empty if none is.
     pub fn label(&self) -> &str {
         self.selection.selected().map_or("", |candidate| candidate.label.as_str())
+    }
+
+    /// Book 4 clause 11.1: the language that the cardholder is spoken to in: the first that the card prefers and the terminal has, else
+    /// the terminal's own. `None` where the terminal has but one.
+    pub fn language(&self) -> Option<&str> {
+        let ours = &self.config.terminal.languages;
+        let preferred = self.data.get(tags::LANGUAGE_PREFERENCE).unwrap_or(self.selection.languages());
+        let (codes, _) = preferred.as_chunks::<2>();
+        let common = |code: &[u8; 2]| ours.iter().find(|one| one.as_bytes().eq_ignore_ascii_case(code));
+        codes.iter().find_map(common).or(ours.first()).map(String::as_str)
     }
 
     /// Whether the card has been asked for a cryptogram: from there on it counts the transaction, however it ends.
@@ -457,7 +474,19 @@ impl Kernel {
     /// [`Field55Error`] if a tag may not leave the kernel in the clear, or the data are longer than 255 bytes;
     /// those of [`FIELD_55`](crate::FIELD_55) never are.
     pub fn field_55(&self, wanted: &[Tag]) -> Result<Vec<u8>, Field55Error> {
-        self.data.field_55(wanted)
+        self.write_field_55(wanted, &mut [0; MAX_FIELD_55]).map(<[u8]>::to_vec)
+    }
+
+    /// The same in the caller's memory.
+    ///
+    /// # Errors
+    /// As of [`Kernel::field_55`].
+    pub fn write_field_55<'r>(
+        &self,
+        wanted: &[Tag],
+        room: &'r mut [u8; MAX_FIELD_55],
+    ) -> Result<&'r [u8], Field55Error> {
+        self.data.field_55(wanted, room)
     }
 }
 
@@ -479,7 +508,7 @@ impl Outcome {
             tsi: [0; 2],
             arc: None,
             aid: None,
-            label: String::new(),
+            label: Label::default(),
             cryptogram: None,
             script_results: Vec::new(),
         }

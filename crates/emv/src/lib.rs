@@ -25,36 +25,44 @@
 //! # }
 //! ```
 //!
-//! Not done yet: combined data authentication and offline PIN. [`Config`] refuses a terminal that announces them.
+//! Not done yet: offline PIN. [`Config`] refuses a terminal that announces it.
 
 mod action_analysis;
 pub mod apdu;
 mod authentication;
 mod bits;
+mod bytes;
 mod certificates;
+mod combined;
 mod completion;
 mod config;
 mod cryptogram;
 mod cvm;
 mod data;
+mod exceptions;
 mod identify;
 mod initiate;
 mod kernel;
+mod names;
+mod objects;
 mod online;
 mod outcome;
 mod read;
 mod records;
 mod restrictions;
 mod risk;
+pub mod rsa;
 mod scripts;
 mod selection;
 #[cfg(test)]
 mod tests;
 
 pub use bits::tvr::ActionCode;
-pub use config::{Application, Capk, Config, ConfigError, Terminal};
-pub use data::{Field55Error, Sensitive};
+pub use config::{Application, Capk, Config, ConfigError, Revoked, Terminal};
+pub use data::{Field55Error, MAX_FIELD_55, Sensitive};
+pub use exceptions::Exceptions;
 pub use kernel::{Action, Event, Flow, HostAnswer, Kernel, PinResult, Transaction};
+pub use names::{Aid, Label};
 pub use outcome::{Cryptogram, CryptogramKind, Cvm, Decision, Online, Outcome, Reason};
 pub use selection::Candidate;
 

@@ -1,6 +1,6 @@
 //! EMV Book 3 clause 10.9: online processing and issuer authentication.
 
-use tlv::{Reader, tags};
+use tlv::tags;
 
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{aip, tsi, tvr};
@@ -8,6 +8,7 @@ use crate::cryptogram::reference_control;
 use crate::kernel::{HostAnswer, Kernel, Pending, Progress};
 use crate::outcome::{Cvm, Online};
 use crate::scripts::{Phase, Scripts};
+use crate::selection::child;
 
 impl Kernel {
     pub(crate) fn take_host_answer(&mut self, answer: HostAnswer<'_>) -> Progress {
@@ -22,21 +23,20 @@ impl Kernel {
 
     /// Clause 10.9: by EXTERNAL AUTHENTICATE if the card supports it, else within the second GENERATE AC.
     fn authenticate_issuer(&mut self, field_55: &[u8]) -> Progress {
-        let objects: Result<Vec<_>, _> = Reader::new(field_55).collect();
-        let Ok(objects) = objects else {
+        let Some(data) = child(field_55, tags::ISSUER_AUTHENTICATION) else {
             self.mark_tvr(tvr::ISSUER_AUTHENTICATION_FAILED);
             return self.run_scripts(Phase::BeforeSecondAc);
         };
-        let Some(object) = objects.iter().find(|object| object.tag == tags::ISSUER_AUTHENTICATION) else {
+        let Some(data) = data else {
             return self.run_scripts(Phase::BeforeSecondAc);
         };
-        if !(8..=16).contains(&object.value.len()) {
+        if !(8..=16).contains(&data.len()) {
             self.mark_tvr(tvr::ISSUER_AUTHENTICATION_FAILED);
             return self.run_scripts(Phase::BeforeSecondAc);
         }
-        self.data.set(tags::ISSUER_AUTHENTICATION, object.value);
+        self.data.set(tags::ISSUER_AUTHENTICATION, data);
         if self.aip_has(aip::ISSUER_AUTHENTICATION) {
-            return self.send(Command::external_authenticate(object.value), Pending::ExternalAuthenticate);
+            return self.send(Command::external_authenticate(data), Pending::ExternalAuthenticate);
         }
         self.run_scripts(Phase::BeforeSecondAc)
     }
@@ -59,6 +59,7 @@ impl Kernel {
     /// default action codes say.
     pub(crate) fn decide_without_host(&mut self) -> Progress {
         self.online = Online::Unreachable;
+        self.expect_second_signature();
         let unverified = self.verification.cvm() == Cvm::OnlinePin;
         let request =
             if self.is_online_only() || unverified { reference_control::AAC } else { self.offline_request() };

@@ -2,6 +2,8 @@
 
 use tlv::Tag;
 
+use crate::names::{Aid, Label};
+
 /// How a transaction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -80,6 +82,9 @@ pub enum Reason {
     /// Z1, by the card.
     #[error("declined by the card (Book 3, 10.8)")]
     DeclinedByCard,
+    /// The signature over a cryptogram is wrong.
+    #[error("the signature over the card's cryptogram is wrong or missing (Book 4, 6.3.2.1)")]
+    CombinedAuthenticationFailed,
     /// The card allows no such service.
     #[error("the card does not allow this service (Book 3, 6.5.5)")]
     ServiceNotAllowed,
@@ -98,6 +103,9 @@ pub enum Reason {
     /// No application in common, or none that could be used.
     #[error("the card has no application that this terminal accepts (Book 1, 12.4)")]
     NoCommonApplication,
+    /// What they have in common is blocked: the stripe is no way round it.
+    #[error("the card has no application for this terminal that is not blocked (Book 1, 12.3)")]
+    ApplicationBlocked,
     /// An object without which there is no transaction.
     #[error("the card did not give the mandatory data object {0} (Book 3, 7.2)")]
     DataMissing(Tag),
@@ -172,10 +180,10 @@ pub struct Outcome {
     /// 8A: the host's, or Y1, Z1, Y3, Z3.
     pub arc: Option<[u8; 2]>,
     /// The selected application.
-    pub aid: Option<Vec<u8>>,
+    pub aid: Option<Aid>,
     /// Its name; empty if none was selected.
-    pub label: String,
-    /// The last cryptogram.
+    pub label: Label,
+    /// The last cryptogram; one whose signature is wrong does not count.
     pub cryptogram: Option<Cryptogram>,
     /// Five bytes for each issuer script (Book 4 Annex A5).
     pub script_results: Vec<[u8; 5]>,

@@ -1,13 +1,12 @@
 //! EMV Book 3 clause 10.2: read application data.
 
-use std::collections::VecDeque;
-
 use tlv::tags;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use crate::apdu::{Command, OK, Response};
 use crate::data::digits;
 use crate::kernel::{Flow, Kernel, Pending, Progress};
+use crate::objects::{Wiped, append, room};
 use crate::outcome::Reason;
 use crate::selection::template;
 
@@ -24,16 +23,36 @@ struct Record {
 }
 
 /// The records to read, and what offline data authentication covers.
-#[derive(Default)]
 pub(crate) struct Reading {
-    records: VecDeque<Record>,
+    records: Vec<Record>,
+    /// How many of them have been read.
+    done: usize,
     /// The static data to be authenticated so far.
-    pub(crate) signed_data: Zeroizing<Vec<u8>>,
+    pub(crate) signed_data: Wiped,
     /// A signed record is not a template 70: authentication fails (clause 10.3).
     pub(crate) signed_data_malformed: bool,
 }
 
+impl Default for Reading {
+    /// With room for what cards mostly have.
+    fn default() -> Self {
+        Self {
+            records: Vec::with_capacity(32),
+            done: 0,
+            signed_data: room(1024),
+            signed_data_malformed: false,
+        }
+    }
+}
+
 impl Reading {
+    /// Clause 10.2: begins with the records that the AFL lists. `None` if it is malformed.
+    fn begin(&mut self, afl: &[u8]) -> Option<()> {
+        (self.done, self.signed_data_malformed) = (0, false);
+        self.signed_data.zeroize();
+        parse_afl(afl, &mut self.records)
+    }
+
     /// Clause 10.3: of files 1 to 10 the value of the template is covered, of others all of the record.
     fn add_signed(&mut self, record: Record, inner: Option<&[u8]>, whole: &[u8]) {
         let Some(inner) = inner else {
@@ -41,8 +60,7 @@ impl Reading {
             return;
         };
         let covered = if record.sfi <= 10 { inner } else { whole };
-        // Not extended in place: a vector that moves leaves the PAN behind in freed memory.
-        self.signed_data = Zeroizing::new([self.signed_data.as_slice(), covered].concat());
+        append(&mut self.signed_data, covered);
     }
 }
 
@@ -52,13 +70,12 @@ impl Kernel {
         if self.data.array::<2>(tags::AIP).is_none() {
             return Err(Reason::DataMissing(tags::AIP));
         }
-        let records = parse_afl(afl).ok_or(Reason::DataMalformed(tags::AFL))?;
-        self.reading = Reading { records, ..Reading::default() };
+        self.reading.begin(afl).ok_or(Reason::DataMalformed(tags::AFL))?;
         self.read_next_record()
     }
 
     fn read_next_record(&mut self) -> Progress {
-        match self.reading.records.front() {
+        match self.reading.records.get(self.reading.done) {
             Some(record) => self.send(Command::read_record(record.sfi, record.number), Pending::ReadRecord),
             None => {
                 self.check_mandatory_data()?;
@@ -74,7 +91,8 @@ impl Kernel {
         if response.status != OK {
             return Err(self.refused(response.status));
         }
-        let record = self.reading.records.pop_front().ok_or(Reason::UnexpectedEvent)?;
+        let record = *self.reading.records.get(self.reading.done).ok_or(Reason::UnexpectedEvent)?;
+        self.reading.done += 1;
         let inner = template(&response.data, tags::RECORD_TEMPLATE);
         if record.signed {
             self.reading.add_signed(record, inner, &response.data);
@@ -110,9 +128,9 @@ impl Kernel {
 }
 
 /// Clause 10.2: entries of four bytes: SFI, first record, last record, how many of them are signed.
-fn parse_afl(afl: &[u8]) -> Option<VecDeque<Record>> {
+fn parse_afl(afl: &[u8], records: &mut Vec<Record>) -> Option<()> {
     let (entries, []) = afl.as_chunks::<4>() else { return None };
-    let mut records = VecDeque::new();
+    records.clear();
     for &[sfi, first, last, signed] in entries {
         let valid = sfi & 0x07 == 0 && (1..=30).contains(&(sfi >> 3)) && first >= 1 && last >= first;
         // In u16, as 1 to 255 are 255 records.
@@ -127,7 +145,7 @@ fn parse_afl(afl: &[u8]) -> Option<VecDeque<Record>> {
             return None;
         }
     }
-    (!records.is_empty()).then_some(records)
+    (!records.is_empty()).then_some(())
 }
 
 #[cfg(test)]
@@ -136,7 +154,8 @@ mod tests {
 
     #[test]
     fn an_afl_lists_its_records_in_order_and_marks_the_signed_ones() {
-        let records = parse_afl(&[0x08, 1, 2, 1, 0x18, 3, 3, 0]).unwrap();
+        let mut records = Vec::new();
+        parse_afl(&[0x08, 1, 2, 1, 0x18, 3, 3, 0], &mut records).unwrap();
         let expected = [(1, 1, true), (1, 2, false), (3, 3, false)];
         assert_eq!(records, expected.map(|(sfi, number, signed)| Record { sfi, number, signed }));
     }
@@ -154,8 +173,8 @@ mod tests {
             &[0x08, 1, 2, 3],
         ];
         for afl in cases {
-            assert_eq!(parse_afl(afl), None, "{afl:02X?}");
+            assert_eq!(parse_afl(afl, &mut Vec::new()), None, "{afl:02X?}");
         }
-        assert_eq!(parse_afl(&[0x08, 1, 255, 0, 0x10, 1, 255, 0]), None);
+        assert_eq!(parse_afl(&[0x08, 1, 255, 0, 0x10, 1, 255, 0], &mut Vec::new()), None);
     }
 }

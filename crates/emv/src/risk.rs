@@ -10,6 +10,7 @@ use crate::selection::template;
 
 impl Kernel {
     pub(crate) fn manage_risk(&mut self) -> Progress {
+        self.check_exceptions();
         if self.transaction.force_online {
             self.mark_tvr(tvr::MERCHANT_FORCED_ONLINE);
         }

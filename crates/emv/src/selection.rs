@@ -3,7 +3,9 @@
 use tlv::{Reader, Tag, find, tags};
 
 use crate::apdu::{Command, OK, Response};
+use crate::bytes::Bytes;
 use crate::kernel::{Kernel, Pending, Progress, Wait};
+use crate::names::{Aid, Label};
 use crate::outcome::Reason;
 
 /// Clause 12.2.2: the payment system environment.
@@ -11,6 +13,8 @@ const PSE: &[u8] = b"1PAY.SYS.DDF01";
 
 /// SELECT is not supported: the card is blocked.
 const FUNCTION_NOT_SUPPORTED: u16 = 0x6A81;
+/// The application is blocked (selected file invalidated).
+const BLOCKED: u16 = 0x6283;
 /// There are no more records.
 const RECORD_NOT_FOUND: u16 = 0x6A83;
 
@@ -23,9 +27,9 @@ const MAX_CANDIDATES: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// The name on the card.
-    pub aid: Vec<u8>,
+    pub aid: Aid,
     /// What to show to the cardholder.
-    pub label: String,
+    pub label: Label,
     /// 1 is the highest, 15 the lowest; 0 if the card gave none.
     pub priority: u8,
     /// Whether the cardholder must confirm even a single application.
@@ -35,15 +39,34 @@ pub struct Candidate {
 }
 
 /// The candidate list, and what was selected from it.
-#[derive(Default)]
 pub(crate) struct Selection {
     candidates: Vec<Candidate>,
     selected: Option<Candidate>,
+    /// An application that the terminal accepts is blocked.
+    blocked: bool,
+    /// 5F2D of the card's directory.
+    languages: Bytes<8>,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self {
+            candidates: Vec::with_capacity(MAX_CANDIDATES),
+            selected: None,
+            blocked: false,
+            languages: Bytes::default(),
+        }
+    }
 }
 
 impl Selection {
     pub(crate) fn candidates(&self) -> &[Candidate] {
         &self.candidates
+    }
+
+    /// 5F2D of the card's directory; empty if that has none.
+    pub(crate) fn languages(&self) -> &[u8] {
+        &self.languages
     }
 
     pub(crate) fn selected(&self) -> Option<&Candidate> {
@@ -70,6 +93,10 @@ impl Kernel {
         }
         let sfi =
             (response.status == OK).then(|| find(&response.data, tags::SFI)).and_then(Result::ok).flatten();
+        let languages = (response.status == OK).then(|| find(&response.data, tags::LANGUAGE_PREFERENCE));
+        if let Some(languages) = languages.and_then(Result::ok).flatten().and_then(Bytes::copy) {
+            self.selection.languages = languages;
+        }
         match sfi {
             Some(&[sfi @ 1..=10]) => self.read_directory(sfi, 1),
             _ => self.select_listed(0),
@@ -104,8 +131,8 @@ impl Kernel {
                 continue;
             }
             let aid = child(entry.value, tags::ADF_NAME)?;
-            if let Some(application) = aid.and_then(|aid| self.accepted(aid)) {
-                let candidate = self.candidate(aid.unwrap_or_default(), application, entry.value);
+            let candidate = aid.and_then(|aid| self.candidate(aid, self.accepted(aid)?, entry.value));
+            if let Some(candidate) = candidate {
                 self.selection.add(candidate);
             }
         }
@@ -136,10 +163,12 @@ impl Kernel {
         let partial = application.partial && name.starts_with(&application.aid);
         let again = Command::select(&application.aid, true);
         let usable = response.status == OK && (5..=16).contains(&name.len());
+        self.selection.blocked |= response.status == BLOCKED && (exact || partial);
         if usable && (exact || partial) {
             let inner = find(&response.data, tags::FCI_PROPRIETARY).ok().flatten().unwrap_or_default();
-            let candidate = self.candidate(name, index, inner);
-            self.selection.add(candidate);
+            if let Some(candidate) = self.candidate(name, index, inner) {
+                self.selection.add(candidate);
+            }
         }
         if partial && !exact && occurrence < MAX_OCCURRENCES {
             return self.send(again, Pending::SelectListed { index, occurrence: occurrence + 1 });
@@ -155,19 +184,20 @@ impl Kernel {
         exact.or_else(|| applications.iter().position(|ours| ours.partial && aid.starts_with(&ours.aid)))
     }
 
-    fn candidate(&self, aid: &[u8], application: usize, objects: &[u8]) -> Candidate {
+    /// `None` if the name is too long.
+    fn candidate(&self, aid: &[u8], application: usize, objects: &[u8]) -> Option<Candidate> {
         let priority =
             child(objects, tags::APPLICATION_PRIORITY).flatten().and_then(|value| value.first().copied());
         let priority = priority.unwrap_or_default();
-        Candidate {
-            aid: aid.to_vec(),
-            label: label(objects).unwrap_or_else(|| {
-                self.config.applications.get(application).map(|ours| ours.name.clone()).unwrap_or_default()
-            }),
+        let latin_1 = self.config.terminal.shows_latin_1();
+        let own = || self.config.applications.get(application).map(|ours| Label::new(&ours.name));
+        Some(Candidate {
+            aid: Aid::new(aid)?,
+            label: label(objects, latin_1).or_else(own).unwrap_or_default(),
             priority: priority & 0x0F,
             confirmation: priority & 0x80 != 0,
             application,
-        }
+        })
     }
 
     /// Clause 12.4: final selection. Also where a candidate that failed leads back to; it is off the list by then.
@@ -178,6 +208,7 @@ impl Kernel {
         let several = candidates.len() > 1 && self.config.terminal.cardholder_choice;
         let unasked = candidates.iter().position(|candidate| !candidate.confirmation);
         match unasked {
+            _ if candidates.is_empty() && self.selection.blocked => Err(Reason::ApplicationBlocked),
             _ if candidates.is_empty() => Err(Reason::NoCommonApplication),
             Some(index) if !several => self.select_chosen(index),
             _ => Ok(Wait::Choice),
@@ -200,6 +231,7 @@ impl Kernel {
             return self.initiate();
         }
         self.selection.selected = None;
+        self.selection.blocked |= response.status == BLOCKED;
         self.choose()
     }
 
@@ -218,7 +250,8 @@ impl Kernel {
                 self.data.set_fci(object.tag, object.value).ok()?;
             }
         }
-        if let (Some(label), Some(selected)) = (label(proprietary), &mut self.selection.selected) {
+        let latin_1 = self.config.terminal.shows_latin_1();
+        if let (Some(label), Some(selected)) = (label(proprietary, latin_1), &mut self.selection.selected) {
             selected.label = label;
         }
         Some(())
@@ -244,12 +277,13 @@ pub(crate) fn child(objects: &[u8], tag: Tag) -> Option<Option<&[u8]>> {
     Some(found)
 }
 
-/// Clause 12.4: the preferred name if its code table is ISO 8859-1, else the label.
-fn label(objects: &[u8]) -> Option<String> {
-    let latin_1 = child(objects, tags::CODE_TABLE_INDEX)? == Some(&[0x01]);
+/// Clause 12.4: the preferred name if its code table is ISO/IEC 8859-1 and the terminal has that, else the label, whose characters are common
+/// to all tables (Annex B).
+fn label(objects: &[u8], latin_1: bool) -> Option<Label> {
+    let latin_1 = latin_1 && child(objects, tags::CODE_TABLE_INDEX)? == Some(&[0x01]);
     let preferred = child(objects, tags::PREFERRED_NAME)?.filter(|_| latin_1);
     let bytes = preferred.or(child(objects, tags::APPLICATION_LABEL)?)?;
-    let text: String = bytes.iter().take(16).map(|&byte| char::from(byte)).collect();
-    let shown = text.trim();
-    (!shown.is_empty() && !shown.chars().any(char::is_control)).then(|| shown.to_owned())
+    let shown = bytes.get(..16).unwrap_or(bytes).trim_ascii();
+    let characters = || shown.iter().map(|&byte| char::from(byte));
+    (!shown.is_empty() && !characters().any(char::is_control)).then(|| Label::from_characters(characters()))
 }

@@ -1,8 +1,10 @@
 //! Whole transactions with a scripted card.
 
 mod card;
+mod combined;
 mod identify;
 mod mutations;
+mod selection;
 
 use std::sync::Arc;
 
@@ -60,6 +62,15 @@ const ALL_WELL: World<'static> =
 
 /// Runs to the end; `None` if it does not end.
 fn run_until_end(kernel: &mut Kernel, card: &mut Card, world: World<'_>) -> Option<(Outcome, usize)> {
+    run_against(kernel, |command| card.answer(command), world)
+}
+
+/// The same with any card.
+fn run_against(
+    kernel: &mut Kernel,
+    mut card: impl FnMut(&[u8]) -> Vec<u8>,
+    world: World<'_>,
+) -> Option<(Outcome, usize)> {
     let mut response;
     let mut action = kernel.start();
     for step in 0..MAX_STEPS {
@@ -67,7 +78,7 @@ fn run_until_end(kernel: &mut Kernel, card: &mut Card, world: World<'_>) -> Opti
             Action::Complete(outcome) => return Some((outcome.clone(), step)),
             _ if step == world.pulled_at => Event::CardRemoved,
             Action::Transmit(command) => {
-                response = card.answer(command);
+                response = card(command);
                 Event::Response(&response)
             }
             Action::ChooseApplication(_) => Event::Chosen(0),
@@ -213,9 +224,30 @@ fn sda_is_chosen_if_the_card_has_no_dda() {
 }
 
 #[test]
-fn a_card_that_announces_cda_is_authenticated_by_dda() {
-    let (_, outcome) = run(&mut with(|card| card.aip = "3D00"), ALL_WELL);
-    assert_eq!(outcome.tvr[0], 0);
+fn a_terminal_that_does_no_cda_authenticates_a_card_that_does_by_dda() {
+    let terminal = TERMINAL.replace("E0 68 C8", "E0 68 C0");
+    let config = Config::from_toml_parts(&terminal, AIDS, &[&capk_toml()]).unwrap();
+    let mut card = with(|card| card.aip = "3D00");
+    let (outcome, _) =
+        run_until_end(&mut Kernel::new(Arc::new(config), transaction()), &mut card, ALL_WELL).unwrap();
+    assert_eq!((outcome.tvr[0], outcome.decision), (0, Decision::Approved));
+    assert!(card.log.contains(&bytes("00880000040102030400")));
+}
+
+#[test]
+fn an_issuer_certificate_that_was_revoked_counts_no_more() {
+    let revoked = |rid: &str, index: &str, serial: &str| {
+        let list = format!("[[revoked]]\nrid = \"{rid}\"\nindex = \"{index}\"\nserial = \"{serial}\"\n");
+        let config = Config::from_toml_parts(TERMINAL, AIDS, &[&capk_toml(), &list]).unwrap();
+        let mut kernel = Kernel::new(Arc::new(config), transaction());
+        run_until_end(&mut kernel, &mut Personalisation::default().card(), ALL_WELL).unwrap().0.tvr[0]
+    };
+    assert_eq!(revoked("A000000333", "F0", "000001"), 0x08);
+    for (rid, index, serial) in
+        [("A000000003", "F0", "000001"), ("A000000333", "F1", "000001"), ("A000000333", "F0", "000003")]
+    {
+        assert_eq!(revoked(rid, index, serial), 0, "{rid} {index} {serial}");
+    }
 }
 
 #[test]
@@ -366,7 +398,7 @@ fn without_a_host_the_default_action_codes_decide() {
     assert_eq!((declined.reason, declined.arc), (Reason::DeclinedUnableToGoOnline, Some(*b"Z3")));
     // Forced online below the floor limit without a PIN: no default bit is set.
     let config = config_with(|toml| {
-        toml.replace("floor_limit = 0", "floor_limit = 5000").replace("D84000F800", "D840000000")
+        toml.replace("floor_limit = 0", "floor_limit = 5000").replace("DC4000F800", "DC40000000")
     });
     let mut kernel = Kernel::new(config, Transaction { force_online: true, ..transaction() });
     let mut card = with(|card| card.cvm_list = "00000000 00000000 1F00");
@@ -377,7 +409,7 @@ fn without_a_host_the_default_action_codes_decide() {
 #[test]
 fn a_transaction_that_is_online_only_is_never_approved_offline() {
     let below_floor = |toml: String| {
-        toml.replace("floor_limit = 0", "floor_limit = 5000").replace("D84000F800", "D840000000")
+        toml.replace("floor_limit = 0", "floor_limit = 5000").replace("DC4000F800", "DC40000000")
     };
     let online_only = Transaction { online_only: true, ..transaction() };
     let no_cvm = || with(|card| card.cvm_list = "00000000 00000000 1F00");
@@ -500,8 +532,8 @@ fn a_configuration_that_promises_too_much_is_refused() {
     let refused = |terminal: &str, capks: &str| {
         Config::from_toml_parts(terminal, AIDS, &[capks]).unwrap_err().to_string()
     };
-    assert!(refused(&TERMINAL.replace("E0 68 C0", "E0 68 C8"), "").contains("CDA"));
-    assert!(refused(&TERMINAL.replace("E0 68 C0", "E0 E8 C0"), "").contains("offline PIN"));
+    assert!(refused(&TERMINAL.replace("cda_mode = 1", "cda_mode = 5"), "").contains("cda_mode"));
+    assert!(refused(&TERMINAL.replace("E0 68 C8", "E0 E8 C8"), "").contains("offline PIN"));
     assert!(refused(TERMINAL, &capk_toml().replace("2030-12-31", "2030-12")).contains("expiry"));
     assert!(refused(TERMINAL, &capk_toml().replace("A000000333", "A000000003")).contains("check sum"));
     assert!(refused(&format!("surprise = 1\n{TERMINAL}"), "").contains("surprise"));

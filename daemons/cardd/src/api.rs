@@ -401,7 +401,8 @@ impl TransactionObject {
     }
 
     /// `insert-card`, `reading`, `choose-application` (`applications` as: their names, the card's first choice first; a card with one wants that
-    /// confirmed), `card-read` (`masked_pan` s, `label` s), `pin`, `pin-digits` (`count` u), `key-card`,
+    /// confirmed), `card-read` (`masked_pan` s, `label` s, `language` s: ISO 639-1, where the terminal has more than one), `pin`, `pin-digits`
+    /// (`count` u), `key-card`,
     /// `number-digits`, `expiry-digits` and `code-digits` (`count` u) of a card that is keyed,
     /// `authorizing`, and after the end, if the card is still in the slot, `remove-card`. A card that stays there
     /// gets `remove-card` from the next transaction, too, before `insert-card`.

@@ -127,14 +127,22 @@ pub(crate) fn pairing(config: &Config, credentials: &Path) -> Result<Option<Pair
     })
 }
 
-/// Reads `emv/terminal.toml`, `emv/aids.toml` (of the highest folder that has it) and `emv/capks*.toml` (of
-/// every folder).
+/// Reads `emv/terminal.toml`, `emv/aids.toml` (of the highest folder that has it), `emv/capks*.toml` (of
+/// every folder), and `emv/exceptions.toml` if there is one (of the highest folder that has it).
 pub(crate) fn load_emv(folders: &[PathBuf]) -> Result<emv::Config, String> {
     let (_, terminal) = find_file("emv/terminal.toml", folders).map_err(|error| error.to_string())?;
     let (_, applications) = find_file("emv/aids.toml", folders).map_err(|error| error.to_string())?;
     let capks = read_capks(folders)?;
     let capks: Vec<&str> = capks.iter().map(String::as_str).collect();
-    emv::Config::from_toml_parts(&terminal, &applications, &capks).map_err(|error| error.to_string())
+    let config =
+        emv::Config::from_toml_parts(&terminal, &applications, &capks).map_err(|error| error.to_string())?;
+    match find_file("emv/exceptions.toml", folders) {
+        Ok((path, text)) => {
+            config.with_exceptions(&text).map_err(|error| format!("{}: {error}", path.display()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(config),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// All files of CA keys; those of higher folders come first, and the kernel takes the first key that fits.
@@ -189,6 +197,19 @@ mod tests {
         let folders = [below.path().to_path_buf(), above.path().to_path_buf()];
         let emv = load_emv(&folders).unwrap();
         assert!(!emv.capks.is_empty() && !emv.applications.is_empty());
+    }
+
+    #[test]
+    fn an_exception_file_is_read_where_there_is_one_and_a_broken_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "terminal.toml", include_str!("../../../config/emv/terminal.toml"));
+        write(folder.path(), "aids.toml", include_str!("../../../config/emv/aids.toml"));
+        let folders = [folder.path().to_path_buf()];
+        assert!(load_emv(&folders).unwrap().exceptions.is_none());
+        write(folder.path(), "exceptions.toml", &format!("key = \"{}\"\ncards = []", "5A".repeat(32)));
+        assert!(load_emv(&folders).unwrap().exceptions.is_some());
+        write(folder.path(), "exceptions.toml", "cards = 7");
+        assert!(load_emv(&folders).unwrap_err().contains("emv/exceptions.toml"));
     }
 
     #[test]

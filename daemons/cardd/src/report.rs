@@ -103,6 +103,9 @@ pub(crate) fn for_screen(kernel: &Kernel) -> Dictionary {
     let mut values = Dictionary::new();
     put(&mut values, "masked_pan", kernel.masked_pan().unwrap_or_default());
     put(&mut values, "label", kernel.label());
+    if let Some(language) = kernel.language() {
+        put(&mut values, "language", language);
+    }
     values
 }
 

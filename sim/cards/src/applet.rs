@@ -2,6 +2,7 @@
 //! which is allowed when.
 
 mod authentication;
+mod combined;
 mod cryptogram;
 mod cvr;
 mod membership;
@@ -86,6 +87,10 @@ struct Session {
     cvr: Cvr,
     input: CryptogramInput,
     issuer_authentication: IssuerAuthentication,
+    /// What the terminal has sent for PDOL, CDOL1 and CDOL2.
+    sent: Vec<u8>,
+    /// Whether the terminal asked for a signature with the cryptogram.
+    signed: bool,
 }
 
 impl Session {
@@ -108,6 +113,8 @@ impl Session {
                 cvr: [0; 4],
             },
             issuer_authentication: IssuerAuthentication::NotPerformed,
+            sent: Vec::new(),
+            signed: false,
         }
     }
 }

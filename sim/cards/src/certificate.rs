@@ -1,4 +1,4 @@
-//! Offline dynamic data authentication, the card's side (EMV Book 2 clauses 5.1, 6.1 to 6.5).
+//! Offline dynamic data authentication, the card's side (EMV Book 2 clauses 5.1, 6.1 to 6.6).
 //!
 //! SHA-1 (hash algorithm 01), RSA (public key algorithm 01), recovered data `6A … BC`.
 
@@ -122,6 +122,22 @@ pub(crate) fn signed_dynamic_data(icc: &RsaKey, dynamic_number: [u8; 8], ddol_da
     let mut head = vec![0x05, SHA_1, 0x09, 0x08];
     head.extend(dynamic_number);
     icc.sign_with_recovery(&head, &[ddol_data])
+}
+
+/// Signed dynamic application data, tag 9F4B, that hold a cryptogram (Book 2 clause 6.6). `cryptogram`: its information data, then
+/// itself; `transaction_data`: what terminal and card have told each other.
+pub(crate) fn signed_cryptogram(
+    icc: &RsaKey,
+    dynamic_number: [u8; 8],
+    cryptogram: [u8; 9],
+    transaction_data: &[u8],
+    unpredictable_number: [u8; 4],
+) -> Vec<u8> {
+    let mut head = vec![0x05, SHA_1, 0x26, 0x08];
+    head.extend(dynamic_number);
+    head.extend(cryptogram);
+    head.extend(Sha1::digest(transaction_data));
+    icc.sign_with_recovery(&head, &[&unpredictable_number])
 }
 
 #[cfg(test)]

@@ -41,6 +41,10 @@ impl Objects {
         Ok(self)
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
@@ -64,7 +68,7 @@ impl Files {
     /// Writes the files of a card and signs them.
     pub(crate) fn build(profile: &Profile) -> Result<Self, tlv::Error> {
         let signed = account(profile)?;
-        let static_data = [&signed[..], &profile.scheme.aip].concat();
+        let static_data = [&signed[..], &profile.aip()].concat();
         let records = [
             ((1, 1), magnetic_stripe(profile)?),
             ((2, 1), Objects(signed)),

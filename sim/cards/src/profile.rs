@@ -11,7 +11,7 @@ macro_rules! sources {
     ($($name:literal),+ $(,)?) => { [$(($name, include_str!(concat!("../profiles/", $name, ".toml")))),+] };
 }
 
-const SOURCES: [(&str, &str); 22] = sources![
+const SOURCES: &[(&str, &str)] = &sources![
     "unionpay-credit",
     "unionpay-debit-pin",
     "visa",
@@ -30,6 +30,9 @@ const SOURCES: [(&str, &str); 22] = sources![
     "insufficient",
     "expired",
     "bad-certificate",
+    "cda",
+    "cda-wrong-first",
+    "cda-wrong-second",
     "blocked-application",
     "blocked-card",
     "chip-mute",
@@ -134,6 +137,10 @@ pub(crate) struct Behaviour {
     pub(crate) refuses_arpc: bool,
     /// Its ICC public key certificate has a flipped bit.
     pub(crate) damaged_certificate: bool,
+    /// Signs its cryptograms where it is asked to (CDA).
+    pub(crate) combined: bool,
+    /// The GENERATE AC, 1 or 2, that gets a wrong signature.
+    pub(crate) wrong_signature: Option<u8>,
     /// Answers outgoing data as T=0 does: 61xx, 6Cxx.
     pub(crate) t0: bool,
     /// Has no payment system environment.
@@ -192,7 +199,8 @@ impl Profile {
 
     /// Application interchange profile, tag 82.
     pub fn aip(&self) -> [u8; 2] {
-        self.scheme.aip
+        let [first, second] = self.scheme.aip;
+        [first | u8::from(self.behaviour.combined), second]
     }
 }
 

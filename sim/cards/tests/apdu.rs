@@ -135,8 +135,8 @@ fn a_wrong_length_class_or_instruction_has_its_own_status() {
     let mut card = load("visa").unwrap();
     send(&mut card, "00A4040007A000000003101000");
     assert_eq!(send(&mut card, GPO), "6700", "the PDOL wants six bytes");
-    assert_eq!(send(&mut card, "80A80000088506E068C001562200"), "6A80", "not a template 83");
-    assert!(send(&mut card, "80A80000088306E068C001562200").ends_with("9000"));
+    assert_eq!(send(&mut card, "80A80000088506E068C801562200"), "6A80", "not a template 83");
+    assert!(send(&mut card, "80A80000088306E068C801562200").ends_with("9000"));
 }
 
 #[test]

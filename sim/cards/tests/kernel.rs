@@ -19,6 +19,8 @@ use tlv::{Tag, find};
 const ATC: u16 = 0x0041;
 /// Terminal verification results, byte 1: DDA failed.
 const DDA_FAILED: u8 = 0x08;
+/// Byte 1: CDA failed.
+const CDA_FAILED: u8 = 0x04;
 /// Byte 2: expired application.
 const EXPIRED: u8 = 0x40;
 /// Byte 5: issuer authentication failed.
@@ -159,6 +161,7 @@ fn good_cards_are_authenticated_and_approved_online() {
         ("no-pse", Cvm::Signature),
         ("t0-exchange", Cvm::Signature),
         ("approves-offline", Cvm::Signature),
+        ("cda", Cvm::Signature),
         ("insufficient", Cvm::Signature),
     ];
     for (name, cvm) in expected {
@@ -224,6 +227,15 @@ fn the_host_is_told_what_is_wrong_with_a_card() {
     assert_eq!((expired.tvr[1], expired.reason), (EXPIRED, Reason::DeclinedByIssuer));
     let damaged = run("bad-certificate", 1234, Host::Declines).outcome;
     assert_eq!((damaged.tvr[0], damaged.reason), (DDA_FAILED, Reason::DeclinedByIssuer));
+}
+
+#[test]
+fn a_card_that_signs_its_cryptograms_wrongly_is_declined() {
+    let first = run("cda-wrong-first", 1234, Host::Approves).outcome;
+    assert_eq!((first.reason, first.online), (Reason::CombinedAuthenticationFailed, Online::NotTried));
+    let second = run("cda-wrong-second", 1234, Host::Approves).outcome;
+    assert_eq!((second.reason, second.must_reverse()), (Reason::CombinedAuthenticationFailed, true));
+    assert_eq!([first.tvr[0], second.tvr[0]], [CDA_FAILED; 2]);
 }
 
 #[test]

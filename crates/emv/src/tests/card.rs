@@ -168,6 +168,13 @@ impl Personalisation {
         sign(ICC_PRIMES, &bytes("05 01 09 08 0102030405060708"), &bytes("01020304"))
     }
 
+    /// The signature over a cryptogram (Book 2 table 18), of a card whose dynamic number is 0102030405060708.
+    pub(super) fn cryptogram_signature(cid: u8, cryptogram: &[u8], transaction_data: &[u8]) -> Vec<u8> {
+        let hash = Sha1::digest(transaction_data);
+        let head = [&bytes("05 01 26 08 0102030405060708")[..], &[cid], cryptogram, &hash].concat();
+        sign(ICC_PRIMES, &head, &bytes("01020304"))
+    }
+
     pub(super) fn card(&self) -> Card {
         let aid = bytes("A000000333010101");
         let entry = [tlv("4F", &aid), tlv("50", b"UnionPay Debit"), tlv("87", &[1])].concat();

@@ -1,4 +1,5 @@
-//! GENERATE AC and EXTERNAL AUTHENTICATE (EMV Book 3 clauses 6.5.5 and 6.5.4; Book 2 clause 8).
+//! GENERATE AC and EXTERNAL AUTHENTICATE (EMV Book 3 clauses 6.5.5 and 6.5.4; Book 2 clause 8). The signature over a cryptogram is
+//! in [`super::combined`].
 
 use tlv::Tag;
 
@@ -32,12 +33,14 @@ type Values<'d> = Vec<(Tag, &'d [u8])>;
 
 impl Applet {
     pub(super) fn generate_ac(&mut self, command: &Command<'_>) -> Answer {
-        let requested = match command.parameters() {
+        let (control, signed) = self.split_control(command.p1);
+        let requested = match (control, command.p2) {
             (0x00, 0) => Cryptogram::Aac,
             (0x40, 0) => Cryptogram::Tc,
             (0x80, 0) => Cryptogram::Arqc,
             _ => return Err(Status::INCORRECT_PARAMETERS),
         };
+        self.session.signed = signed;
         match self.session.phase {
             Phase::Initiated => self.first_generate_ac(requested, command.data),
             Phase::Online { arqc } => self.second_generate_ac(requested, arqc, command.data),
@@ -47,6 +50,7 @@ impl Applet {
 
     fn first_generate_ac(&mut self, requested: Cryptogram, data: &[u8]) -> Answer {
         let values = values(&self.profile.scheme.cdol1, data)?;
+        self.session.sent.extend(data);
         self.take(&values);
         if self.profile.pin.is_some() && self.memory.pin_tries == 0 {
             self.session.cvr.pin_try_limit_exceeded();
@@ -73,6 +77,7 @@ impl Applet {
             return Err(Status::INCORRECT_PARAMETERS);
         }
         let values = values(&self.profile.scheme.cdol2, data)?;
+        self.session.sent.extend(data);
         self.take(&values);
         self.authenticate_by_cdol2(&values, arqc);
         let arc: [u8; 2] = value(&values, AUTHORISATION_RESPONSE_CODE).unwrap_or_default();
@@ -181,6 +186,9 @@ impl Applet {
         let mut issuer_data = ISSUER_DATA_HEAD.to_vec();
         issuer_data.extend(self.session.input.cvr);
         issuer_data.push(ALGORITHM_TDES);
+        if self.session.signed && kind != Cryptogram::Aac {
+            return self.signed_answer(kind, value, &issuer_data);
+        }
         self.formatted(&[
             (0x9F27, &[kind.information()]),
             (0x9F36, &self.session.input.atc),

@@ -63,6 +63,7 @@ impl Applet {
             _ => return Err(Status::WRONG_DATA),
         };
         values(&self.profile.scheme.pdol, related_data)?;
+        self.session.sent = related_data.to_vec();
         self.memory.atc = self.memory.atc.checked_add(1).ok_or(Status::CONDITIONS_NOT_SATISFIED)?;
         self.session.input.atc = self.memory.atc.to_be_bytes();
         if self.memory.online_unfinished {
