@@ -89,12 +89,7 @@ pub struct Terminal {
 impl Terminal {
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |problem| Err(ConfigError::Value { of: "the terminal".into(), problem });
-        let [_, cvm, security] = self.capabilities;
-        if cvm & (terminal_capabilities::PLAINTEXT_PIN | terminal_capabilities::ENCIPHERED_PIN) != 0 {
-            return refuse(
-                "capabilities announce an offline PIN, which this kernel does not do: clear those bits",
-            );
-        }
+        let [_, _, security] = self.capabilities;
         if security & terminal_capabilities::CDA != 0 {
             return refuse("capabilities announce CDA, which this kernel does not do: clear that bit");
         }

@@ -1,7 +1,7 @@
 //! An EMV contact kernel (EMV 4.4 Books 1 to 4) without I/O.
 //!
 //! [`Kernel`] is handed what happened as an [`Event`] and answers with the [`Action`] that follows: transmit an APDU,
-//! ask for a choice, for an online PIN, for the host, or complete. It reads no clock, draws no random number, and
+//! ask for a choice, for a PIN, for the host, or complete. It reads no clock, draws no random number, and
 //! never sees a PIN or a secret key. One module implements one function of Book 3, and opens with its clause.
 //!
 //! ```no_run
@@ -18,6 +18,7 @@
 //!         }
 //!         Action::ChooseApplication(_) => kernel.step(Event::Chosen(0)),
 //!         Action::EnterOnlinePin => kernel.step(Event::Pin(PinResult::Bypassed)),
+//!         Action::VerifyOfflinePin(_) => kernel.step(Event::Pin(PinResult::Bypassed)),
 //!         Action::GoOnline => kernel.step(Event::HostUnreachable),
 //!         Action::Complete(_) => break,
 //!     };
@@ -25,7 +26,7 @@
 //! # }
 //! ```
 //!
-//! Not done yet: combined data authentication and offline PIN. [`Config`] refuses a terminal that announces them.
+//! Not done yet: combined data authentication. [`Config`] refuses a terminal that announces it.
 
 mod action_analysis;
 pub mod apdu;
@@ -40,6 +41,7 @@ mod data;
 mod identify;
 mod initiate;
 mod kernel;
+mod offline_pin;
 mod online;
 mod outcome;
 mod read;
@@ -55,6 +57,7 @@ pub use bits::tvr::ActionCode;
 pub use config::{Application, Capk, Config, ConfigError, Terminal};
 pub use data::{Field55Error, Sensitive};
 pub use kernel::{Action, Event, Flow, HostAnswer, Kernel, PinResult, Transaction};
+pub use offline_pin::{OfflinePin, PinEncipherment};
 pub use outcome::{Cryptogram, CryptogramKind, Cvm, Decision, Online, Outcome, Reason};
 pub use selection::Candidate;
 

@@ -3,6 +3,7 @@
 mod card;
 mod identify;
 mod mutations;
+mod offline_pin;
 
 use std::sync::Arc;
 
@@ -20,9 +21,15 @@ const MAX_STEPS: usize = 1000;
 
 /// A terminal that can also decide offline, since there is more to test about one.
 pub(crate) fn config_with(change: impl Fn(String) -> String) -> Arc<Config> {
-    let terminal = TERMINAL.replace(r#"terminal_type = "21""#, r#"terminal_type = "22""#);
     let applications = change(AIDS.to_owned());
+    let terminal = terminal_with("E0 68 C0");
     Arc::new(Config::from_toml_parts(&terminal, &applications, &[NO_CAPKS, &capk_toml()]).unwrap())
+}
+
+/// That terminal, with these capabilities.
+fn terminal_with(capabilities: &str) -> String {
+    let terminal = TERMINAL.replace(r#"terminal_type = "21""#, r#"terminal_type = "22""#);
+    terminal.replace(r#"capabilities = "E0 F8 C0""#, &format!(r#"capabilities = "{capabilities}""#))
 }
 
 fn transaction() -> Transaction {
@@ -72,6 +79,7 @@ fn run_until_end(kernel: &mut Kernel, card: &mut Card, world: World<'_>) -> Opti
             }
             Action::ChooseApplication(_) => Event::Chosen(0),
             Action::EnterOnlinePin => Event::Pin(world.pin),
+            Action::VerifyOfflinePin(_) => Event::PinPresented(0x9000),
             Action::GoOnline => world.host.map_or(Event::HostUnreachable, Event::Host),
         };
         action = kernel.step(event);
@@ -500,8 +508,7 @@ fn a_configuration_that_promises_too_much_is_refused() {
     let refused = |terminal: &str, capks: &str| {
         Config::from_toml_parts(terminal, AIDS, &[capks]).unwrap_err().to_string()
     };
-    assert!(refused(&TERMINAL.replace("E0 68 C0", "E0 68 C8"), "").contains("CDA"));
-    assert!(refused(&TERMINAL.replace("E0 68 C0", "E0 E8 C0"), "").contains("offline PIN"));
+    assert!(refused(&terminal_with("E0 68 C8"), "").contains("CDA"));
     assert!(refused(TERMINAL, &capk_toml().replace("2030-12-31", "2030-12")).contains("expiry"));
     assert!(refused(TERMINAL, &capk_toml().replace("A000000333", "A000000003")).contains("check sum"));
     assert!(refused(&format!("surprise = 1\n{TERMINAL}"), "").contains("surprise"));

@@ -3,6 +3,7 @@
 //! The trait of secure modules has no display. Where the card has several of our applications, or wants its
 //! only one confirmed, the first by priority that needs no confirmation is taken, else the first.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use emv::{Action, Candidate, Decision, Event, Kernel, Online, Outcome, PinResult
 use keys::pin_block::PinBlock;
 use keys::{Pan, Track2};
 use secure_module::{
-    Amount, CardSlot, Error as ModuleError, KeySlot, PinOutcome, PinRequest, Secret, SecureModule,
+    Amount, CardSlot, Error as ModuleError, KeySlot, PinEncipherment, PinOutcome, PinRequest, Secret,
+    SecureModule,
 };
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
@@ -22,6 +24,8 @@ use crate::terms::Protection;
 
 /// DE 39 of an approval.
 pub(crate) const APPROVED: [u8; 2] = *b"00";
+/// How many digits a PIN may have (ISO 9564-1, 9.1).
+const PIN_DIGITS: RangeInclusive<u8> = 4..=12;
 /// How long the end waits for the card to lose its power. The module does it in any case, when it comes to
 /// it.
 const POWER_OFF: Duration = Duration::from_secs(2);
@@ -33,6 +37,7 @@ enum Step {
     Transmit(Secret),
     Choose(usize),
     EnterPin,
+    VerifyPin { tries_left: Option<u8>, encipherment: Option<PinEncipherment> },
     GoOnline,
     End,
 }
@@ -43,6 +48,14 @@ impl From<Action<'_>> for Step {
             Action::Transmit(command) => Step::Transmit(command.to_vec().into()),
             Action::ChooseApplication(candidates) => Step::Choose(choose(candidates)),
             Action::EnterOnlinePin => Step::EnterPin,
+            Action::VerifyOfflinePin(pin) => Step::VerifyPin {
+                tries_left: pin.tries_left,
+                encipherment: pin.encipherment.map(|with| PinEncipherment {
+                    modulus: with.modulus.to_vec(),
+                    exponent: with.exponent.to_vec(),
+                    challenge: with.challenge,
+                }),
+            },
             Action::GoOnline => Step::GoOnline,
             Action::Complete(_) => Step::End,
         }
@@ -119,6 +132,9 @@ impl Transaction {
                 Step::Transmit(command) => self.transmit(&command).await?,
                 Step::Choose(index) => self.kernel.step(Event::Chosen(index)).into(),
                 Step::EnterPin => self.enter_pin(pin_block).await?,
+                Step::VerifyPin { tries_left, encipherment } => {
+                    self.verify_pin(tries_left, encipherment).await?
+                }
                 Step::GoOnline => self.go_online(*pin_block).await?,
                 Step::End => return Ok(()),
             };
@@ -153,7 +169,7 @@ impl Transaction {
         let request = PinRequest {
             pan: pan(&self.kernel)?,
             key: self.slot(KeySlot::PIK).await?,
-            digits: 4..=12,
+            digits: PIN_DIGITS,
             first_key: Duration::from_secs(self.config.pin.first_key_s.into()),
             next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
             bypass: self.config.pin.bypass,
@@ -301,5 +317,6 @@ fn name(outcome: &Outcome) -> &'static str {
     }
 }
 
+mod offline_pin;
 #[cfg(test)]
 mod tests;
