@@ -130,6 +130,39 @@ async fn no_secret_of_the_card_is_in_the_journal_the_logs_the_buses_or_paymentds
 }
 
 #[tokio::test]
+async fn a_pin_that_the_card_verifies_is_in_no_daemons_memory_either() {
+    let bench = Bench::start().await;
+    let secrets: Vec<_> = secrets().into_iter().filter(|(name, _)| name.contains("PIN")).collect();
+    assert_eq!(secrets.len(), 2);
+    let buses = [bench.terminal.system_bus().await.unwrap(), bench.terminal.app_bus().await.unwrap()];
+    let seen = [monitor(&buses[0]).await, monitor(&buses[1]).await];
+    // Handed to the card in the clear, where it is wrong; then the right one.
+    bench.sim("card insert offline-pin").await;
+    bench.sim(&format!("pin {PIN}")).await;
+    bench.sim("pin 1234").await;
+    for _ in 0..2 {
+        bench.sim("host once late 1s").await;
+    }
+    let shop = bench.shop().await;
+    let mut sale = shop.start(1234, "order-1").await.unwrap();
+    sale.reached("host").await;
+    let dumps = [Part::Paymentd, Part::Cardd].map(|part| (part, core_dump(&bench, part)));
+    let (_, result) = sale.completed().await;
+    assert_eq!(smartpos_tests::text(&result, "cvm"), "offline-pin", "{result:?}");
+    let masked = smartpos_tests::text(&result, "masked_pan").as_bytes().to_vec();
+    for (part, core) in dumps {
+        assert_eq!(found_in(&core, &secrets), None, "in the memory of {part}");
+        assert!(contains(&core, &masked), "the dump of {part} is not of the process that sold");
+    }
+    for seen in seen {
+        assert_eq!(found_in(&seen.lock().unwrap().clone(), &secrets), None, "on a bus");
+    }
+    for file in files_below(&bench.terminal.layout().root().join("log")) {
+        assert_eq!(found_in(&fs::read(&file).unwrap_or_default(), &secrets), None, "in {}", file.display());
+    }
+}
+
+#[tokio::test]
 async fn no_daemon_leaves_a_core_dump_and_cardds_memory_is_not_its_users_to_read() {
     let bench = Bench::start().await;
     let process = |part| PathBuf::from(format!("/proc/{}", bench.terminal.pid(part).expect("it runs")));

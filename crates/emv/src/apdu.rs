@@ -66,6 +66,11 @@ impl Command {
         Self::new([0x80, 0xCA, p1, p2], None, true)
     }
 
+    /// Book 3 clause 6.5.6.
+    pub(crate) fn get_challenge() -> Option<Self> {
+        Self::new([0x00, 0x84, 0x00, 0x00], None, true)
+    }
+
     /// Book 3 clause 6.5.5.
     pub(crate) fn generate_ac(reference_control: u8, values: &[u8]) -> Option<Self> {
         Self::new([0x80, 0xAE, reference_control, 0x00], Some(values), true)

@@ -32,7 +32,7 @@ enum Method {
 
 /// Why data could not be authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
+pub(crate) enum Failure {
     /// The card lacks an object that the method needs.
     DataMissing,
     /// A key, certificate or signature is not right.
@@ -91,7 +91,7 @@ impl Kernel {
     }
 
     /// Book 2 clauses 5.2 and 5.3: the CA key, and with it the issuer's.
-    fn issuer_key(&self) -> Result<PublicKey, Failure> {
+    pub(crate) fn issuer_key(&self) -> Result<PublicKey, Failure> {
         let index = self.required(tags::CAPK_INDEX_ICC)?;
         let certificate = Certificate {
             signature: self.required(tags::ISSUER_PK_CERTIFICATE)?,
@@ -124,7 +124,7 @@ impl Kernel {
     }
 
     /// Clause 10.3: the signed records, then the AIP if the tag list asks for it. The list may ask for nothing else.
-    fn static_data(&self) -> Result<[&[u8]; 2], Failure> {
+    pub(crate) fn static_data(&self) -> Result<[&[u8]; 2], Failure> {
         if self.reading.signed_data_malformed {
             return Err(Failure::Invalid);
         }

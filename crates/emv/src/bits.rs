@@ -75,6 +75,7 @@ pub(crate) mod tvr {
     pub(crate) const NEW_CARD: Bit = bit(1, 0x08);
     pub(crate) const VERIFICATION_FAILED: Bit = bit(2, 0x80);
     pub(crate) const UNRECOGNISED_CVM: Bit = bit(2, 0x40);
+    pub(crate) const PIN_TRY_LIMIT_EXCEEDED: Bit = bit(2, 0x20);
     pub(crate) const PIN_PAD_MISSING: Bit = bit(2, 0x10);
     pub(crate) const PIN_NOT_ENTERED: Bit = bit(2, 0x08);
     pub(crate) const ONLINE_PIN_ENTERED: Bit = bit(2, 0x04);

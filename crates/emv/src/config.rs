@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use sha1::{Digest, Sha1};
 
-use crate::bits::{terminal_capabilities, tvr::ActionCode};
+use crate::bits::tvr::ActionCode;
 use crate::exceptions::Exceptions;
 
 /// Why a configuration was refused.
@@ -115,12 +115,6 @@ fn every_cryptogram() -> u8 {
 impl Terminal {
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |problem| Err(ConfigError::Value { of: "the terminal".into(), problem });
-        let [_, cvm, _] = self.capabilities;
-        if cvm & (terminal_capabilities::PLAINTEXT_PIN | terminal_capabilities::ENCIPHERED_PIN) != 0 {
-            return refuse(
-                "capabilities announce an offline PIN, which this kernel does not do: clear those bits",
-            );
-        }
         if !self
             .languages
             .iter()

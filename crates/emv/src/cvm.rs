@@ -1,12 +1,10 @@
 //! EMV Book 3 clause 10.5 and Annex C3: cardholder verification.
-//!
-//! Offline PIN methods are recognised but never supported: [`crate::Config`] refuses a terminal that announces
-//! them. They would become one more arm of [`Kernel::perform`].
 
 use tlv::tags;
 
 use crate::bits::{aip, terminal_capabilities, tsi, tvr};
 use crate::kernel::{Kernel, PinResult, Progress, Wait};
+use crate::offline_pin::Asking;
 use crate::outcome::{Cvm, Reason};
 use crate::restrictions::{CASH, CASHBACK};
 
@@ -15,9 +13,9 @@ pub(crate) mod method {
     pub(super) const FAIL: u8 = 0x00;
     pub(super) const PLAINTEXT_PIN: u8 = 0x01;
     pub(crate) const ONLINE_PIN: u8 = 0x02;
-    pub(super) const PLAINTEXT_PIN_AND_SIGNATURE: u8 = 0x03;
-    pub(super) const ENCIPHERED_PIN: u8 = 0x04;
-    pub(super) const ENCIPHERED_PIN_AND_SIGNATURE: u8 = 0x05;
+    pub(crate) const PLAINTEXT_PIN_AND_SIGNATURE: u8 = 0x03;
+    pub(crate) const ENCIPHERED_PIN: u8 = 0x04;
+    pub(crate) const ENCIPHERED_PIN_AND_SIGNATURE: u8 = 0x05;
     pub(super) const SIGNATURE: u8 = 0x1E;
     pub(super) const NO_CVM: u8 = 0x1F;
 }
@@ -26,7 +24,7 @@ pub(crate) mod method {
 pub(crate) mod result {
     pub(crate) const UNKNOWN: u8 = 0x00;
     pub(super) const FAILED: u8 = 0x01;
-    pub(super) const SUCCESSFUL: u8 = 0x02;
+    pub(crate) const SUCCESSFUL: u8 = 0x02;
 }
 
 /// Byte 1 of the CVM results if no method was performed.
@@ -34,13 +32,13 @@ const NONE_PERFORMED: u8 = 0x3F;
 
 /// One rule of the CVM list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rule {
+pub(crate) struct Rule {
     code: u8,
     condition: u8,
 }
 
 impl Rule {
-    fn method(self) -> u8 {
+    pub(crate) fn method(self) -> u8 {
         self.code & 0x3F
     }
 
@@ -55,6 +53,8 @@ pub(crate) struct Verification {
     position: usize,
     /// The PIN was bypassed: it is not asked for again (Book 4 clause 6.3.4.3).
     bypassed: bool,
+    /// Of the offline PIN that is asked for.
+    pub(crate) asking: Asking,
     cvm: Option<Cvm>,
 }
 
@@ -75,6 +75,7 @@ enum Performed {
     /// Not a method of this terminal.
     Unsupported,
     AskForPin,
+    AskForOfflinePin,
 }
 
 impl Kernel {
@@ -119,6 +120,7 @@ impl Kernel {
             }
             match self.perform(rule) {
                 Performed::AskForPin => return Ok(Wait::Pin),
+                Performed::AskForOfflinePin => return self.begin_offline_pin(),
                 Performed::Successful(cvm, result) => return self.verified(rule, cvm, result),
                 Performed::Unsuccessful => self.set_cvm_results(rule.code, rule.condition, result::FAILED),
                 Performed::Unsupported => self.set_cvm_results(NONE_PERFORMED, 0x00, result::FAILED),
@@ -130,7 +132,7 @@ impl Kernel {
         self.verification_failed()
     }
 
-    fn verified(&mut self, rule: Rule, cvm: Cvm, result: u8) -> Progress {
+    pub(crate) fn verified(&mut self, rule: Rule, cvm: Cvm, result: u8) -> Progress {
         self.verification.set(cvm);
         self.set_cvm_results(rule.code, rule.condition, result);
         self.mark_tsi(tsi::CARDHOLDER_VERIFICATION);
@@ -191,18 +193,32 @@ impl Kernel {
         ours & needed == needed
     }
 
+    /// Whether the terminal takes PINs for the host, or those for the card. It does the latter if it supports one of their
+    /// methods (clause 10.5.1).
+    fn takes_pins_of(&self, method: u8) -> bool {
+        let [_, ours, _] = self.config.terminal.capabilities;
+        let any = match method {
+            method::ONLINE_PIN => terminal_capabilities::ONLINE_PIN,
+            _ => terminal_capabilities::PLAINTEXT_PIN | terminal_capabilities::ENCIPHERED_PIN,
+        };
+        ours & any != 0
+    }
+
     /// Clauses 10.5.1 to 10.5.5.
     fn perform(&mut self, rule: Rule) -> Performed {
         let method = rule.method();
         let needs_pin = matches!(method, method::PLAINTEXT_PIN..=method::ENCIPHERED_PIN_AND_SIGNATURE);
         if needs_pin && !self.supports(method) {
-            self.mark_tvr(tvr::PIN_PAD_MISSING);
+            if !self.takes_pins_of(method) {
+                self.mark_tvr(tvr::PIN_PAD_MISSING);
+            }
             return Performed::Unsupported;
         }
         match method {
             method::FAIL => Performed::Unsuccessful,
-            method::ONLINE_PIN if self.verification.bypassed => Performed::Unsuccessful,
+            _ if needs_pin && self.verification.bypassed => Performed::Unsuccessful,
             method::ONLINE_PIN => Performed::AskForPin,
+            _ if needs_pin => Performed::AskForOfflinePin,
             method::SIGNATURE if self.supports(method) => {
                 Performed::Successful(Cvm::Signature, result::UNKNOWN)
             }
@@ -217,15 +233,25 @@ impl Kernel {
         }
     }
 
+    /// The rule that a PIN is asked for by.
+    pub(crate) fn asked_rule(&self) -> Result<Rule, Reason> {
+        let asked = self.verification.position.checked_sub(1).and_then(|position| self.rule(position));
+        asked.ok_or(Reason::UnexpectedEvent)
+    }
+
     /// Clause 10.5.2.
     pub(crate) fn take_pin_result(&mut self, pin: PinResult) -> Progress {
-        let asked = self.verification.position.checked_sub(1).and_then(|position| self.rule(position));
-        let rule = asked.ok_or(Reason::UnexpectedEvent)?;
+        if pin != PinResult::Entered {
+            return self.without_pin(pin);
+        }
+        self.mark_tvr(tvr::ONLINE_PIN_ENTERED);
+        self.verified(self.asked_rule()?, Cvm::OnlinePin, result::UNKNOWN)
+    }
+
+    /// Clauses 10.5.1 and 10.5.2: the PIN that was asked for was not entered.
+    pub(crate) fn without_pin(&mut self, pin: PinResult) -> Progress {
         match pin {
-            PinResult::Entered => {
-                self.mark_tvr(tvr::ONLINE_PIN_ENTERED);
-                return self.verified(rule, Cvm::OnlinePin, result::UNKNOWN);
-            }
+            PinResult::Entered => return Err(Reason::UnexpectedEvent),
             PinResult::Bypassed => {
                 self.verification.bypassed = true;
                 self.mark_tvr(tvr::PIN_NOT_ENTERED);
@@ -234,6 +260,12 @@ impl Kernel {
             PinResult::Cancelled => return Err(Reason::Cancelled),
             PinResult::TimedOut => return Err(Reason::PinTimedOut),
         }
+        self.fail_asked_rule()
+    }
+
+    /// The rule that a PIN was asked for by is unsuccessful: on with the next, if there may be one.
+    pub(crate) fn fail_asked_rule(&mut self) -> Progress {
+        let rule = self.asked_rule()?;
         self.set_cvm_results(rule.code, rule.condition, result::FAILED);
         if rule.goes_on_if_unsuccessful() { self.next_rule() } else { self.verification_failed() }
     }

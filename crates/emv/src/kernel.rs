@@ -10,6 +10,7 @@ use crate::authentication::Authentication;
 use crate::bits::{Bit, clear, set};
 use crate::cvm::Verification;
 use crate::data::{Data, MAX_FIELD_55, bcd};
+use crate::offline_pin::OfflinePin;
 use crate::outcome::{Cryptogram, Decision, Online, Outcome, Reason};
 use crate::read::Reading;
 use crate::scripts::Scripts;
@@ -71,6 +72,8 @@ pub enum Event<'a> {
     Chosen(usize),
     /// How PIN entry ended.
     Pin(PinResult),
+    /// A PIN was entered and handed to the card: the status word of its answer to VERIFY.
+    PinPresented(u16),
     /// The host answered.
     Host(HostAnswer<'a>),
     /// The host could not be reached.
@@ -84,7 +87,7 @@ pub enum Event<'a> {
 /// How PIN entry ended. The PIN itself stays in the secure module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinResult {
-    /// The module made a PIN block.
+    /// The module made a PIN block for the host.
     Entered,
     /// The cardholder or the merchant went on without a PIN.
     Bypassed,
@@ -118,6 +121,9 @@ pub enum Action<'k> {
     ChooseApplication(&'k [Candidate]),
     /// Ask for a PIN for the host, then report [`Event::Pin`]. [`Kernel::pan`] is for its PIN block.
     EnterOnlinePin,
+    /// Have a PIN typed and verified by the card, all inside of the secure module, then report [`Event::PinPresented`], or
+    /// [`Event::Pin`] where none was entered. Each VERIFY costs the card a try: it is sent once.
+    VerifyOfflinePin(OfflinePin<'k>),
     /// Ask the issuer, then report [`Event::Host`] or [`Event::HostUnreachable`]. [`Kernel::field_55`],
     /// [`Kernel::track2`] and [`Kernel::psn`] are for the message. If the card leaves meanwhile, the outcome knows
     /// nothing of the host: whoever sent the message must undo it.
@@ -136,6 +142,8 @@ pub(crate) enum Pending {
     GetProcessingOptions,
     ReadRecord,
     InternalAuthenticate,
+    GetPinTryCounter,
+    GetChallenge,
     GetAtc,
     GetLastOnlineAtc,
     FirstAc,
@@ -151,6 +159,7 @@ pub(crate) enum Wait {
     Card(Pending),
     Choice,
     Pin,
+    OfflinePin,
     Host,
     End,
 }
@@ -212,7 +221,9 @@ impl Kernel {
     pub fn start(&mut self) -> Action<'_> {
         let progress = match self.wait {
             Wait::Start => self.set_transaction_data().and_then(|()| self.select_pse()),
-            Wait::Card(_) | Wait::Choice | Wait::Pin | Wait::Host => Err(Reason::UnexpectedEvent),
+            Wait::Card(_) | Wait::Choice | Wait::Pin | Wait::OfflinePin | Wait::Host => {
+                Err(Reason::UnexpectedEvent)
+            }
             Wait::End => Ok(Wait::End),
         };
         self.settle(progress)
@@ -224,13 +235,17 @@ impl Kernel {
             (Wait::End, _) => Ok(Wait::End),
             (_, Event::CardRemoved) => Err(Reason::CardRemoved),
             (_, Event::Cancelled) => Err(Reason::Cancelled),
-            (Wait::Card(_), Event::TransmitFailed) => Err(Reason::CardMute),
+            (Wait::Card(_) | Wait::OfflinePin, Event::TransmitFailed) => Err(Reason::CardMute),
             (Wait::Card(pending), Event::Response(bytes)) => self.take_response(pending, bytes),
             (Wait::Choice, Event::Chosen(index)) => self.select_chosen(index),
             (Wait::Pin, Event::Pin(result)) => match self.transaction.flow {
                 Flow::Full => self.take_pin_result(result),
                 Flow::Identify { .. } => self.take_pin_of_identified(result),
             },
+            (Wait::OfflinePin, Event::PinPresented(status)) => self.take_verify_status(status),
+            (Wait::OfflinePin, Event::Pin(result)) if result != PinResult::Entered => {
+                self.without_pin(result)
+            }
             (Wait::Host, Event::Host(answer)) => match self.transaction.flow {
                 Flow::Full => self.take_host_answer(answer),
                 Flow::Identify { .. } => self.end_identified(Some(answer.approved)),
@@ -264,6 +279,8 @@ impl Kernel {
             Pending::GetProcessingOptions => self.on_processing_options(response),
             Pending::ReadRecord => self.on_record(response),
             Pending::InternalAuthenticate => self.on_internal_authenticate(response),
+            Pending::GetPinTryCounter => self.on_pin_try_counter(response),
+            Pending::GetChallenge => self.on_challenge(response),
             Pending::GetAtc => self.on_atc(response),
             Pending::GetLastOnlineAtc => self.on_last_online_atc(response),
             Pending::FirstAc => self.on_first_ac(response),
@@ -282,6 +299,7 @@ impl Kernel {
             Wait::Card(_) => Action::Transmit(self.exchange.outgoing()),
             Wait::Choice => Action::ChooseApplication(self.selection.candidates()),
             Wait::Pin => Action::EnterOnlinePin,
+            Wait::OfflinePin => Action::VerifyOfflinePin(self.verification.asking.request()),
             Wait::Host => Action::GoOnline,
             Wait::Start | Wait::End => Action::Complete(&self.outcome),
         }

@@ -1,7 +1,7 @@
 //! An EMV contact kernel (EMV 4.4 Books 1 to 4) without I/O.
 //!
 //! [`Kernel`] is handed what happened as an [`Event`] and answers with the [`Action`] that follows: transmit an APDU,
-//! ask for a choice, for an online PIN, for the host, or complete. It reads no clock, draws no random number, and
+//! ask for a choice, for a PIN, for the host, or complete. It reads no clock, draws no random number, and
 //! never sees a PIN or a secret key. One module implements one function of Book 3, and opens with its clause.
 //!
 //! ```no_run
@@ -18,14 +18,13 @@
 //!         }
 //!         Action::ChooseApplication(_) => kernel.step(Event::Chosen(0)),
 //!         Action::EnterOnlinePin => kernel.step(Event::Pin(PinResult::Bypassed)),
+//!         Action::VerifyOfflinePin(_) => kernel.step(Event::Pin(PinResult::Bypassed)),
 //!         Action::GoOnline => kernel.step(Event::HostUnreachable),
 //!         Action::Complete(_) => break,
 //!     };
 //! }
 //! # }
 //! ```
-//!
-//! Not done yet: offline PIN. [`Config`] refuses a terminal that announces it.
 
 mod action_analysis;
 pub mod apdu;
@@ -45,6 +44,7 @@ mod initiate;
 mod kernel;
 mod names;
 mod objects;
+mod offline_pin;
 mod online;
 mod outcome;
 mod read;
@@ -63,6 +63,7 @@ pub use data::{Field55Error, MAX_FIELD_55, Sensitive};
 pub use exceptions::Exceptions;
 pub use kernel::{Action, Event, Flow, HostAnswer, Kernel, PinResult, Transaction};
 pub use names::{Aid, Label};
+pub use offline_pin::{OfflinePin, PinEncipherment};
 pub use outcome::{Cryptogram, CryptogramKind, Cvm, Decision, Online, Outcome, Reason};
 pub use selection::Candidate;
 

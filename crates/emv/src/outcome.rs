@@ -35,6 +35,10 @@ pub enum Cvm {
     None,
     /// A PIN was entered; the issuer checks it.
     OnlinePin,
+    /// A PIN was entered, and the card has verified it.
+    OfflinePin,
+    /// The card has verified a PIN, and the receipt must be signed.
+    OfflinePinAndSignature,
     /// The receipt must be signed.
     Signature,
     /// The card's rules ask for none.

@@ -4,6 +4,7 @@ mod card;
 mod combined;
 mod identify;
 mod mutations;
+mod offline_pin;
 mod selection;
 
 use std::sync::Arc;
@@ -22,9 +23,15 @@ const MAX_STEPS: usize = 1000;
 
 /// A terminal that can also decide offline, since there is more to test about one.
 pub(crate) fn config_with(change: impl Fn(String) -> String) -> Arc<Config> {
-    let terminal = TERMINAL.replace(r#"terminal_type = "21""#, r#"terminal_type = "22""#);
     let applications = change(AIDS.to_owned());
+    let terminal = terminal_with("E0 68 C8");
     Arc::new(Config::from_toml_parts(&terminal, &applications, &[NO_CAPKS, &capk_toml()]).unwrap())
+}
+
+/// That terminal, with these capabilities.
+fn terminal_with(capabilities: &str) -> String {
+    let terminal = TERMINAL.replace(r#"terminal_type = "21""#, r#"terminal_type = "22""#);
+    terminal.replace(r#"capabilities = "E0 F8 C8""#, &format!(r#"capabilities = "{capabilities}""#))
 }
 
 fn transaction() -> Transaction {
@@ -83,6 +90,7 @@ fn run_against(
             }
             Action::ChooseApplication(_) => Event::Chosen(0),
             Action::EnterOnlinePin => Event::Pin(world.pin),
+            Action::VerifyOfflinePin(_) => Event::PinPresented(0x9000),
             Action::GoOnline => world.host.map_or(Event::HostUnreachable, Event::Host),
         };
         action = kernel.step(event);
@@ -225,7 +233,7 @@ fn sda_is_chosen_if_the_card_has_no_dda() {
 
 #[test]
 fn a_terminal_that_does_no_cda_authenticates_a_card_that_does_by_dda() {
-    let terminal = TERMINAL.replace("E0 68 C8", "E0 68 C0");
+    let terminal = terminal_with("E0 68 C0");
     let config = Config::from_toml_parts(&terminal, AIDS, &[&capk_toml()]).unwrap();
     let mut card = with(|card| card.aip = "3D00");
     let (outcome, _) =
@@ -533,7 +541,6 @@ fn a_configuration_that_promises_too_much_is_refused() {
         Config::from_toml_parts(terminal, AIDS, &[capks]).unwrap_err().to_string()
     };
     assert!(refused(&TERMINAL.replace("cda_mode = 1", "cda_mode = 5"), "").contains("cda_mode"));
-    assert!(refused(&TERMINAL.replace("E0 68 C8", "E0 E8 C8"), "").contains("offline PIN"));
     assert!(refused(TERMINAL, &capk_toml().replace("2030-12-31", "2030-12")).contains("expiry"));
     assert!(refused(TERMINAL, &capk_toml().replace("A000000333", "A000000003")).contains("check sum"));
     assert!(refused(&format!("surprise = 1\n{TERMINAL}"), "").contains("surprise"));

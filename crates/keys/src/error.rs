@@ -99,6 +99,11 @@ pub enum Error {
     /// A stored DUKPT state that can't be read.
     #[error("the stored state of the DUKPT device is damaged; load a new initial key")]
     State,
+    /// A card's public key that PINs can't be enciphered with.
+    #[error(
+        "a card's key for PINs has a modulus of 64 to 248 bytes with its highest bit set, and the exponent 3 or 65537"
+    )]
+    CardKey,
     /// A signature that doesn't verify.
     #[error("the signature does not verify")]
     Signature,

@@ -17,6 +17,7 @@ pub mod kcv;
 mod key;
 pub mod key_block;
 pub mod mac;
+pub mod offline_pin;
 pub mod pan;
 mod permission;
 mod pin;

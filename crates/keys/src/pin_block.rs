@@ -148,7 +148,11 @@ fn opened<const N: usize>(cipher: &Cipher, block: &[u8]) -> Result<Zeroizing<[u8
 }
 
 /// A PIN field: control nibble, length, digits, and `filling`, by the place of each nibble.
-fn field<const N: usize>(pin: &Pin, control: u8, filling: impl Fn(usize) -> u8) -> Zeroizing<[u8; N]> {
+pub(crate) fn field<const N: usize>(
+    pin: &Pin,
+    control: u8,
+    filling: impl Fn(usize) -> u8,
+) -> Zeroizing<[u8; N]> {
     let digits = [control, pin.length()].into_iter().chain(pin.values());
     let filled = usize::from(pin.length()) + 2;
     Zeroizing::new(packed(digits.chain((filled..2 * N).map(filling))))

@@ -100,7 +100,10 @@ impl CardEntry {
     }
 }
 
-fn encode_amount(amount: Option<(u64, u16, u8)>, to: &mut Writer) {
+/// Minor units, the ISO 4217 code, and how many digits the minor unit has.
+pub(crate) type Amount = (u64, u16, u8);
+
+pub(crate) fn encode_amount(amount: Option<Amount>, to: &mut Writer) {
     to.u8(amount.is_some().into());
     if let Some((minor_units, currency, exponent)) = amount {
         to.raw(&minor_units.to_be_bytes());
@@ -109,6 +112,6 @@ fn encode_amount(amount: Option<(u64, u16, u8)>, to: &mut Writer) {
     }
 }
 
-fn decode_amount(from: &mut Reader<'_>) -> Result<Option<(u64, u16, u8)>> {
+pub(crate) fn decode_amount(from: &mut Reader<'_>) -> Result<Option<Amount>> {
     Ok(if from.flag("amount")? { Some((from.u64()?, from.u16()?, from.u8()?)) } else { None })
 }

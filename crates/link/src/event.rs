@@ -13,6 +13,10 @@ pub enum PinResult {
     Entered([u8; 8]),
     /// A PIN was typed: its enciphered block under SM4.
     EnteredLong([u8; 16]),
+    /// A PIN was typed for the card: SW1 SW2 of its answer to VERIFY.
+    Presented(u16),
+    /// A PIN was to be handed to the card, and it did not answer, has no power, or was taken out.
+    CardMute,
     /// Enter without a digit.
     Bypassed,
     /// The cancel key, or a cancel request.
@@ -26,6 +30,8 @@ impl fmt::Debug for PinResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Entered(_) | Self::EnteredLong(_) => "Entered",
+            Self::Presented(_) => "Presented",
+            Self::CardMute => "CardMute",
             Self::Bypassed => "Bypassed",
             Self::Cancelled => "Cancelled",
             Self::TimedOut => "TimedOut",
@@ -102,6 +108,11 @@ impl Event {
                         to.u8(4);
                         to.raw(block);
                     }
+                    PinResult::Presented(status) => {
+                        to.u8(5);
+                        to.u16(*status);
+                    }
+                    PinResult::CardMute => to.u8(6),
                     PinResult::Bypassed => to.u8(1),
                     PinResult::Cancelled => to.u8(2),
                     PinResult::TimedOut => to.u8(3),
@@ -149,6 +160,8 @@ impl Event {
                     2 => PinResult::Cancelled,
                     3 => PinResult::TimedOut,
                     4 => PinResult::EnteredLong(from.array()?),
+                    5 => PinResult::Presented(from.u16()?),
+                    6 => PinResult::CardMute,
                     _ => return Err(Error::Value("PIN result")),
                 },
             },

@@ -18,6 +18,7 @@ mod key_loading;
 pub mod message;
 mod module;
 mod noise;
+mod offline_pin;
 mod pace;
 mod parts;
 mod protection;
@@ -35,6 +36,7 @@ pub use message::{
     DUKPT, Hello, KBPK, MAK_X919, Refusal, Request, Response, STORE, Status, TMK_SM4, Welcome, capability,
 };
 pub use module::{Incoming, Module};
+pub use offline_pin::{OfflinePinEntry, PinEncipherment};
 pub use pace::Pace;
 pub use parts::MAX_MESSAGE;
 pub use protection::{Pairing, Protection};

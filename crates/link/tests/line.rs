@@ -367,8 +367,13 @@ fn what_one_end_is_not_capable_of_is_not_asked_and_not_done() {
 }
 
 #[test]
-fn a_pin_block_passes_as_an_event() {
-    for result in [PinResult::Entered([1, 2, 3, 4, 5, 6, 7, 8]), PinResult::EnteredLong([7; 16])] {
+fn what_came_of_a_pin_passes_as_an_event() {
+    for result in [
+        PinResult::Entered([1, 2, 3, 4, 5, 6, 7, 8]),
+        PinResult::EnteredLong([7; 16]),
+        PinResult::Presented(0x63C2),
+        PinResult::CardMute,
+    ] {
         let event = Event::PinEnded { entry: 3, result };
         assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use link::{
     CardEntry, CardPart, CardResult, CardSlotInfo, CardSlotKind, Decoder, Event, Frame, Host, Incoming,
-    KeyEntryRequest, KeyEntryState, KeySlotInfo, Kind, Module, Refusal, Request, Response, SelfTestResult,
+    KeyEntryRequest, KeyEntryState, KeySlotInfo, Kind, Module, OfflinePinEntry, PinEncipherment, PinResult,
+    Refusal, Request, Response, SelfTestResult,
 };
 
 const SPECIFICATION: &str = include_str!("../../../docs/secure-module-link.md");
@@ -36,7 +37,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 48);
+    assert_eq!(vectors().len(), 51);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -163,10 +164,27 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
     let results = [("tdes", true), ("store", false)];
     let results = results.map(|(name, passed)| SelfTestResult { name: name.to_owned(), passed });
     let update = Request::UpdateData { offset: 4096, data: vec![0xA1, 0xA2, 0xA3, 0xA4].into() };
+    let verify = Request::VerifyPin(OfflinePinEntry {
+        entry: 6,
+        slot: 0,
+        tries_left: Some(2),
+        shortest: 4,
+        longest: 12,
+        first_key: 60_000,
+        next_key: 20_000,
+        bypass: true,
+        amount: Some((1234, 156, 2)),
+        encipherment: Some(PinEncipherment {
+            modulus: vec![0xC5; 64],
+            exponent: vec![3],
+            challenge: [0xC1, 0xC2, 0xC3, 0xC4, 0xC5, 0xC6, 0xC7, 0xC8],
+        }),
+    });
     for (number, request, response) in [
         (18, Request::SelfTest, Response::SelfTest(results.into())),
         (19, Request::Clock, Response::Clock(1_763_900_000_000)),
         (20, update, Response::Done),
+        (21, verify, Response::Done),
     ] {
         let payload = request.encode().unwrap();
         let asked = ask(number, &payload);
@@ -188,6 +206,7 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
     for event in [
         Event::CardDigits { entry: 5, part: CardPart::Number, count: 16 },
         Event::CardEnded { entry: 5, result: CardResult::Entered },
+        Event::PinEnded { entry: 6, result: PinResult::Presented(0x63C1) },
     ] {
         assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));
         module.report(event, now);

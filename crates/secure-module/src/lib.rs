@@ -8,6 +8,7 @@
 mod card_entry;
 mod error;
 mod key_loading;
+mod offline_pin;
 mod pin;
 mod self_test;
 mod slot;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 pub use card_entry::{CardEntryOutcome, CardEntryRequest, CardPart};
 pub use error::{Error, Result};
 pub use key_loading::{KeyEntryRequest, KeyEntryState, KeySlotInfo};
+pub use offline_pin::{OfflinePinOutcome, OfflinePinRequest, PinEncipherment};
 pub use pin::{Amount, PinOutcome, PinRequest};
 pub use self_test::SelfTestResult;
 pub use slot::{CardSlot, KeySlot, SamSlot};
@@ -132,6 +134,16 @@ pub trait SecureModule: Send + Sync {
     /// AES key, UnionPay's block of 16 bytes under an SM4 key. The clear PIN stays inside.
     /// One entry at a time; dropping the future leaves the entry running, so cancel it.
     async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
+        let _ = request;
+        Err(Error::NotSupported)
+    }
+
+    /// Has a PIN typed, and hands it to the card in a slot, which has power: VERIFY (EMV Book 3, 6.5.12) is built and sent inside
+    /// of the module, once for each PIN that was typed, since each costs the card a try. One entry at a time; while it goes on the
+    /// card hears nothing else. Dropping the future leaves the entry running, so cancel it.
+    ///
+    /// [`Error::CardMute`] if the card has no power, does not answer or leaves; [`Error::Busy`] where too many PINs were entered.
+    async fn verify_offline_pin(&self, request: OfflinePinRequest) -> Result<OfflinePinOutcome> {
         let _ = request;
         Err(Error::NotSupported)
     }

@@ -401,8 +401,8 @@ impl TransactionObject {
     }
 
     /// `insert-card`, `reading`, `choose-application` (`applications` as: their names, the card's first choice first; a card with one wants that
-    /// confirmed), `card-read` (`masked_pan` s, `label` s, `language` s: ISO 639-1, where the terminal has more than one), `pin`, `pin-digits`
-    /// (`count` u), `key-card`,
+    /// confirmed), `card-read` (`masked_pan` s, `label` s, `language` s: ISO 639-1, where the terminal has more than one), `pin` (`tries_left` u,
+    /// where the card verifies it and told: 1 is the last try; it comes again after a wrong one), `pin-digits` (`count` u), `key-card`,
     /// `number-digits`, `expiry-digits` and `code-digits` (`count` u) of a card that is keyed,
     /// `authorizing`, and after the end, if the card is still in the slot, `remove-card`. A card that stays there
     /// gets `remove-card` from the next transaction, too, before `insert-card`.
@@ -419,7 +419,7 @@ impl TransactionObject {
     /// `masked_pan` s, `pan_sequence` y (if any), `entry_mode` s (DE 22), `sealed_track2` ay (DE 35), `key_serial` ay (of
     /// DUKPT),
     /// `pin_block` ay (DE 52, if a PIN was entered), `token` s (if the module makes any), `aid` s, `label` s,
-    /// `cvm` s (`online-pin`, `signature`, `none`); and where the card decides, too: `chip_data` ay (DE 55),
+    /// `cvm` s (`online-pin`, `offline-pin`, `offline-pin-and-signature`, `signature`, `none`); and where the card decides, too: `chip_data` ay (DE 55),
     /// `tvr` s, `tsi` s, `cryptogram` s. A card that was keyed has `masked_pan`, `entry_mode`, `cvm`, `token` and
     /// `sealed_track2`: the equivalent of a track with its number, expiry date and security code. `token`, `aid`, `tvr`, `tsi` and `cryptogram` are in hexadecimal. The token
     /// is the same for each transaction of a card at this terminal, and tells nothing of its number.

@@ -7,9 +7,10 @@ use service::options::Dictionary;
 use tlv::{Tag, tags};
 use zbus::{OwnedVariant, Variant};
 
-/// POS entry mode (DE 22): chip, with the PIN that was entered.
+/// POS entry mode (DE 22): chip, with a PIN for the host in the message.
 const CHIP_WITH_PIN: &str = "051";
-/// POS entry mode (DE 22): chip, without a PIN.
+/// POS entry mode (DE 22): chip, without a PIN in the message. One that the card has verified never leaves the secure module: the
+/// CVM results (9F34) tell of it.
 const CHIP_WITHOUT_PIN: &str = "052";
 
 /// POS entry mode (DE 22): keyed, at a terminal that takes no PIN for it.
@@ -175,7 +176,9 @@ fn cvm(kernel: &Kernel) -> &'static str {
     let Some(&[method, _, result]) = results.as_deref() else { return "none" };
     match method & 0x3F {
         _ if result == FAILED => "none",
+        0x01 | 0x04 => "offline-pin",
         0x02 => "online-pin",
+        0x03 | 0x05 => "offline-pin-and-signature",
         0x1E => "signature",
         _ => "none",
     }

@@ -4,6 +4,7 @@
 //! confirmed, the customer chooses on the app's, if it offers that; else the first by priority is taken that needs no
 //! confirmation.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use emv::{Action, Candidate, Decision, Event, Kernel, Online, Outcome, PinResult
 use keys::pin_block::PinBlock;
 use keys::{Pan, Track2};
 use secure_module::{
-    Amount, CardSlot, Error as ModuleError, KeySlot, PinOutcome, PinRequest, Secret, SecureModule,
+    Amount, CardSlot, Error as ModuleError, KeySlot, PinEncipherment, PinOutcome, PinRequest, Secret,
+    SecureModule,
 };
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
@@ -23,6 +25,8 @@ use crate::terms::Protection;
 
 /// DE 39 of an approval.
 pub(crate) const APPROVED: [u8; 2] = *b"00";
+/// How many digits a PIN may have (ISO 9564-1, 9.1).
+const PIN_DIGITS: RangeInclusive<u8> = 4..=12;
 /// How long the end waits for the card to lose its power. The module does it in any case, when it comes to
 /// it.
 const POWER_OFF: Duration = Duration::from_secs(2);
@@ -34,6 +38,7 @@ enum Step {
     Transmit(Secret),
     Choose(Vec<Candidate>),
     EnterPin,
+    VerifyPin { tries_left: Option<u8>, encipherment: Option<PinEncipherment> },
     GoOnline,
     End,
 }
@@ -44,6 +49,14 @@ impl From<Action<'_>> for Step {
             Action::Transmit(command) => Step::Transmit(command.to_vec().into()),
             Action::ChooseApplication(candidates) => Step::Choose(candidates.to_vec()),
             Action::EnterOnlinePin => Step::EnterPin,
+            Action::VerifyOfflinePin(pin) => Step::VerifyPin {
+                tries_left: pin.tries_left,
+                encipherment: pin.encipherment.map(|with| PinEncipherment {
+                    modulus: with.modulus.to_vec(),
+                    exponent: with.exponent.to_vec(),
+                    challenge: with.challenge,
+                }),
+            },
             Action::GoOnline => Step::GoOnline,
             Action::Complete(_) => Step::End,
         }
@@ -117,6 +130,9 @@ impl Transaction {
                 Step::Transmit(command) => self.transmit(&command).await?,
                 Step::Choose(candidates) => self.choose(&candidates).await?,
                 Step::EnterPin => self.enter_pin(pin_block).await?,
+                Step::VerifyPin { tries_left, encipherment } => {
+                    self.verify_pin(tries_left, encipherment).await?
+                }
                 Step::GoOnline => self.go_online(*pin_block).await?,
                 Step::End => return Ok(()),
             };
@@ -167,7 +183,7 @@ impl Transaction {
         let request = PinRequest {
             pan: pan(&self.kernel)?,
             key: self.slot(KeySlot::PIK).await?,
-            digits: 4..=12,
+            digits: PIN_DIGITS,
             first_key: Duration::from_secs(self.config.pin.first_key_s.into()),
             next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
             bypass: self.config.pin.bypass,
@@ -315,5 +331,6 @@ fn name(outcome: &Outcome) -> &'static str {
     }
 }
 
+mod offline_pin;
 #[cfg(test)]
 mod tests;

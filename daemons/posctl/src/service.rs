@@ -154,7 +154,8 @@ async fn follow(transaction: &TransactionProxy<'_>, key: &str) -> Result<(), Err
             biased;
             Some(step) = steps.next() => {
                 let step = step.args()?;
-                output::progress(&in_words(step.state(), step.progress()));
+                let tries = get::<u32>(step.details(), "tries_left");
+                output::progress(&in_words(step.state(), step.progress(), tries));
                 let code = get::<&str>(step.details(), "code").unwrap_or_default();
                 shown = shown::show(code, &shown);
                 if let Some(names) = step.details().get("applications") {
@@ -184,8 +185,10 @@ async fn follow(transaction: &TransactionProxy<'_>, key: &str) -> Result<(), Err
     }
 }
 
-fn in_words(state: &str, progress: &str) -> String {
+/// `tries` is how often the card still takes a PIN, where it told.
+fn in_words(state: &str, progress: &str, tries: Option<u32>) -> String {
     let words = match progress {
+        "pin" if tries == Some(1) => "the customer types the PIN: this is the last try",
         "approval" => "over a limit: a supervisor has to approve it",
         "insert-card" => "insert the card",
         "choose-application" => "the customer chooses an application of the card",

@@ -45,6 +45,7 @@ impl Status {
     pub(crate) const AUTHENTICATION_FAILED: Self = Self(0x6300);
     pub(crate) const WRONG_LENGTH: Self = Self(0x6700);
     pub(crate) const AUTHENTICATION_METHOD_BLOCKED: Self = Self(0x6983);
+    pub(crate) const REFERENCE_DATA_INVALIDATED: Self = Self(0x6984);
     pub(crate) const CONDITIONS_NOT_SATISFIED: Self = Self(0x6985);
     pub(crate) const SECURE_MESSAGING_INCORRECT: Self = Self(0x6988);
     pub(crate) const WRONG_DATA: Self = Self(0x6A80);

@@ -24,7 +24,7 @@ use crate::profile::Profile;
 use crate::scheme::ResponseFormat;
 
 /// PIN try limit.
-const PIN_TRIES: u8 = 3;
+pub(crate) const PIN_TRIES: u8 = 3;
 
 /// What the card remembers without power.
 #[derive(Debug)]
@@ -91,6 +91,10 @@ struct Session {
     sent: Vec<u8>,
     /// Whether the terminal asked for a signature with the cryptogram.
     signed: bool,
+    /// What GET CHALLENGE gave last, until a PIN is verified with it.
+    challenge: Option<[u8; 8]>,
+    /// How often it was asked for.
+    challenges: u64,
 }
 
 impl Session {
@@ -115,6 +119,8 @@ impl Session {
             issuer_authentication: IssuerAuthentication::NotPerformed,
             sent: Vec::new(),
             signed: false,
+            challenge: None,
+            challenges: 0,
         }
     }
 }
@@ -141,7 +147,7 @@ impl Applet {
             memory: Memory {
                 atc,
                 last_online_atc: atc,
-                pin_tries: PIN_TRIES,
+                pin_tries: profile.pin_tries,
                 application_blocked: profile.behaviour.application_blocked,
                 card_blocked: profile.behaviour.card_blocked,
                 online_unfinished: false,
@@ -191,12 +197,13 @@ impl Applet {
             (0x00, 0xB2) => self.read_record(command),
             (0x00, 0x88) => self.internal_authenticate(command),
             (0x00, 0x20) => self.verify(command),
+            (0x00, 0x84) => self.get_challenge(command),
             (0x00, 0x82) => self.external_authenticate(command),
             (0x80, 0xA8) => self.get_processing_options(command),
             (0x80, 0xAE) => self.generate_ac(command),
             (0x80, 0xCA) => self.get_data(command),
             (0x84, 0x16 | 0x18 | 0x1E | 0x24) => self.script(command),
-            (_, 0xA4 | 0xB2 | 0x88 | 0x20 | 0x82 | 0xA8 | 0xAE | 0xCA | 0x16 | 0x18 | 0x1E | 0x24) => {
+            (_, 0xA4 | 0xB2 | 0x88 | 0x20 | 0x82 | 0x84 | 0xA8 | 0xAE | 0xCA | 0x16 | 0x18 | 0x1E | 0x24) => {
                 Err(Status::CLASS_NOT_SUPPORTED)
             }
             (0x00 | 0x80 | 0x84, _) => Err(Status::INSTRUCTION_NOT_SUPPORTED),

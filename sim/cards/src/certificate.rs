@@ -38,6 +38,11 @@ impl RsaKey {
         &self.modulus
     }
 
+    /// What was enciphered under the public key.
+    pub(crate) fn decipher(&self, block: &[u8]) -> Vec<u8> {
+        self.sign(block)
+    }
+
     /// The RSA private operation on a block as long as the modulus.
     fn sign(&self, block: &[u8]) -> Vec<u8> {
         let signature = BigUint::from_bytes_be(block)
@@ -115,6 +120,11 @@ pub(crate) fn icc(issuer: &RsaKey, icc: &RsaKey, pan: [u8; 10], static_data: &[u
     head.extend(EXPIRY);
     head.extend(ICC_SERIAL);
     certify(issuer, head, icc, static_data)
+}
+
+/// The certificate of the card's key for PINs, tag 9F2D (Book 2 clause 7.1): as that of the ICC key, without static data.
+pub(crate) fn pin_encipherment(issuer: &RsaKey, key: &RsaKey, pan: [u8; 10]) -> Certificate {
+    icc(issuer, key, pan, &[])
 }
 
 /// Signed dynamic application data, tag 9F4B (Book 2 clause 6.5), over the terminal's DDOL data.

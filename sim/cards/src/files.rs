@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tlv::Tag;
 
-use crate::certificate;
+use crate::certificate::{self, RsaKey};
 use crate::profile::{Application, Membership, Profile};
 
 /// Name of the payment system environment for contact cards.
@@ -29,6 +29,8 @@ const SERVICE_CODE: &str = "201";
 const DISCRETIONARY_DATA: &str = "0000000000";
 /// Track 2, tag 57, is in the first file, which is not signed.
 const AFL: [u8; 12] = [0x08, 1, 1, 0, 0x10, 1, 1, 1, 0x18, 1, 2, 0];
+/// Of a card with a key for PINs.
+const AFL_WITH_PIN_KEY: [u8; 12] = [0x08, 1, 1, 0, 0x10, 1, 1, 1, 0x18, 1, 3, 0];
 
 /// BER-TLV objects in a row.
 #[derive(Default)]
@@ -69,16 +71,17 @@ impl Files {
     pub(crate) fn build(profile: &Profile) -> Result<Self, tlv::Error> {
         let signed = account(profile)?;
         let static_data = [&signed[..], &profile.aip()].concat();
+        let pin_key = profile.pin_key.as_ref().map(|key| Ok(((3, 3), pin_key(profile, key)?)));
         let records = [
             ((1, 1), magnetic_stripe(profile)?),
             ((2, 1), Objects(signed)),
             ((3, 1), issuer_key(profile)?),
             ((3, 2), icc_key(profile, &static_data)?),
         ];
+        let records = records.into_iter().chain(pin_key.transpose()?);
         Ok(Self {
             directory: profile.applications.iter().map(directory_record).collect::<Result<_, _>>()?,
             records: records
-                .into_iter()
                 .map(|(place, objects)| Ok((place, objects.inside(0x70)?)))
                 .collect::<Result<_, tlv::Error>>()?,
         })
@@ -86,8 +89,8 @@ impl Files {
 }
 
 /// Application file locator, tag 94: which records a terminal shall read, and which of them are signed.
-pub(crate) fn locator() -> &'static [u8] {
-    &AFL
+pub(crate) fn locator(profile: &Profile) -> &'static [u8] {
+    if profile.pin_key.is_some() { &AFL_WITH_PIN_KEY } else { &AFL }
 }
 
 fn magnetic_stripe(profile: &Profile) -> Result<Objects, tlv::Error> {
@@ -132,9 +135,7 @@ fn issuer_key(profile: &Profile) -> Result<Objects, tlv::Error> {
 
 fn icc_key(profile: &Profile, static_data: &[u8]) -> Result<Objects, tlv::Error> {
     let scheme = &profile.scheme;
-    let mut pan = [0xFF; 10];
-    fill(&mut pan, &nibbles(profile.pan.digits()));
-    let mut key = certificate::icc(&scheme.issuer, &scheme.icc, pan, static_data);
+    let mut key = certificate::icc(&scheme.issuer, &scheme.icc, padded_pan(profile), static_data);
     if profile.behaviour.damaged_certificate
         && let Some(byte) = key.certificate.last_mut()
     {
@@ -145,6 +146,19 @@ fn icc_key(profile: &Profile, static_data: &[u8]) -> Result<Objects, tlv::Error>
         .with(0x9F47, key.exponent)?
         .with(0x9F48, key.remainder)?
         .with(0x9F49, &scheme.ddol)
+}
+
+/// The card's key for PINs.
+fn pin_key(profile: &Profile, key: &RsaKey) -> Result<Objects, tlv::Error> {
+    let key = certificate::pin_encipherment(&profile.scheme.issuer, key, padded_pan(profile));
+    Objects::default().with(0x9F2D, key.certificate)?.with(0x9F2E, key.exponent)?.with(0x9F2F, key.remainder)
+}
+
+/// The PAN in ten bytes, as certificates of the card have it.
+fn padded_pan(profile: &Profile) -> [u8; 10] {
+    let mut pan = [0xFF; 10];
+    fill(&mut pan, &nibbles(profile.pan.digits()));
+    pan
 }
 
 /// One application as the directory shows it (Book 1 clause 12.2.3).

@@ -4,6 +4,8 @@ use keys::{Pan, Pin, TdesKey};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+use crate::applet::PIN_TRIES;
+use crate::certificate::RsaKey;
 use crate::scheme::Scheme;
 use crate::{Error, hexadecimal};
 
@@ -24,6 +26,12 @@ const SOURCES: &[(&str, &str)] = &sources![
     "impostor",
     "psam",
     "approves-offline",
+    "offline-pin",
+    "offline-pin-enciphered",
+    "offline-pin-own-key",
+    "offline-pin-and-signature",
+    "offline-pin-last-try",
+    "offline-pin-blocked",
     "declined",
     "declines-second",
     "refuses-arpc",
@@ -70,6 +78,11 @@ pub struct Profile {
     /// The PIN, online and offline; a card without one has none.
     #[serde(default, deserialize_with = "pin")]
     pub pin: Option<Pin>,
+    /// How many tries the offline PIN has left when the card is new.
+    #[serde(default = "pin_tries")]
+    pub(crate) pin_tries: u8,
+    /// Its key for enciphered PINs, where that is not the one that it authenticates itself with.
+    pub(crate) pin_key: Option<RsaKey>,
     /// What the issuer lets the cardholder spend, in minor units.
     pub available: u64,
     /// CVM list, tag 8E.
@@ -197,6 +210,17 @@ impl Profile {
         &self.scheme.imk_smi
     }
 
+    /// The key that PINs for this card are enciphered with (Book 2 clause 7.1).
+    pub(crate) fn pin_encipherment_key(&self) -> &RsaKey {
+        self.pin_key.as_ref().unwrap_or(&self.scheme.icc)
+    }
+
+    /// The modulus and the public exponent of the key that PINs for this card are enciphered with, big endian.
+    pub fn pin_key(&self) -> (&[u8], &[u8]) {
+        let key = self.pin_encipherment_key();
+        (key.modulus_bytes(), &key.exponent)
+    }
+
     /// Application interchange profile, tag 82.
     pub fn aip(&self) -> [u8; 2] {
         let [first, second] = self.scheme.aip;
@@ -212,6 +236,10 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// All cards: the issuer's database.
 pub fn profiles() -> impl Iterator<Item = Profile> {
     names().filter_map(|name| Profile::load(name).ok())
+}
+
+fn pin_tries() -> u8 {
+    PIN_TRIES
 }
 
 fn scheme<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Scheme, D::Error> {

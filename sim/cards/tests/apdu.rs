@@ -256,6 +256,22 @@ fn the_offline_pin_has_three_tries_and_a_script_gives_them_back() {
 }
 
 #[test]
+fn an_enciphered_pin_needs_the_number_that_the_card_gave_last() {
+    let mut card = load("offline-pin-own-key").unwrap();
+    send(&mut card, "00A4040007A000000003101000");
+    assert_eq!(send(&mut card, "0084000000"), "6985", "no transaction has begun");
+    send(&mut card, "80A80000088306E0F8C001562200");
+    let first = send(&mut card, "0084000000");
+    let second = send(&mut card, "0084000000");
+    assert!(first.len() == 20 && first.ends_with("9000") && first != second);
+    assert_eq!(send(&mut card, "0020008808241234FFFFFFFFFF"), "6700", "as long as the modulus");
+    let nothing = format!("0020008860{}", "00".repeat(96));
+    assert_eq!(send(&mut card, &nothing), "6984", "it is not what a PIN was enciphered to");
+    assert_eq!(send(&mut card, "80CA9F1700"), "9F1701039000", "and costs no try");
+    assert_eq!(send(&mut card, "0020008008241235FFFFFFFFFF"), "63C2");
+}
+
+#[test]
 fn a_script_needs_an_online_transaction_and_its_mac() {
     let (mut card, arqc) = online("unionpay-credit");
     let mut script = seal_script(card.profile(), 0x0123, arqc, [0x84, 0x1E, 0, 0]);

@@ -9,10 +9,12 @@
 use std::sync::Arc;
 
 use emv::{
-    Action, Config, Cvm, Decision, Event, Flow, HostAnswer, Kernel, Online, Outcome, PinResult, Reason,
-    Transaction,
+    Action, Config, Cvm, Decision, Event, Flow, HostAnswer, Kernel, OfflinePin, Online, Outcome,
+    PinEncipherment, PinResult, Reason, Transaction,
 };
+use keys::Pin;
 use keys::emv::CryptogramInput;
+use keys::offline_pin::{self, CardKey};
 use sim_cards::{Card, Profile, load_with_atc, seal_script};
 use tlv::{Tag, find};
 
@@ -69,9 +71,18 @@ struct Run {
     card: Card,
     transmitted: u32,
     chose: Option<usize>,
+    /// The tries that were left, each time that a PIN was asked for.
+    asked: Vec<Option<u8>>,
 }
 
 fn run(name: &str, amount: u64, host: Host) -> Run {
+    run_with_pins(name, amount, host, &["1234"])
+}
+
+/// The same; these are typed, one after the other, where the card is to verify them.
+fn run_with_pins(name: &str, amount: u64, host: Host, pins: &[&str]) -> Run {
+    let mut pins = pins.iter();
+    let mut asked = Vec::new();
     let mut card = load_with_atc(name, ATC).unwrap();
     let mut kernel = Kernel::new(config(), transaction(amount));
     let (mut transmitted, mut chose) = (0, None);
@@ -91,13 +102,30 @@ fn run(name: &str, amount: u64, host: Host) -> Run {
                 kernel.step(Event::Chosen(1))
             }
             Action::EnterOnlinePin => kernel.step(Event::Pin(PinResult::Entered)),
+            Action::VerifyOfflinePin(with) => {
+                asked.push(with.tries_left);
+                let verify = verify(pins.next().unwrap(), &with);
+                let status = card.transmit(&verify).unwrap();
+                kernel.step(Event::PinPresented(u16::from_be_bytes(status.try_into().unwrap())))
+            }
             Action::GoOnline => answer(&mut kernel, card.profile(), host),
             Action::Complete(outcome) => {
                 let outcome = outcome.clone();
-                return Run { outcome, card, transmitted, chose };
+                return Run { outcome, card, transmitted, chose, asked };
             }
         };
     }
+}
+
+/// The secure module's part: VERIFY with this PIN.
+fn verify(pin: &str, with: &OfflinePin<'_>) -> Vec<u8> {
+    let pin = Pin::new(pin).unwrap();
+    let Some(PinEncipherment { modulus, exponent, challenge }) = with.encipherment else {
+        return offline_pin::plaintext(&pin).to_vec();
+    };
+    let key = CardKey::new(modulus, exponent).unwrap();
+    let padding = vec![0x5C; key.padding_length()];
+    offline_pin::enciphered(&pin, &key, &challenge, &padding).unwrap().to_vec()
 }
 
 /// The issuer: checks the ARQC against field 55, as the acquirer does, and answers.
@@ -156,6 +184,11 @@ fn good_cards_are_authenticated_and_approved_online() {
         ("unionpay-credit", Cvm::Signature),
         ("unionpay-debit-pin", Cvm::OnlinePin),
         ("visa", Cvm::Signature),
+        ("offline-pin", Cvm::OfflinePin),
+        ("offline-pin-enciphered", Cvm::OfflinePin),
+        ("offline-pin-own-key", Cvm::OfflinePin),
+        ("offline-pin-last-try", Cvm::OfflinePin),
+        ("offline-pin-and-signature", Cvm::OfflinePinAndSignature),
         ("mastercard", Cvm::NotRequired),
         ("two-applications", Cvm::OnlinePin),
         ("no-pse", Cvm::Signature),
@@ -184,6 +217,22 @@ fn good_cards_are_authenticated_and_approved_online() {
 #[test]
 fn a_mastercard_asks_for_the_pin_from_its_limit_on() {
     assert_eq!(run("mastercard", 100_000, Host::Approves).outcome.cvm, Cvm::OnlinePin);
+}
+
+#[test]
+fn a_wrong_offline_pin_is_asked_for_again_until_no_try_is_left() {
+    for name in ["offline-pin", "offline-pin-enciphered", "offline-pin-own-key"] {
+        let again = run_with_pins(name, 1234, Host::Approves, &["4321", "1234"]);
+        assert_eq!((again.outcome.cvm, again.outcome.tvr[2]), (Cvm::OfflinePin, 0), "{name}");
+        assert_eq!(again.asked, [Some(3), Some(2)], "{name}");
+        let blocked = run_with_pins(name, 1234, Host::Approves, &["4321", "12345", "1235"]);
+        assert_eq!(blocked.asked, [Some(3), Some(2), Some(1)], "{name}");
+        assert_eq!((blocked.outcome.cvm, blocked.outcome.tvr[2]), (Cvm::Signature, 0x20), "{name}");
+    }
+    let last = run_with_pins("offline-pin-last-try", 1234, Host::Approves, &["4321"]);
+    assert_eq!((last.asked.as_slice(), last.outcome.cvm), (&[Some(1)][..], Cvm::Signature));
+    let blocked = run_with_pins("offline-pin-blocked", 1234, Host::Approves, &[]);
+    assert_eq!((blocked.outcome.cvm, blocked.outcome.tvr[2]), (Cvm::Signature, 0x20));
 }
 
 #[test]

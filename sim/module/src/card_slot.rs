@@ -63,6 +63,11 @@ impl CardSlot {
         atr.ok_or_else(|| (Refusal::CardMute, "the card gives no answer to reset".to_owned()))
     }
 
+    /// Refuses unless a card is in and has power.
+    pub(crate) fn check_power(&mut self) -> Result<(), Refused> {
+        if self.inserted()?.powered { Ok(()) } else { refused(Refusal::CardMute, "the card has no power") }
+    }
+
     /// Whether a card has power.
     pub(crate) fn has_power(&self) -> bool {
         self.inserted.as_ref().is_some_and(|inserted| inserted.powered)
@@ -89,10 +94,8 @@ impl CardSlot {
         if !(4..=261).contains(&command.len()) {
             return refused(Refusal::Invalid, "a short command APDU has 4 to 261 bytes");
         }
+        self.check_power()?;
         let inserted = self.inserted()?;
-        if !inserted.powered {
-            return refused(Refusal::CardMute, "the card has no power");
-        }
         if let Some(response) = inserted.card.transmit(command) {
             return Ok(Zeroizing::new(response));
         }

@@ -112,7 +112,7 @@ impl Device {
         if self.test_due <= Instant::now() && !self.pad.asks() && !self.key_entry.asks() {
             self.test();
         }
-        self.events.extend(self.pad.poll(now));
+        self.events.extend(self.pad.poll(now, &mut self.slot));
         std::mem::take(&mut self.events)
     }
 
@@ -156,6 +156,7 @@ impl Device {
     pub(crate) fn remove(&mut self) -> Option<String> {
         let name = self.slot.remove()?;
         self.events.push(Event::CardRemoved { slot: 0 });
+        self.events.extend(self.pad.lose_card());
         Some(name)
     }
 
@@ -193,10 +194,15 @@ impl Device {
         match request {
             Request::Status => Ok(Response::Status(self.status())),
             Request::Random { length } => random(length).map(Response::Data),
+            Request::CardTransmit { slot: 0, .. } if self.pad.has_card() => {
+                refused(Refusal::Busy, "a PIN is being entered for the card")
+            }
             Request::CardPowerOn { slot } => {
+                self.reset_card(slot);
                 self.card_slot(slot)?.power_on().map(|atr| Response::Data(Zeroizing::new(atr)))
             }
             Request::CardPowerOff { slot } => {
+                self.reset_card(slot);
                 self.card_slot(slot)?.power_off();
                 Ok(Response::Done)
             }
@@ -208,12 +214,15 @@ impl Device {
                 answer.map(Response::Data)
             }
             Request::CardSlots => Ok(Response::CardSlots(self.card_slots())),
-            Request::EnterPin(_) | Request::EnterCard(_) if self.key_entry.asks() => {
+            Request::EnterPin(_) | Request::EnterCard(_) | Request::VerifyPin(_) if self.key_entry.asks() => {
                 refused(Refusal::Busy, "custodians enter a key")
             }
             Request::EnterPin(entry) => {
                 let key = self.keys.key(&entry.key, Use::Pin)?;
                 self.pad.begin(entry, key, now).map(|()| Response::Done)
+            }
+            Request::VerifyPin(entry) => {
+                self.pad.begin_offline(entry, &mut self.slot, now).map(|()| Response::Done)
             }
             Request::EnterCard(entry) => self.pad.begin_card(entry, now).map(|()| Response::Done),
             Request::KeyedCard => {
@@ -293,6 +302,13 @@ impl Device {
             Some(sam) => self.sams.get_mut(sam),
         };
         slot.ok_or_else(|| (Refusal::NotSupported, "there are the card slots 0 to 2 only".to_owned()))
+    }
+
+    /// The card in this slot is about to lose its power, or to be reset: no PIN that is being entered is for it any more.
+    fn reset_card(&mut self, slot: u8) {
+        if slot == 0 {
+            self.events.extend(self.pad.lose_card());
+        }
     }
 
     fn card_slots(&self) -> Vec<CardSlotInfo> {

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use keys::pin_block::{self, Format, PinBlock};
 use keys::{Algorithm, Key, Pan, Pin};
-use link::{CardEntry, Event, PinEntry, PinResult, Refusal};
+use link::{CardEntry, Event, OfflinePinEntry, PinEntry, PinResult, Refusal};
 use zeroize::Zeroizing;
 
+use crate::card_slot::CardSlot;
 use crate::keyed_card::{KeyedCard, Keying};
+use crate::offline_pin::Presenting;
 use crate::pin_pace::PinPace;
+use crate::pin_rules::{Rules, Taken};
 use crate::{Refused, refused};
 
 /// What the cardholder will do when the pad asks.
@@ -37,11 +40,14 @@ pub(crate) struct PinPad {
 /// What is being entered.
 enum Entry {
     Pin(Entering),
+    /// A PIN for the card in the slot.
+    OfflinePin(Presenting),
     Card(Keying),
 }
 
 struct Entering {
-    request: PinEntry,
+    entry: u16,
+    rules: Rules,
     pan: Pan,
     key: Key,
     /// When the pad gives up.
@@ -60,20 +66,26 @@ impl PinPad {
         let Ok(pan) = Pan::new(&request.pan) else {
             return refused(Refusal::Invalid, "the PAN is not one");
         };
-        if request.shortest < 4 || request.longest > 12 || request.shortest > request.longest {
-            return refused(Refusal::Invalid, "a PIN has 4 to 12 digits");
-        }
-        if request.first_key == 0 || request.next_key == 0 {
-            return refused(Refusal::Invalid, "a timeout of zero leaves no time to type");
-        }
-        if let Some(wait) = self.pace.wait(Instant::now()) {
-            return refused(
-                Refusal::Busy,
-                format!("no more PINs than one in 30 s: the next one in {} s", wait.as_secs() + 1),
-            );
-        }
-        let until = now + Duration::from_millis(request.first_key.into());
-        self.entry = Some(Entry::Pin(Entering { request, pan, key, until }));
+        let PinEntry { entry, shortest, longest, first_key, next_key, bypass, .. } = request;
+        let rules = Rules { shortest, longest, next_key, bypass };
+        rules.check(first_key)?;
+        self.check_pace()?;
+        let until = now + Duration::from_millis(first_key.into());
+        self.entry = Some(Entry::Pin(Entering { entry, rules, pan, key, until }));
+        Ok(())
+    }
+
+    /// Begins the entry of a PIN for the card.
+    pub(crate) fn begin_offline(
+        &mut self,
+        request: OfflinePinEntry,
+        card: &mut CardSlot,
+        now: Duration,
+    ) -> Result<(), Refused> {
+        self.check_free()?;
+        let presenting = Presenting::new(request, card, now)?;
+        self.check_pace()?;
+        self.entry = Some(Entry::OfflinePin(presenting));
         Ok(())
     }
 
@@ -92,6 +104,29 @@ impl PinPad {
         match self.entry {
             Some(_) => refused(Refusal::Busy, "an entry is going on"),
             None => Ok(()),
+        }
+    }
+
+    fn check_pace(&mut self) -> Result<(), Refused> {
+        match self.pace.wait(Instant::now()) {
+            Some(wait) => refused(
+                Refusal::Busy,
+                format!("no more PINs than one in 30 s: the next one in {} s", wait.as_secs() + 1),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a PIN for the card is being entered.
+    pub(crate) fn has_card(&self) -> bool {
+        matches!(self.entry, Some(Entry::OfflinePin(_)))
+    }
+
+    /// The card has left, or lost its power: there is nobody any more to enter a PIN for.
+    pub(crate) fn lose_card(&mut self) -> Option<Event> {
+        match self.entry.take_if(|entry| matches!(entry, Entry::OfflinePin(_)))? {
+            Entry::OfflinePin(pin) => Some(pin.ended(PinResult::CardMute)),
+            Entry::Pin(_) | Entry::Card(_) => None,
         }
     }
 
@@ -138,7 +173,7 @@ impl PinPad {
     }
 
     /// Lets the cardholder act, and the time run out; returns what the module reports.
-    pub(crate) fn poll(&mut self, now: Duration) -> Vec<Event> {
+    pub(crate) fn poll(&mut self, now: Duration, card: &mut CardSlot) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(mut entry) = self.entry.take() {
             let deed = match self.deeds.pop_front() {
@@ -154,20 +189,34 @@ impl PinPad {
                 (_, Deed::WalkAway) => events.push(entry.timed_out()),
                 (Entry::Pin(pin), Deed::Type(digits)) => match pin.type_digits(&digits, now, &mut events) {
                     Some(result) => {
-                        if matches!(result, PinResult::Entered(_) | PinResult::EnteredLong(_)) {
-                            self.pace.entered(Instant::now());
-                        }
                         events.push(pin.ended(result));
+                        self.count(result);
                     }
                     None => self.entry = Some(entry),
                 },
+                (Entry::OfflinePin(pin), Deed::Type(digits)) => {
+                    match pin.type_digits(&digits, now, card, &mut events) {
+                        Some(result) => {
+                            events.push(pin.ended(result));
+                            self.count(result);
+                        }
+                        None => self.entry = Some(entry),
+                    }
+                }
                 // It is no PIN.
-                (Entry::Pin(_), Deed::KeyCard(_)) => self.entry = Some(entry),
+                (Entry::Pin(_) | Entry::OfflinePin(_), Deed::KeyCard(_)) => self.entry = Some(entry),
                 (Entry::Card(_), Deed::Type(digits)) => self.key(entry, &[digits], now, &mut events),
                 (Entry::Card(_), Deed::KeyCard(parts)) => self.key(entry, &parts, now, &mut events),
             }
         }
         events
+    }
+
+    /// Counts a PIN that was tried.
+    fn count(&mut self, result: PinResult) {
+        if matches!(result, PinResult::Entered(_) | PinResult::EnteredLong(_) | PinResult::Presented(_)) {
+            self.pace.entered(Instant::now());
+        }
     }
 
     /// Types `parts` of a card, as far as they are asked for, each with Enter.
@@ -187,6 +236,7 @@ impl Entry {
     fn until(&self) -> Duration {
         match self {
             Entry::Pin(pin) => pin.until,
+            Entry::OfflinePin(pin) => pin.until(),
             Entry::Card(card) => card.until(),
         }
     }
@@ -194,6 +244,7 @@ impl Entry {
     fn cancelled(self) -> Event {
         match self {
             Entry::Pin(pin) => pin.ended(PinResult::Cancelled),
+            Entry::OfflinePin(pin) => pin.ended(PinResult::Cancelled),
             Entry::Card(card) => card.cancelled(),
         }
     }
@@ -201,27 +252,20 @@ impl Entry {
     fn timed_out(self) -> Event {
         match self {
             Entry::Pin(pin) => pin.ended(PinResult::TimedOut),
+            Entry::OfflinePin(pin) => pin.ended(PinResult::TimedOut),
             Entry::Card(card) => card.timed_out(),
         }
     }
 }
 
 impl Entering {
-    /// Takes digits and Enter. A PIN that is too short is cleared, and the pad waits on.
+    /// Takes digits and Enter; how the entry ended, unless the pad waits on.
     fn type_digits(&mut self, digits: &str, now: Duration, events: &mut Vec<Event>) -> Option<PinResult> {
-        let entry = self.request.entry;
-        if digits.is_empty() && self.request.bypass {
-            return Some(PinResult::Bypassed);
-        }
-        // The pad takes no digit beyond the longest PIN.
-        let taken = digits.get(..usize::from(self.request.longest)).unwrap_or(digits);
-        let count = u8::try_from(taken.len()).unwrap_or(self.request.longest);
-        events.extend((1..=count).map(|count| Event::PinDigits { entry, count }));
-        match Pin::new(taken) {
-            Ok(pin) if count >= self.request.shortest => Some(self.enciphered(&pin)),
-            _ => {
-                events.push(Event::PinDigits { entry, count: 0 });
-                self.until = now + Duration::from_millis(self.request.next_key.into());
+        match self.rules.take(digits, self.entry, events) {
+            Taken::Pin(pin) => Some(self.enciphered(&pin)),
+            Taken::Bypassed => Some(PinResult::Bypassed),
+            Taken::Cleared => {
+                self.until = now + self.rules.patience();
                 None
             }
         }
@@ -248,13 +292,14 @@ impl Entering {
     }
 
     fn ended(&self, result: PinResult) -> Event {
-        Event::PinEnded { entry: self.request.entry, result }
+        Event::PinEnded { entry: self.entry, result }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use keys::{Attributes, Mode, TdesKey, Usage};
+    use sim_cards::Drawer;
 
     use super::*;
 
@@ -287,6 +332,10 @@ mod tests {
         pad
     }
 
+    fn no_card() -> CardSlot {
+        CardSlot::new(Drawer::new(1))
+    }
+
     fn end(events: &[Event]) -> PinResult {
         match events.last() {
             Some(Event::PinEnded { entry: 9, result }) => *result,
@@ -296,7 +345,7 @@ mod tests {
 
     #[test]
     fn digits_that_wait_are_typed_as_soon_as_the_pad_asks() {
-        let events = pad(request(), &["123456"]).poll(Duration::ZERO);
+        let events = pad(request(), &["123456"]).poll(Duration::ZERO, &mut no_card());
         assert_eq!(events.len(), 7);
         assert_eq!(events[5], Event::PinDigits { entry: 9, count: 6 });
         let PinResult::Entered(block) = end(&events) else { panic!("{events:?}") };
@@ -309,7 +358,9 @@ mod tests {
         let mut pad = PinPad::new(9);
         pad.queue(Deed::Type(Zeroizing::new("123456".to_owned())));
         pad.begin(request(), pik(Algorithm::Sm4), Duration::ZERO).unwrap();
-        let PinResult::EnteredLong(block) = end(&pad.poll(Duration::ZERO)) else { panic!("a short block") };
+        let PinResult::EnteredLong(block) = end(&pad.poll(Duration::ZERO, &mut no_card())) else {
+            panic!("a short block")
+        };
         let pan = Pan::new(PAN).unwrap();
         let pin = pin_block::decrypt(&pik(Algorithm::Sm4), Format::UnionPaySm4(&pan), &block);
         assert_eq!(pin, Ok(Pin::new("123456").unwrap()));
@@ -317,7 +368,7 @@ mod tests {
 
     #[test]
     fn a_digit_too_many_is_not_taken() {
-        let events = pad(request(), &["1234567"]).poll(Duration::ZERO);
+        let events = pad(request(), &["1234567"]).poll(Duration::ZERO, &mut no_card());
         let PinResult::Entered(block) = end(&events) else { panic!("{events:?}") };
         let pin = pin_block::decipher(&TdesKey::new([5; 16]), block, &Pan::new(PAN).unwrap());
         assert_eq!(pin, Ok(Pin::new("123456").unwrap()));
@@ -326,20 +377,23 @@ mod tests {
     #[test]
     fn a_pin_too_short_is_cleared_and_may_be_typed_again() {
         let mut pad = pad(request(), &["123"]);
-        assert_eq!(pad.poll(Duration::ZERO).last(), Some(&Event::PinDigits { entry: 9, count: 0 }));
+        assert_eq!(
+            pad.poll(Duration::ZERO, &mut no_card()).last(),
+            Some(&Event::PinDigits { entry: 9, count: 0 })
+        );
         pad.queue(Deed::Type(Zeroizing::new("1234".to_owned())));
-        assert!(matches!(end(&pad.poll(Duration::from_secs(1))), PinResult::Entered(_)));
+        assert!(matches!(end(&pad.poll(Duration::from_secs(1), &mut no_card())), PinResult::Entered(_)));
     }
 
     #[test]
     fn enter_alone_bypasses_only_where_that_is_allowed() {
         assert_eq!(
-            end(&pad(PinEntry { bypass: true, ..request() }, &[""]).poll(Duration::ZERO)),
+            end(&pad(PinEntry { bypass: true, ..request() }, &[""]).poll(Duration::ZERO, &mut no_card())),
             PinResult::Bypassed
         );
         assert!(
             pad(request(), &[""])
-                .poll(Duration::ZERO)
+                .poll(Duration::ZERO, &mut no_card())
                 .iter()
                 .all(|event| matches!(event, Event::PinDigits { .. }))
         );
@@ -348,9 +402,9 @@ mod tests {
     #[test]
     fn an_entry_times_out_at_its_deadline() {
         let mut pad = pad(request(), &[]);
-        assert_eq!(pad.poll(Duration::from_millis(29_999)), []);
+        assert_eq!(pad.poll(Duration::from_millis(29_999), &mut no_card()), []);
         assert_eq!(pad.deadline(), Some(Duration::from_secs(30)));
-        assert_eq!(end(&pad.poll(Duration::from_secs(30))), PinResult::TimedOut);
+        assert_eq!(end(&pad.poll(Duration::from_secs(30), &mut no_card())), PinResult::TimedOut);
         assert!(!pad.asks());
     }
 
@@ -362,7 +416,7 @@ mod tests {
                 pad.begin(PinEntry { bypass: true, ..request() }, pik(Algorithm::Tdes), Duration::ZERO);
             assert_eq!(begun.map_err(|(refusal, _)| refusal), if may { Ok(()) } else { Err(Refusal::Busy) });
             pad.queue(Deed::Type(Zeroizing::new(digits.to_owned())));
-            pad.poll(Duration::ZERO);
+            pad.poll(Duration::ZERO, &mut no_card());
             pad.forget();
         }
         assert!(

@@ -1,5 +1,6 @@
 //! Keys as they come into the module, and what becomes of them.
 
+mod offline_pin;
 mod upkeep;
 
 use std::path::Path;

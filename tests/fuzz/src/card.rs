@@ -86,6 +86,10 @@ impl<'a> World<'a> {
             (Action::EnterOnlinePin, Some([0, ..])) => Event::Pin(PinResult::Bypassed),
             (Action::EnterOnlinePin, Some([1, ..])) => Event::Pin(PinResult::PinPadBroken),
             (Action::EnterOnlinePin, _) => Event::Pin(PinResult::Entered),
+            (Action::VerifyOfflinePin(_), Some([high, low, ..])) => {
+                Event::PinPresented(u16::from_be_bytes([*high, *low]))
+            }
+            (Action::VerifyOfflinePin(_), _) => Event::Pin(PinResult::Bypassed),
             (Action::GoOnline, Some([approved, arc0, arc1, field_55 @ ..])) => {
                 self.approved = approved & 1 == 1;
                 let (arc, authorisation_code) = ([*arc0, *arc1], Some(*b"123456"));

@@ -31,6 +31,11 @@ fn prime(text: &str) -> BigUint {
     BigUint::parse_bytes(text.as_bytes(), 16).unwrap()
 }
 
+/// The moduli of the ICC key, and of the key for PINs.
+pub(super) fn card_moduli() -> [Vec<u8>; 2] {
+    [modulus(ICC_PRIMES), modulus(CA_PRIMES)]
+}
+
 fn modulus([p, q]: [&str; 2]) -> Vec<u8> {
     (prime(p) * prime(q)).to_bytes_be()
 }
@@ -156,6 +161,17 @@ impl Personalisation {
         let extra = [remainder, &[3], &self.signed_record(), &bytes(self.aip)].concat();
         let signature = sign(ISSUER_PRIMES, &body, &extra);
         [tlv("9F46", &signature), tlv("9F48", remainder), tlv("9F47", &[3])].concat()
+    }
+
+    /// A key of the card for PINs, which is the CA's since it is to be another one than the ICC key. `altered` changes its
+    /// certificate.
+    pub(super) fn pin_key(altered: u8) -> Vec<u8> {
+        let key = modulus(CA_PRIMES);
+        let (left, remainder) = key.split_at(86);
+        let body = [&bytes("04 6228480000001232FFFF 1230 000003 01 01 80 01")[..], left].concat();
+        let mut signature = sign(ISSUER_PRIMES, &body, &[remainder, &[3]].concat());
+        signature[127] ^= altered;
+        [tlv("9F2D", &signature), tlv("9F2F", remainder), tlv("9F2E", &[3])].concat()
     }
 
     fn static_signature(&self) -> Vec<u8> {

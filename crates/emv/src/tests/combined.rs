@@ -86,7 +86,7 @@ impl Signer {
 }
 
 fn config(change: impl Fn(String) -> String) -> Arc<Config> {
-    let terminal = change(TERMINAL.replace(r#"terminal_type = "21""#, r#"terminal_type = "22""#));
+    let terminal = change(terminal_with("E0 68 C8"));
     let applications = AIDS.replace("floor_limit = 0", "floor_limit = 5000");
     Arc::new(Config::from_toml_parts(&terminal, &applications, &[&capk_toml()]).unwrap())
 }

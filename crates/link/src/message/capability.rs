@@ -24,6 +24,8 @@ pub const TLS_KEY: u32 = 1 << 9;
 pub const KEY_LOADING: u32 = 1 << 10;
 /// Slots for PSAMs: [`Request::CardSlots`](super::Request::CardSlots), and the slots 1 to 4.
 pub const SAM_SLOTS: u32 = 1 << 11;
+/// PINs for the card: [`Request::VerifyPin`](super::Request::VerifyPin).
+pub const OFFLINE_PIN: u32 = 1 << 12;
 /// Self-tests and the module's clock: [`Request::SelfTest`](super::Request::SelfTest) and the one after it.
 pub const SELF_TEST: u32 = 1 << 13;
 /// Firmware updates: [`Request::BeginUpdate`](super::Request::BeginUpdate) and those after it.
@@ -40,5 +42,6 @@ pub(crate) const ALL: u32 = PARTS
     | TLS_KEY
     | KEY_LOADING
     | SAM_SLOTS
+    | OFFLINE_PIN
     | SELF_TEST
     | UPDATE;

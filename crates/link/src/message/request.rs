@@ -8,6 +8,7 @@ use super::{MAK_X919, STORE, Secret, TMK_SM4, capability, key_name};
 use crate::entry::{CardEntry, PinEntry};
 use crate::error::{Error, Result};
 use crate::key_loading::KeyEntryRequest;
+use crate::offline_pin::OfflinePinEntry;
 use crate::wire::{Reader, Writer};
 
 /// What the host asks of the module.
@@ -28,6 +29,8 @@ pub enum Request {
     CardSlots,
     /// Begin a PIN entry; its end is an event.
     EnterPin(PinEntry),
+    /// Begin the entry of a PIN for the card; its end is an event.
+    VerifyPin(OfflinePinEntry),
     /// End it.
     CancelPin,
     /// Seal track 2 anew, which is sealed under the key `from`.
@@ -111,6 +114,7 @@ impl Request {
             Self::CardPowerOff { .. } => 0x11,
             Self::CardTransmit { .. } => 0x12,
             Self::CardSlots => 0x13,
+            Self::VerifyPin(_) => 0x14,
             Self::EnterPin(_) => 0x20,
             Self::CancelPin => 0x21,
             Self::ResealTrack2 { .. } => 0x22,
@@ -155,6 +159,7 @@ impl Request {
     pub fn capabilities(&self) -> u32 {
         match self {
             Self::CardSlots => capability::SAM_SLOTS,
+            Self::VerifyPin(_) => capability::OFFLINE_PIN,
             Self::CardPowerOn { slot: 1.. }
             | Self::CardPowerOff { slot: 1.. }
             | Self::CardTransmit { slot: 1.., .. } => capability::SAM_SLOTS,
@@ -206,6 +211,7 @@ impl Request {
             }
             Self::EnterPin(entry) => entry.encode(&mut to),
             Self::EnterCard(entry) => entry.encode(&mut to),
+            Self::VerifyPin(entry) => entry.encode(&mut to),
             Self::ResealTrack2 { from, key, sealed } => {
                 to.text(from);
                 to.text(key);
@@ -270,6 +276,7 @@ impl Request {
             0x11 => Self::CardPowerOff { slot: from.u8()? },
             0x12 => Self::CardTransmit { slot: from.u8()?, command: from.data()? },
             0x13 => Self::CardSlots,
+            0x14 => Self::VerifyPin(OfflinePinEntry::decode(&mut from)?),
             0x20 => Self::EnterPin(PinEntry::decode(&mut from)?),
             0x21 => Self::CancelPin,
             0x22 => Self::ResealTrack2 {

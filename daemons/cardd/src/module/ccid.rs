@@ -4,6 +4,7 @@
 //! encipher it, where the terminal has a keypad to type it on.
 
 mod keys;
+mod offline_pin;
 mod pad;
 mod pipes;
 mod slot;
@@ -11,6 +12,7 @@ mod slot;
 mod tests;
 mod usb;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use async_trait::async_trait;
 use ccid::Descriptor;
 use secure_module::{
     CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeySlot, KeySlotInfo,
-    PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
+    OfflinePinOutcome, OfflinePinRequest, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::Instant;
@@ -176,6 +178,18 @@ impl SecureModule for CcidModule {
 
     async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
         self.pad()?.enter_pin(&request, &self.keys, &self.reports).await
+    }
+
+    async fn verify_offline_pin(&self, request: OfflinePinRequest) -> Result<OfflinePinOutcome> {
+        let verify = offline_pin::Verify::new(&request)?;
+        let pin = match self.pad()?.enter_offline_pin(&request, &self.reports).await? {
+            ControlFlow::Continue(pin) => pin,
+            ControlFlow::Break(outcome) => return Ok(outcome),
+        };
+        let command = verify.command(&pin)?;
+        drop(pin);
+        let response = self.card_transmit(request.slot, &command).await?;
+        offline_pin::status(&response).map(OfflinePinOutcome::Presented)
     }
 
     async fn enter_card(&self, request: CardEntryRequest) -> Result<CardEntryOutcome> {

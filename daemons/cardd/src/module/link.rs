@@ -13,12 +13,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keys::Pan;
 use link::{
-    CardEntry, CardResult, CardSlotKind, Host, Pace, Pairing, PinEntry, Protection, Request, Response,
+    CardEntry, CardResult, CardSlotKind, Host, OfflinePinEntry, Pace, Pairing, PinEntry, Protection, Request,
+    Response,
 };
 use secure_module::{
     CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeyEntryRequest, KeyEntryState,
-    KeySlot, KeySlotInfo, PinOutcome, PinRequest, Result, SamSlot, Secret, SecureModule, SelfTestResult,
-    Status,
+    KeySlot, KeySlotInfo, OfflinePinOutcome, OfflinePinRequest, PinOutcome, PinRequest, Result, SamSlot,
+    Secret, SecureModule, SelfTestResult, Status,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -167,6 +168,28 @@ impl SecureModule for LinkModule {
         };
         let (reply, outcome) = oneshot::channel();
         self.calls.send(Command::EnterPin { entry, reply }).await.map_err(|_| Error::Gone)?;
+        outcome.await.map_err(|_| Error::Gone)?
+    }
+
+    async fn verify_offline_pin(&self, request: OfflinePinRequest) -> Result<OfflinePinOutcome> {
+        let entry = OfflinePinEntry {
+            entry: self.entries.fetch_add(1, Ordering::Relaxed),
+            slot: slot_number(request.slot)?,
+            tries_left: request.tries_left,
+            shortest: *request.digits.start(),
+            longest: *request.digits.end(),
+            first_key: milliseconds(request.first_key),
+            next_key: milliseconds(request.next_key),
+            bypass: request.bypass,
+            amount: request.amount.map(|amount| (amount.minor_units, amount.currency, amount.exponent)),
+            encipherment: request.encipherment.map(|with| link::PinEncipherment {
+                modulus: with.modulus,
+                exponent: with.exponent,
+                challenge: with.challenge,
+            }),
+        };
+        let (reply, outcome) = oneshot::channel();
+        self.calls.send(Command::VerifyPin { entry, reply }).await.map_err(|_| Error::Gone)?;
         outcome.await.map_err(|_| Error::Gone)?
     }
 

@@ -3,6 +3,7 @@
 mod fake;
 mod identified;
 mod offline;
+mod offline_pin;
 mod used_card;
 
 use std::collections::HashMap;

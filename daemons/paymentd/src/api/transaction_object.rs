@@ -130,6 +130,9 @@ impl TransactionObject {
     }
 
     /// Sent to those who started or fetched it, at each step.
+    ///
+    /// At `pin`, `details` has `tries_left` u where the card verifies the PIN itself and told: 1 is the last try. `pin` comes again
+    /// after a wrong one.
     #[zbus(signal)]
     pub(crate) async fn state_changed(
         emitter: &SignalEmitter<'_>,

@@ -131,7 +131,7 @@ pub(crate) struct Card {
     pub(crate) entry_mode: String,
     pub(crate) aid: String,
     pub(crate) label: String,
-    /// `online-pin`, `signature`, `none` …
+    /// `online-pin`, `offline-pin`, `offline-pin-and-signature`, `signature`, `none`
     pub(crate) cvm: String,
     pub(crate) tvr: String,
     pub(crate) tsi: String,

@@ -74,7 +74,7 @@ impl Applet {
         }
         self.session.cvr.set_scripts(self.memory.scripts);
         self.session.phase = Phase::Initiated;
-        self.formatted(&[(0x82, &self.profile.aip()), (0x94, files::locator())])
+        self.formatted(&[(0x82, &self.profile.aip()), (0x94, files::locator(&self.profile))])
     }
 
     pub(super) fn read_record(&self, command: &Command<'_>) -> Answer {

@@ -2,7 +2,8 @@
 
 use link::{
     CardEntry, CardPart, CardResult, CardSlotInfo, CardSlotKind, Event, KeyEntryRequest, KeyEntryState,
-    KeySlotInfo, PinEntry, PinResult, Refusal, Request, Response, SelfTestResult, Status,
+    KeySlotInfo, OfflinePinEntry, PinEncipherment, PinEntry, PinResult, Refusal, Request, Response,
+    SelfTestResult, Status,
 };
 
 /// The public key of the host, whose private key is 32 bytes 01 (the test vectors of docs/secure-module-link.md).
@@ -66,6 +67,25 @@ pub(crate) fn all() -> Vec<Operation> {
         digits(CardPart::SecurityCode, 3),
         Event::CardEnded { entry: 4, result: CardResult::Entered },
     ];
+    let for_card = OfflinePinEntry {
+        entry: 5,
+        slot: 0,
+        tries_left: Some(2),
+        shortest: 4,
+        longest: 12,
+        first_key: 30_000,
+        next_key: 10_000,
+        bypass: true,
+        amount: Some((1234, 156, 2)),
+        encipherment: Some(PinEncipherment {
+            modulus: vec![0xC5; 128],
+            exponent: vec![3],
+            challenge: [8; 8],
+        }),
+    };
+    let presented = (1..=4)
+        .map(|count| Event::PinDigits { entry: 5, count })
+        .chain([Event::PinEnded { entry: 5, result: PinResult::Presented(0x9000) }]);
     let removed = Event::CardRemoved { slot: 0 };
     let slots = vec![
         CardSlotInfo { slot: 0, kind: CardSlotKind::Contact, present: true },
@@ -87,6 +107,10 @@ pub(crate) fn all() -> Vec<Operation> {
         Operation {
             events: typed.chain([ended]).collect(),
             ..with("enter-pin", Request::EnterPin(entry), Response::Done)
+        },
+        Operation {
+            events: presented.collect(),
+            ..with("verify-pin", Request::VerifyPin(for_card), Response::Done)
         },
         Operation { events: keying, ..with("enter-card", Request::EnterCard(keyed), Response::Done) },
         with("keyed-card", Request::KeyedCard, data(16)),

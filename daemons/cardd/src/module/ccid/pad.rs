@@ -7,12 +7,15 @@ mod keypad;
 mod tests;
 mod typing;
 
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::{Mutex as Lock, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use keys::Pin;
 use secure_module::{
-    CardEntryOutcome, CardEntryRequest, Error, Event, KeySlot, PinOutcome, PinRequest, Result,
+    CardEntryOutcome, CardEntryRequest, Error, Event, KeySlot, OfflinePinOutcome, OfflinePinRequest,
+    PinOutcome, PinRequest, Result,
 };
 use tokio::sync::mpsc::WeakSender;
 use tokio::sync::{Mutex, Notify};
@@ -23,7 +26,7 @@ use self::typing::{CardTyping, KeyedCard, PinTyping, Typed, TypedPin, Typing};
 use super::keys::SoftwareKeys;
 
 /// The digits that a PIN may have (ISO 9564-1, 9.1).
-const PIN_DIGITS: std::ops::RangeInclusive<u8> = 4..=12;
+const PIN_DIGITS: RangeInclusive<u8> = 4..=12;
 /// The most digits of a keyed card: number, expiry date and security code.
 const CARD_DIGITS: u8 = 19 + 4 + 4;
 /// How often an entry may be typed anew, with the longest pause before each key.
@@ -63,20 +66,46 @@ impl Pad {
         keys: &SoftwareKeys,
         reports: &WeakSender<Event>,
     ) -> Result<PinOutcome> {
-        let (shortest, longest) = (*request.digits.start(), *request.digits.end());
-        if !PIN_DIGITS.contains(&shortest) || !PIN_DIGITS.contains(&longest) || shortest > longest {
-            return Err(Error::Invalid("a PIN has 4 to 12 digits".to_owned()));
-        }
         // Nobody types a PIN for a key that is not there.
         let key = keys.pin_key(&request.key)?;
-        let typing = PinTyping::new(shortest, longest, request.bypass);
-        let ended = self.run(typing, longest, [request.first_key, request.next_key], reports).await?;
-        Ok(match ended {
+        let times = [request.first_key, request.next_key];
+        Ok(match self.type_pin(&request.digits, request.bypass, times, reports).await? {
             End::Typed(TypedPin::Entered(pin)) => PinOutcome::Entered(key.encipher(&pin, &request.pan)?),
             End::Typed(TypedPin::Bypassed) => PinOutcome::Bypassed,
             End::Typed(TypedPin::Cancelled) | End::Cancelled => PinOutcome::Cancelled,
             End::TimedOut => PinOutcome::TimedOut,
         })
+    }
+
+    /// Has a PIN typed for the card: the PIN, or how the entry ended without one. Dropping the future ends the entry.
+    pub(super) async fn enter_offline_pin(
+        &self,
+        request: &OfflinePinRequest,
+        reports: &WeakSender<Event>,
+    ) -> Result<ControlFlow<OfflinePinOutcome, Pin>> {
+        let times = [request.first_key, request.next_key];
+        Ok(match self.type_pin(&request.digits, request.bypass, times, reports).await? {
+            End::Typed(TypedPin::Entered(pin)) => ControlFlow::Continue(pin),
+            End::Typed(TypedPin::Bypassed) => ControlFlow::Break(OfflinePinOutcome::Bypassed),
+            End::Typed(TypedPin::Cancelled) | End::Cancelled => {
+                ControlFlow::Break(OfflinePinOutcome::Cancelled)
+            }
+            End::TimedOut => ControlFlow::Break(OfflinePinOutcome::TimedOut),
+        })
+    }
+
+    async fn type_pin(
+        &self,
+        digits: &RangeInclusive<u8>,
+        bypass: bool,
+        times: [Duration; 2],
+        reports: &WeakSender<Event>,
+    ) -> Result<End<TypedPin>> {
+        let (shortest, longest) = (*digits.start(), *digits.end());
+        if !PIN_DIGITS.contains(&shortest) || !PIN_DIGITS.contains(&longest) || shortest > longest {
+            return Err(Error::Invalid("a PIN has 4 to 12 digits".to_owned()));
+        }
+        self.run(PinTyping::new(shortest, longest, bypass), longest, times, reports).await
     }
 
     /// As [`SecureModule::enter_card`](secure_module::SecureModule::enter_card), but dropping the future ends the entry.

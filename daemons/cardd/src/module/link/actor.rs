@@ -7,14 +7,17 @@
 use std::time::Duration;
 
 use keys::pin_block::PinBlock;
-use link::{CardEntry, CardResult, Fault, Happening, Host, PinEntry, PinResult, Refusal, Request, Response};
-use secure_module::{CardPart, CardSlot, Error, Event, PinOutcome, Result};
+use link::{
+    CardEntry, CardResult, Fault, Happening, Host, OfflinePinEntry, PinEntry, PinResult, Refusal, Request,
+    Response,
+};
+use secure_module::{CardPart, CardSlot, Error, Event, OfflinePinOutcome, PinOutcome, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use zeroize::Zeroizing;
 
-use super::QUICK;
+use super::{QUICK, TRANSMIT};
 
 /// How many events wait for a daemon that doesn't take them.
 pub(super) const MAX_EVENTS: usize = 64;
@@ -30,6 +33,7 @@ const CARD_DIGITS: u8 = 27;
 pub(super) enum Command {
     Call { request: Request, limit: Duration, reply: oneshot::Sender<Result<Response>> },
     EnterPin { entry: PinEntry, reply: oneshot::Sender<Result<PinOutcome>> },
+    VerifyPin { entry: OfflinePinEntry, reply: oneshot::Sender<Result<OfflinePinOutcome>> },
     EnterCard { entry: CardEntry, reply: oneshot::Sender<Result<CardResult>> },
 }
 
@@ -52,12 +56,13 @@ struct Entry {
 /// Who waits for its end.
 enum Reply {
     Pin(oneshot::Sender<Result<PinOutcome>>),
+    OfflinePin(oneshot::Sender<Result<OfflinePinOutcome>>),
     Card(oneshot::Sender<Result<CardResult>>),
 }
 
 /// How it ended.
 enum Ended {
-    Pin(PinOutcome),
+    Pin(PinResult),
     Card(CardResult),
 }
 
@@ -180,6 +185,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             }
             Command::EnterPin { reply, .. } if self.entry.is_some() => drop(reply.send(Err(Error::Busy))),
             Command::EnterCard { reply, .. } if self.entry.is_some() => drop(reply.send(Err(Error::Busy))),
+            Command::VerifyPin { reply, .. } if self.entry.is_some() => drop(reply.send(Err(Error::Busy))),
+            Command::VerifyPin { entry, reply } => {
+                let until = now + patience(entry.first_key, entry.next_key, entry.longest) + TRANSMIT;
+                self.entry = Some(Entry { number: entry.entry, until, reply: Reply::OfflinePin(reply) });
+                self.ask(&Request::VerifyPin(entry), QUICK, Waiter::Entry, now);
+            }
             Command::EnterPin { entry, reply } => {
                 let until = now + patience(entry.first_key, entry.next_key, entry.longest);
                 self.entry = Some(Entry { number: entry.entry, until, reply: Reply::Pin(reply) });
@@ -240,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             link::Event::CardRemoved { slot: 0 } => self.report(Event::CardRemoved(CardSlot::Contact)),
             link::Event::PinDigits { entry, count } if current(entry) => self.report(Event::PinDigits(count)),
             link::Event::PinEnded { entry, result } if current(entry) => {
-                self.end_entry(Ok(Ended::Pin(outcome(result))));
+                self.end_entry(Ok(Ended::Pin(result)));
             }
             link::Event::CardDigits { entry, part, count } if current(entry) => {
                 self.report(Event::CardDigits(card_part(part), count));
@@ -264,8 +275,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
         // Who asked may have gone away meanwhile.
         match (self.entry.take().map(|entry| entry.reply), end) {
             (None, _) => {}
-            (Some(Reply::Pin(reply)), Ok(Ended::Pin(outcome))) => drop(reply.send(Ok(outcome))),
+            (Some(Reply::Pin(reply)), Ok(Ended::Pin(result))) => {
+                drop(reply.send(outcome(result).ok_or_else(other)));
+            }
+            (Some(Reply::OfflinePin(reply)), Ok(Ended::Pin(result))) => {
+                drop(reply.send(offline_outcome(result).unwrap_or_else(|| Err(other()))));
+            }
             (Some(Reply::Card(reply)), Ok(Ended::Card(result))) => drop(reply.send(Ok(result))),
+            (Some(Reply::OfflinePin(reply)), end) => drop(reply.send(Err(end.err().unwrap_or_else(other)))),
             (Some(Reply::Pin(reply)), end) => drop(reply.send(Err(end.err().unwrap_or_else(other)))),
             (Some(Reply::Card(reply)), end) => drop(reply.send(Err(end.err().unwrap_or_else(other)))),
         }
@@ -331,12 +348,26 @@ fn failure(fault: Fault) -> Error {
     }
 }
 
-fn outcome(result: PinResult) -> PinOutcome {
-    match result {
+/// How the entry of a PIN for the host ended; none if so ends one for the card alone.
+fn outcome(result: PinResult) -> Option<PinOutcome> {
+    Some(match result {
         PinResult::Entered(block) => PinOutcome::Entered(PinBlock::Short(block)),
         PinResult::EnteredLong(block) => PinOutcome::Entered(PinBlock::Long(block)),
         PinResult::Bypassed => PinOutcome::Bypassed,
         PinResult::Cancelled => PinOutcome::Cancelled,
         PinResult::TimedOut => PinOutcome::TimedOut,
-    }
+        PinResult::Presented(_) | PinResult::CardMute => return None,
+    })
+}
+
+/// How the entry of a PIN for the card ended; none if so ends one for the host alone.
+fn offline_outcome(result: PinResult) -> Option<Result<OfflinePinOutcome>> {
+    Some(match result {
+        PinResult::Presented(status) => Ok(OfflinePinOutcome::Presented(status)),
+        PinResult::CardMute => Err(Error::CardMute),
+        PinResult::Bypassed => Ok(OfflinePinOutcome::Bypassed),
+        PinResult::Cancelled => Ok(OfflinePinOutcome::Cancelled),
+        PinResult::TimedOut => Ok(OfflinePinOutcome::TimedOut),
+        PinResult::Entered(_) | PinResult::EnteredLong(_) => return None,
+    })
 }

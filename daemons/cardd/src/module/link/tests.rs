@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use keys::Pan;
 use link::{Incoming, Module, Pace, PinResult, Refusal, Request, Response};
-use secure_module::{CardSlot, Error, Event, KeySlot, PinOutcome, PinRequest, SecureModule};
+use secure_module::{
+    CardSlot, Error, Event, KeySlot, OfflinePinOutcome, OfflinePinRequest, PinEncipherment, PinOutcome,
+    PinRequest, SecureModule,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
 
@@ -139,6 +142,47 @@ async fn a_cancellation_overtakes_a_pin_entry() {
     };
     let (outcome, ()) = tokio::join!(module.enter_pin(pin_request()), cancel);
     assert_eq!(outcome, Ok(PinOutcome::Cancelled));
+}
+
+#[tokio::test]
+async fn a_pin_for_the_card_ends_with_what_the_card_said_and_with_nothing_else_that_is_typed() {
+    let outcomes = [
+        (PinResult::Presented(0x63C2), Ok(OfflinePinOutcome::Presented(0x63C2))),
+        (PinResult::CardMute, Err(Error::CardMute)),
+        (PinResult::Bypassed, Ok(OfflinePinOutcome::Bypassed)),
+        (PinResult::TimedOut, Ok(OfflinePinOutcome::TimedOut)),
+    ];
+    for (result, outcome) in outcomes {
+        assert_eq!(verified(result).await, outcome);
+    }
+    assert!(matches!(verified(PinResult::Entered([9; 8])).await, Err(Error::Protocol(_))));
+}
+
+/// What the driver makes of a PIN for the card that ends so.
+async fn verified(result: PinResult) -> Result<OfflinePinOutcome, Error> {
+    let (near, mut far) = pair();
+    let with = PinEncipherment { modulus: vec![0xC5; 96], exponent: vec![3], challenge: [8; 8] };
+    tokio::spawn(async move {
+        while let Some(request) = far.request().await {
+            let Request::VerifyPin(entry) = request else { panic!("{request:?}") };
+            assert_eq!((entry.slot, entry.tries_left, entry.bypass), (0, Some(2), true));
+            assert_eq!(entry.encipherment.unwrap().challenge, [8; 8]);
+            far.respond(Response::Done).await;
+            far.report(link::Event::PinEnded { entry: entry.entry, result }).await;
+        }
+    });
+    let module = LinkModule::open(near, None, Pace::default()).await.unwrap();
+    let request = OfflinePinRequest {
+        slot: CardSlot::Contact,
+        tries_left: Some(2),
+        encipherment: Some(with),
+        digits: 4..=12,
+        first_key: Duration::from_secs(30),
+        next_key: Duration::from_secs(10),
+        bypass: true,
+        amount: None,
+    };
+    module.verify_offline_pin(request).await
 }
 
 #[tokio::test]

@@ -1,13 +1,15 @@
 //! A secure module in the test's own hands, with a virtual card in its slot.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use keys::offline_pin::{self, CardKey};
 use keys::pin_block::PinBlock;
-use keys::{Pan, TdesKey};
+use keys::{Pan, Pin, TdesKey};
 use secure_module::{
-    CardSlot, Error, Event, KeySlot, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
+    CardSlot, Error, Event, KeySlot, OfflinePinOutcome, OfflinePinRequest, PinOutcome, PinRequest, Result,
+    Secret, SecureModule, Status,
 };
 use sim_cards::Card;
 use tokio::sync::{Notify, mpsc};
@@ -23,6 +25,8 @@ pub(super) enum PinPad {
     Fails,
     /// It is not there, or does not work.
     Broken,
+    /// These PINs are typed for the card, one at each entry, the last one again and again; an empty one is a bypass.
+    TypesForCard(&'static [&'static str]),
 }
 
 pub(super) struct FakeModule {
@@ -38,6 +42,8 @@ pub(super) struct FakeModule {
     pub(super) makes_tokens: bool,
     /// Whether track 2 comes under a private tag.
     pub(super) hides_track: bool,
+    /// How many PINs were typed for the card.
+    typed: AtomicUsize,
     apdus: AtomicU32,
     reports: mpsc::UnboundedSender<Event>,
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
@@ -65,6 +71,7 @@ impl FakeModule {
             swaps_track: false,
             makes_tokens: true,
             hides_track: false,
+            typed: AtomicUsize::new(0),
             apdus: AtomicU32::new(0),
             reports,
             events: tokio::sync::Mutex::new(events),
@@ -187,7 +194,37 @@ impl SecureModule for FakeModule {
             }
             PinPad::Fails => Err(Error::NoKey),
             PinPad::Broken => Err(Error::PinPadBroken),
+            PinPad::TypesForCard(_) => Err(Error::NotSupported),
         }
+    }
+
+    async fn verify_offline_pin(&self, request: OfflinePinRequest) -> Result<OfflinePinOutcome> {
+        assert_eq!((request.slot, request.digits), (CardSlot::Contact, 4..=12));
+        let pins = match self.pin_pad {
+            PinPad::TypesForCard(pins) => pins,
+            PinPad::Waits => {
+                self.cancel.notified().await;
+                return Ok(OfflinePinOutcome::Cancelled);
+            }
+            PinPad::Broken => return Err(Error::PinPadBroken),
+            PinPad::Types(_) | PinPad::Fails => return Err(Error::NotSupported),
+        };
+        let typed = self.typed.fetch_add(1, Ordering::Relaxed);
+        let digits = pins.get(typed).or(pins.last()).unwrap();
+        if digits.is_empty() {
+            return Ok(OfflinePinOutcome::Bypassed);
+        }
+        let pin = Pin::new(digits).unwrap();
+        let command = match request.encipherment {
+            None => offline_pin::plaintext(&pin),
+            Some(with) => {
+                let key = CardKey::new(&with.modulus, &with.exponent).unwrap();
+                let padding = vec![0x5C; key.padding_length()];
+                offline_pin::enciphered(&pin, &key, &with.challenge, &padding).unwrap()
+            }
+        };
+        let status = self.card_transmit(request.slot, &command).await?;
+        Ok(OfflinePinOutcome::Presented(u16::from_be_bytes(status.as_slice().try_into().unwrap())))
     }
 
     async fn cancel_pin(&self) -> Result<()> {

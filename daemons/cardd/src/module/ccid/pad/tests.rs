@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use evdev::{EventType, KeyCode, SynchronizationCode};
 use keys::pin_block::{self, Format};
 use keys::{Algorithm, Attributes, Exportability, Key, Mode, Pan, Pin, Usage, kcv, track2};
-use secure_module::CardPart;
+use secure_module::{CardPart, CardSlot, PinEncipherment};
 use tokio::sync::mpsc;
 
+use super::super::offline_pin::{self, Verify};
 use super::keypad::{EVENT, Presses};
 use super::*;
 
@@ -339,4 +340,67 @@ async fn a_card_that_is_keyed_is_shown_masked_sealed_for_the_host_and_has_the_to
     assert_eq!(token, bench.keys.card_token(&KeySlot::TOKEN, &Pan::new("4111110000000039").unwrap()));
     bench.pad.forget_keyed_card();
     assert_eq!(bench.pad.seal_keyed_card(&bench.keys, &KeySlot::TDK), Err(Error::NoCard));
+}
+
+/// A PIN entry for the card.
+fn for_card(encipherment: Option<PinEncipherment>) -> OfflinePinRequest {
+    OfflinePinRequest {
+        slot: CardSlot::Contact,
+        tries_left: Some(3),
+        encipherment,
+        digits: 4..=12,
+        first_key: Duration::from_secs(60),
+        next_key: Duration::from_secs(20),
+        bypass: true,
+        amount: None,
+    }
+}
+
+#[tokio::test]
+async fn a_pin_for_the_card_is_verified_by_it_in_the_clear_or_enciphered() {
+    for name in ["offline-pin", "offline-pin-own-key"] {
+        let mut card = sim_cards::load(name).unwrap();
+        let mut exchange = |command: &[u8]| card.transmit(command).unwrap();
+        exchange(b"\x00\xA4\x04\x00\x07\xA0\x00\x00\x00\x03\x10\x10\x00");
+        exchange(b"\x80\xA8\x00\x00\x08\x83\x06\xE0\xF8\xC0\x01\x56\x22\x00");
+        let challenge = exchange(b"\x00\x84\x00\x00\x00");
+        let profile = sim_cards::profiles().find(|profile| profile.name == name).unwrap();
+        let (modulus, exponent) = profile.pin_key();
+        let with = PinEncipherment {
+            modulus: modulus.to_vec(),
+            exponent: exponent.to_vec(),
+            challenge: challenge[..8].try_into().unwrap(),
+        };
+        let request = for_card(Some(with).filter(|_| name == "offline-pin-own-key"));
+        let mut bench = Bench::new();
+        bench.digits("1234");
+        bench.press(&[KeyCode::KEY_ENTER]);
+        let entered = bench.pad.enter_offline_pin(&request, &bench.reports.downgrade()).await;
+        let Ok(ControlFlow::Continue(pin)) = entered else { panic!("{entered:?}") };
+        let verify = Verify::new(&request).unwrap().command(&pin).unwrap();
+        assert_eq!(offline_pin::status(&exchange(&verify)), Ok(0x9000), "{name}");
+        assert_eq!(bench.shown(), (1..=4).map(Event::PinDigits).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_for_the_card_without_a_pin_says_how_it_ended() {
+    for (key, outcome) in [
+        (Some(KeyCode::KEY_ENTER), OfflinePinOutcome::Bypassed),
+        (Some(KeyCode::KEY_ESC), OfflinePinOutcome::Cancelled),
+        (None, OfflinePinOutcome::TimedOut),
+    ] {
+        let mut bench = Bench::new();
+        bench.press(key.as_slice());
+        let entered = bench.pad.enter_offline_pin(&for_card(None), &bench.reports.downgrade()).await;
+        assert_eq!(entered, Ok(ControlFlow::Break(outcome)));
+    }
+}
+
+#[test]
+fn a_pin_is_enciphered_for_no_key_that_no_card_has_and_for_the_terminals_slot_alone() {
+    let key = PinEncipherment { modulus: vec![0x7F; 96], exponent: vec![3], challenge: [0; 8] };
+    assert!(matches!(Verify::new(&for_card(Some(key))), Err(Error::Invalid(_))));
+    let elsewhere = OfflinePinRequest { slot: CardSlot::Sam(1), ..for_card(None) };
+    assert!(matches!(Verify::new(&elsewhere), Err(Error::NotSupported)));
 }
