@@ -112,7 +112,7 @@ impl Kernel {
     }
 
     /// Book 2 clause 6.4: the card's key, whose certificate covers the static data.
-    fn icc_key(&self) -> Result<PublicKey, Failure> {
+    pub(crate) fn icc_key(&self) -> Result<PublicKey, Failure> {
         let certificate = Certificate {
             signature: self.required(tags::ICC_PK_CERTIFICATE)?,
             exponent: self.required(tags::ICC_PK_EXPONENT)?,
@@ -124,7 +124,7 @@ impl Kernel {
     }
 
     /// Clause 10.3: the signed records, then the AIP if the tag list asks for it. The list may ask for nothing else.
-    pub(crate) fn static_data(&self) -> Result<[&[u8]; 2], Failure> {
+    fn static_data(&self) -> Result<[&[u8]; 2], Failure> {
         if self.reading.signed_data_malformed {
             return Err(Failure::Invalid);
         }

@@ -3,7 +3,7 @@
 //! The kernel asks the card how many tries are left, and recovers what a PIN is enciphered with. The PIN itself goes from the
 //! secure module's pad to the card inside of the module, which builds VERIFY; the kernel hears the card's status word.
 
-use tlv::{Tag, tags};
+use tlv::tags;
 
 use crate::apdu::{Command, OK, Response};
 use crate::bits::tvr;
@@ -11,7 +11,7 @@ use crate::certificates::Certificate;
 use crate::cvm::{method, result};
 use crate::kernel::{Kernel, Pending, Progress, Wait};
 use crate::outcome::{Cvm, Reason};
-use crate::rsa::PublicKey;
+use crate::rsa::{MAX_MODULUS, PublicKey};
 use crate::selection::template;
 
 /// INS of VERIFY (Book 3 clause 6.5.12).
@@ -24,13 +24,7 @@ const WRONG: u16 = 0x63C0;
 const WRONG_AT_MOST: u16 = 0x63CF;
 
 /// The lengths of a modulus that a PIN is enciphered under, in bytes (Book 2 Annex B2.1).
-const MODULUS: core::ops::RangeInclusive<usize> = 64..=248;
-
-/// The tags of a key's certificate, exponent and remainder.
-type KeyTags = [Tag; 3];
-const PIN_KEY: KeyTags =
-    [tags::PIN_ENCIPHERMENT_CERTIFICATE, tags::PIN_ENCIPHERMENT_EXPONENT, tags::PIN_ENCIPHERMENT_REMAINDER];
-const ICC_KEY: KeyTags = [tags::ICC_PK_CERTIFICATE, tags::ICC_PK_EXPONENT, tags::ICC_PK_REMAINDER];
+const MODULUS: core::ops::RangeInclusive<usize> = 64..=MAX_MODULUS;
 
 /// What the secure module needs to know to have a PIN typed and verified by the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,14 +157,12 @@ impl Kernel {
     /// Book 2 clause 7.1: the card's key for PINs or, where it has none, the one that it authenticates itself with. A key for
     /// PINs that can't be recovered is no reason to take the other one.
     fn pin_encipherment_key(&self) -> Option<PublicKey> {
-        let (pan, today) = (self.data.get(tags::PAN)?, self.transaction.date);
-        let issuer = self.issuer_key().ok()?;
-        let key = match self.certificate_of(PIN_KEY) {
-            Some(certificate) => issuer.recover_icc_key(&certificate, &[], pan, today),
-            None => {
-                let static_data = self.static_data().ok()?;
-                issuer.recover_icc_key(&self.certificate_of(ICC_KEY)?, &static_data, pan, today)
+        let key = match self.pin_key_certificate() {
+            Some(certificate) => {
+                let pan = self.data.get(tags::PAN)?;
+                self.issuer_key().ok()?.recover_icc_key(&certificate, &[], pan, self.transaction.date)
             }
+            None => self.icc_key().ok(),
         }?;
         // A PIN's block begins with 7F: it is to be below the modulus.
         let fits =
@@ -178,12 +170,12 @@ impl Kernel {
         fits.then_some(key)
     }
 
-    /// What the card gave of a key; none unless it gave certificate and exponent.
-    fn certificate_of(&self, [certificate, exponent, remainder]: KeyTags) -> Option<Certificate<'_>> {
+    /// What the card gave of its key for PINs; none unless it gave certificate and exponent.
+    fn pin_key_certificate(&self) -> Option<Certificate<'_>> {
         Some(Certificate {
-            signature: self.data.get(certificate)?,
-            exponent: self.data.get(exponent)?,
-            remainder: self.data.get(remainder).unwrap_or_default(),
+            signature: self.data.get(tags::PIN_ENCIPHERMENT_CERTIFICATE)?,
+            exponent: self.data.get(tags::PIN_ENCIPHERMENT_EXPONENT)?,
+            remainder: self.data.get(tags::PIN_ENCIPHERMENT_REMAINDER).unwrap_or_default(),
         })
     }
 }

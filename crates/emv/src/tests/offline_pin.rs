@@ -6,7 +6,7 @@ use super::card::card_moduli;
 use super::*;
 
 /// Plaintext and enciphered, online PIN, signature, no CVM.
-const EVERY_CVM: &str = "E0 F8 C0";
+const EVERY_CVM: &str = "E0 F8 C8";
 const RIGHT: Event<'_> = Event::PinPresented(0x9000);
 const BYPASSED: Event<'_> = Event::Pin(PinResult::Bypassed);
 const BROKEN: Event<'_> = Event::Pin(PinResult::PinPadBroken);
@@ -68,11 +68,13 @@ fn run_offline(cvm_list: &'static str, counter: &str, pins: &[Event<'static>]) -
     run_at(EVERY_CVM, &mut card_with(cvm_list, counter), pins)
 }
 
+/// CVM list, answer to GET DATA, PINs, outcome, CVM results, TVR byte 3, tries told.
+type Case<'c> = (&'c str, &'c str, &'c [Event<'static>], Cvm, &'c str, u8, &'c [Option<u8>]);
+
 #[test]
 fn the_card_verifies_the_pin_and_the_outcome_says_how() {
     let (three, untold) = ("9F170103 9000", "6A88");
-    let cases: &[(&'static str, &str, &[Event<'static>], Cvm, &str, u8, &[Option<u8>])] = &[
-        // List, counter, PINs, outcome, CVM results, TVR byte 3, tries told.
+    let cases: &[Case] = &[
         ("0100", three, &[RIGHT], Cvm::OfflinePin, "010002", 0x00, &[Some(3)]),
         ("0100", untold, &[RIGHT], Cvm::OfflinePin, "010002", 0x00, &[None]),
         ("0100", "9F170101 9000", &[RIGHT], Cvm::OfflinePin, "010002", 0x00, &[Some(1)]),
@@ -185,7 +187,7 @@ fn without_a_key_or_a_number_of_eight_bytes_no_pin_can_be_enciphered() {
 
 #[test]
 fn a_terminal_with_one_kind_of_offline_pin_has_a_pin_pad_for_the_other() {
-    let (plaintext, enciphered, none) = ("E0 E8 C0", "E0 78 C0", "E0 68 C0");
+    let (plaintext, enciphered, none) = ("E0 E8 C8", "E0 78 C8", "E0 68 C8");
     for (capabilities, rule, tvr) in
         [(plaintext, "4400", 0x00), (enciphered, "4300", 0x00), (none, "4100", 0x10), (none, "4500", 0x10)]
     {
@@ -194,7 +196,7 @@ fn a_terminal_with_one_kind_of_offline_pin_has_a_pin_pad_for_the_other() {
         assert_eq!((run.outcome.cvm, run.outcome.tvr[2]), (Cvm::NotRequired, tvr), "{capabilities} {rule}");
     }
     // Signature is missing, the PIN pad is not.
-    let run = run_at("E0 D8 C0", &mut card_with("00000000 00000000 4300 1F00", "6A88"), &[]);
+    let run = run_at("E0 D8 C8", &mut card_with("00000000 00000000 4300 1F00", "6A88"), &[]);
     assert_eq!((run.outcome.cvm, run.outcome.tvr[2]), (Cvm::NotRequired, 0x00));
 }
 
