@@ -216,3 +216,13 @@ fn book_1_clause_12_3_3_a_partial_name_finds_each_application_that_begins_so() {
     let config = Config::from_toml_parts(TERMINAL, &exactly, &[]).unwrap();
     assert!(listed(Arc::new(config), &mut card).is_empty(), "only whole names fit");
 }
+
+#[test]
+fn a_card_that_asks_whether_the_terminal_takes_electronic_cash_is_told_that_it_does_not() {
+    // PBOC 3.0 part 13: 9F7A, the EC terminal support indicator, is 1 where it does.
+    let objects = [tlv("50", b"Debit"), tlv("9F38", &bytes("9F7A01 9F0206"))].concat();
+    let mut card = with_information(&objects);
+    run_to_choice(&mut card, config_of(TERMINAL));
+    let asked = card.log.iter().find(|command| command[1] == 0xA8).unwrap();
+    assert_eq!(*asked, bytes("80A80000 09 8307 00 000000001234 00"));
+}
