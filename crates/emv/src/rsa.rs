@@ -14,8 +14,6 @@ use crate::config::Capk;
 
 /// The longest modulus, 1,984 bits, in bytes.
 pub const MAX_MODULUS: usize = 248;
-/// Header, hash and trailer of recovered data.
-const FRAME: usize = 22;
 
 /// An RSA public key.
 pub struct PublicKey {
@@ -33,16 +31,21 @@ impl Recovered {
     /// The bytes between header and hash.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        self.plain.get(1..self.plain.len().saturating_sub(FRAME - 1)).unwrap_or_default()
+        self.parts().map_or(&[], |(body, _)| body)
     }
 
     /// Whether the hash is that over the body and `extra`.
     pub fn covers<'e>(&self, extra: impl IntoIterator<Item = &'e [u8]>) -> bool {
         let mut sum = Sha1::new().chain_update(self.body());
         extra.into_iter().for_each(|part| sum.update(part));
-        let hash =
-            self.plain.get(self.plain.len().saturating_sub(FRAME - 1)..self.plain.len().saturating_sub(1));
-        hash == Some(sum.finalize().as_slice())
+        self.parts().is_some_and(|(_, hash)| sum.finalize().as_slice() == hash)
+    }
+
+    /// Body and hash, between header and trailer.
+    fn parts(&self) -> Option<(&[u8], &[u8; 20])> {
+        let (&[0x6A], rest) = self.plain.split_first_chunk()? else { return None };
+        let (rest, &[0xBC]) = rest.split_last_chunk()? else { return None };
+        rest.split_last_chunk()
     }
 }
 
@@ -63,9 +66,8 @@ impl PublicKey {
     /// What a signature of this key holds, if header and trailer are right. Its hash is not checked yet.
     #[must_use]
     pub fn open(&self, signature: &[u8]) -> Option<Recovered> {
-        let plain = self.raise(signature)?;
-        let framed = plain.len() >= FRAME && plain.first() == Some(&0x6A) && plain.last() == Some(&0xBC);
-        framed.then_some(Recovered { plain })
+        let recovered = Recovered { plain: self.raise(signature)? };
+        recovered.parts().is_some().then_some(recovered)
     }
 
     /// The same, if the hash is right, too. It also covers `extra`.
@@ -103,9 +105,9 @@ impl PublicKey {
             [1, 0, 1] => base.square_repeat_vartime(16),
             _ => return None,
         };
-        let words = Zeroizing::new(squared.mul(&base).retrieve().to_words());
+        let raised = Zeroizing::new(squared.mul(&base).retrieve());
         let mut plain = Bytes::zeros(signature.len())?;
-        for (bytes, word) in plain.as_mut().rchunks_mut(Limb::BYTES).zip(words.iter()) {
+        for (bytes, word) in plain.as_mut().rchunks_mut(Limb::BYTES).zip(raised.as_words()) {
             let word = word.to_be_bytes();
             // The highest word may be one in part.
             bytes.copy_from_slice(word.get(Limb::BYTES - bytes.len()..)?);

@@ -2,6 +2,7 @@
 
 mod card;
 mod combined;
+mod heap;
 mod identify;
 mod mutations;
 mod offline_pin;

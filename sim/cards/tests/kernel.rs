@@ -288,6 +288,34 @@ fn a_card_that_signs_its_cryptograms_wrongly_is_declined() {
 }
 
 #[test]
+fn below_the_floor_limit_a_signed_tc_is_an_approval_and_a_wrongly_signed_one_is_not() {
+    let terminal =
+        include_str!("../../../config/emv/terminal.toml").replace("type = \"21\"", "type = \"22\"");
+    let applications =
+        include_str!("../../../config/emv/aids.toml").replace("floor_limit = 0", "floor_limit = 5000");
+    let keys = [include_str!("../capks-test.toml")];
+    let config = Arc::new(Config::from_toml_parts(&terminal, &applications, &keys).unwrap());
+    for (name, reason) in
+        [("cda", Reason::ApprovedOffline), ("cda-wrong-first", Reason::CombinedAuthenticationFailed)]
+    {
+        let mut card = load_with_atc(name, ATC).unwrap();
+        let mut kernel = Kernel::new(config.clone(), transaction(1234));
+        let mut action = kernel.start();
+        let outcome = loop {
+            action = match action {
+                Action::Transmit(apdu) => {
+                    let response = card.transmit(apdu).unwrap();
+                    kernel.step(Event::Response(&response))
+                }
+                Action::Complete(outcome) => break outcome,
+                other => panic!("{name}: {other:?}"),
+            };
+        };
+        assert_eq!((outcome.reason, outcome.online), (reason, Online::NotTried), "{name}");
+    }
+}
+
+#[test]
 fn blocked_cards_end_without_an_answer_from_the_host() {
     let card = run("blocked-card", 1234, Host::Approves).outcome;
     assert_eq!((card.decision, card.reason), (Decision::Terminated, Reason::CardBlocked));

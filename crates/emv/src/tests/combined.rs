@@ -10,7 +10,7 @@ const CDA: u8 = 0x10;
 type Tampering = fn(Vec<u8>) -> Vec<u8>;
 
 /// A card that does CDA, and how it goes wrong.
-struct Signer {
+pub(super) struct Signer {
     card: Card,
     sent: Vec<u8>,
     /// The cryptogram that the first GENERATE AC gets, as far as it was asked for.
@@ -41,7 +41,12 @@ impl Signer {
         }
     }
 
-    fn answer(&mut self, command: &[u8]) -> Vec<u8> {
+    /// One that asks for its issuer.
+    pub(super) fn online() -> Self {
+        Self::new(ARQC)
+    }
+
+    pub(super) fn answer(&mut self, command: &[u8]) -> Vec<u8> {
         match command[1] {
             0xA8 => {
                 self.sent = command[7..command.len() - 1].to_vec();

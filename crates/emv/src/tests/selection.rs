@@ -120,3 +120,109 @@ fn book_4_clause_6_3_5_a_card_in_the_exception_file_shows_in_the_results() {
     let wrong = Config::clone(&config_with(|toml| toml)).with_exceptions("cards = []").unwrap_err();
     assert!(wrong.to_string().contains("key"), "{wrong}");
 }
+
+fn entry(aid: &str, label: &[u8], priority: u8) -> Vec<u8> {
+    tlv("61", &[tlv("4F", &bytes(aid)), tlv("50", label), tlv("87", &[priority])].concat())
+}
+
+/// What is offered to the cardholder of a card whose directory has these applications.
+fn offered(entries: &[Vec<u8>], config: Arc<Config>) -> (Kernel, Vec<String>) {
+    let mut card = Personalisation::default().card();
+    card.set("00B2010C00", &ok(&tlv("70", &entries.concat())));
+    let mut kernel = Kernel::new(config, transaction());
+    let mut response;
+    let mut action = kernel.start();
+    let labels = loop {
+        action = match action {
+            Action::Transmit(command) => {
+                response = card.answer(command);
+                kernel.step(Event::Response(&response))
+            }
+            Action::ChooseApplication(candidates) => {
+                break candidates.iter().map(|one| one.label.as_str().to_owned()).collect();
+            }
+            _ => break Vec::new(),
+        };
+    };
+    (kernel, labels)
+}
+
+#[test]
+fn book_1_clause_12_4_a_single_application_may_want_to_be_confirmed() {
+    let confirmed = [entry(AID, b"Debit", 0x81)];
+    let (mut kernel, labels) = offered(&confirmed, config_of(TERMINAL));
+    assert_eq!(labels, ["Debit"]);
+    assert!(matches!(kernel.step(Event::Cancelled), Action::Complete(o) if o.reason == Reason::Cancelled));
+    let (kernel, labels) = offered(&[entry(AID, b"Debit", 0x01)], config_of(TERMINAL));
+    assert!(labels.is_empty() && kernel.masked_pan().is_some(), "nobody is asked");
+}
+
+#[test]
+fn book_1_clause_12_4_a_terminal_without_a_choice_takes_the_first_that_needs_no_confirmation() {
+    let terminal = TERMINAL.replace("cardholder_choice = true", "cardholder_choice = false");
+    let entries = [
+        entry("A000000333010103", b"Without priority", 0),
+        entry(AID, b"Debit", 0x02),
+        entry("A000000333010102", b"To be confirmed", 0x81),
+    ];
+    let (kernel, labels) = offered(&entries, config_of(&terminal));
+    assert!(labels.is_empty());
+    assert_eq!(kernel.label(), "UnionPay Debit", "as the application calls itself");
+    let (_, labels) = offered(&entries, config_of(TERMINAL));
+    assert_eq!(labels, ["To be confirmed", "Debit", "Without priority"]);
+}
+
+#[test]
+fn book_1_clause_12_4_what_fails_to_be_selected_is_not_offered_again() {
+    // The card has no such application, whatever its directory says.
+    let entries = [entry("A000000333010102", b"Credit", 1), entry(AID, b"Debit", 2)];
+    let (mut kernel, labels) = offered(&entries, config_of(TERMINAL));
+    assert_eq!(labels, ["Credit", "Debit"]);
+    assert!(matches!(kernel.step(Event::Chosen(0)), Action::Transmit(_)));
+    let Action::Transmit(command) = kernel.step(Event::Response(&[0x6A, 0x82])) else {
+        panic!("the other one")
+    };
+    assert_eq!(command, bytes("00A4040008 A000000333010101 00"));
+}
+
+#[test]
+fn book_1_clause_12_3_3_a_partial_name_finds_each_application_that_begins_so() {
+    let information =
+        |aid: &str| ok(&tlv("6F", &[tlv("84", &bytes(aid)), tlv("A5", &tlv("50", b"Visa"))].concat()));
+    let names = ["A000000003101001", "A000000003101002"];
+    let mut card = Card::default();
+    card.set("00A4040007 A0000000031010", &information(names[0]));
+    card.set("00A4040207 A0000000031010", &information(names[1]));
+    // The card answers the second time with the same as ever: what is known is not taken twice, and there is an end of it.
+    let listed = |config: Arc<Config>, card: &mut Card| {
+        let mut kernel = Kernel::new(config, transaction());
+        let mut response;
+        let mut action = kernel.start();
+        loop {
+            action = match action {
+                Action::Transmit(command) => {
+                    response = card.answer(command);
+                    kernel.step(Event::Response(&response))
+                }
+                Action::ChooseApplication(candidates) => {
+                    return candidates.iter().map(|one| hex::encode_upper(&*one.aid)).collect::<Vec<_>>();
+                }
+                _ => return Vec::new(),
+            };
+        }
+    };
+    assert_eq!(listed(config_of(TERMINAL), &mut card), names);
+    let exactly = AIDS.replace("partial = true", "partial = false");
+    let config = Config::from_toml_parts(TERMINAL, &exactly, &[]).unwrap();
+    assert!(listed(Arc::new(config), &mut card).is_empty(), "only whole names fit");
+}
+
+#[test]
+fn a_card_that_asks_whether_the_terminal_takes_electronic_cash_is_told_that_it_does_not() {
+    // PBOC 3.0 part 13: 9F7A, the EC terminal support indicator, is 1 where it does.
+    let objects = [tlv("50", b"Debit"), tlv("9F38", &bytes("9F7A01 9F0206"))].concat();
+    let mut card = with_information(&objects);
+    run_to_choice(&mut card, config_of(TERMINAL));
+    let asked = card.log.iter().find(|command| command[1] == 0xA8).unwrap();
+    assert_eq!(*asked, bytes("80A80000 09 8307 00 000000001234 00"));
+}
