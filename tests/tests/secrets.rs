@@ -130,6 +130,29 @@ async fn no_secret_of_the_card_is_in_the_journal_the_logs_the_buses_or_paymentds
 }
 
 #[tokio::test]
+async fn a_card_that_has_left_leaves_nothing_in_cardds_memory() {
+    let bench = Bench::start().await;
+    let secrets = secrets();
+    bench.sim(&format!("card insert {CARD}")).await;
+    bench.sim("pin 123456").await;
+    bench.sim("host once late 1s").await;
+    let shop = bench.shop().await;
+    let mut sale = shop.start(1234, "order-1").await.unwrap();
+    sale.reached("host").await;
+    let during = core_dump(&bench, Part::Cardd);
+    assert!(
+        found_in(&during, &secrets).is_some_and(|name| name.contains("PAN")),
+        "it is there while it pays"
+    );
+    assert_eq!(sale.completed().await.0, "approved");
+    bench.sim("card remove").await;
+    smartpos_tests::until("cardd's memory is wiped", async || {
+        found_in(&core_dump(&bench, Part::Cardd), &secrets).is_none()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_pin_that_the_card_verifies_is_in_no_daemons_memory_either() {
     let bench = Bench::start().await;
     let secrets: Vec<_> = secrets().into_iter().filter(|(name, _)| name.contains("PIN")).collect();
