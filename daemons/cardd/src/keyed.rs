@@ -7,6 +7,7 @@ use std::time::Duration;
 use secure_module::{
     Amount, CardEntryOutcome, CardEntryRequest, Error as ModuleError, KeySlot, SecureModule,
 };
+use service::options::Dictionary;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::config::Config;
@@ -68,8 +69,8 @@ impl Keyed {
             next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
             amount: self.amount,
         };
-        self.watch.progress("key-card").await;
-        match self.watch.unless_interrupted(self.module.enter_card(request)).await {
+        let entry = self.module.enter_card(request);
+        match self.watch.entry("key-card", Dictionary::new(), entry).await {
             Ok(Ok(CardEntryOutcome::Entered { masked_pan })) => Ok(masked_pan),
             Ok(Ok(CardEntryOutcome::Cancelled)) => {
                 Err(Interruption::cancelled("the entry of the card was cancelled at the pad"))

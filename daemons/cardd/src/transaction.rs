@@ -15,6 +15,7 @@ use secure_module::{
     Amount, CardSlot, Error as ModuleError, KeySlot, PinEncipherment, PinOutcome, PinRequest, Secret,
     SecureModule,
 };
+use service::options::Dictionary;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
@@ -189,9 +190,8 @@ impl Transaction {
             bypass: self.config.pin.bypass,
             amount: self.amount,
         };
-        self.watch.progress("pin").await;
-        let entered = self.watch.unless_interrupted(self.module.enter_pin(request)).await;
-        let result = match entered {
+        let entry = self.module.enter_pin(request);
+        let result = match self.watch.entry("pin", Dictionary::new(), entry).await {
             Ok(Ok(PinOutcome::Entered(block))) => {
                 *pin_block = Some(block);
                 PinResult::Entered

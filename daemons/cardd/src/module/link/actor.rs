@@ -218,7 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             // A caller may have gone away meanwhile: nothing to tell it then.
             (Waiter::Caller(reply), answer) => drop(reply.send(answer)),
             (Waiter::Entry, Err(error)) => self.end_entry(Err(error)),
-            (Waiter::Entry, Ok(_)) | (Waiter::Nobody, _) => {}
+            (Waiter::Entry, Ok(_)) => self.report(Event::PadAsks),
+            (Waiter::Nobody, _) => {}
         }
     }
 

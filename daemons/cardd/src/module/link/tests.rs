@@ -206,6 +206,7 @@ async fn a_module_that_restarts_ends_the_pin_entry_and_says_so() {
     });
     let module = LinkModule::open(near, None, Pace::default()).await.unwrap();
     assert_eq!(module.enter_pin(pin_request()).await, Err(Error::Restarted));
+    assert_eq!(module.next_event().await, Ok(Event::PadAsks));
     assert_eq!(module.next_event().await, Ok(Event::Reset));
     assert_eq!(module.card_power_off(CardSlot::Contact).await, Ok(()));
 }

@@ -180,6 +180,9 @@ impl SecureModule for FakeModule {
 
     async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
         assert_eq!(request.key, KeySlot::PIK);
+        if matches!(self.pin_pad, PinPad::Types(_) | PinPad::Waits) {
+            self.report(Event::PadAsks);
+        }
         match self.pin_pad {
             PinPad::Types(digits) => {
                 for count in 1..=digits {
