@@ -7,7 +7,6 @@ use secure_module::{CardSlot, Error as ModuleError, OfflinePinOutcome, OfflinePi
 use service::options::Dictionary;
 
 use super::{Progress, Step, Transaction};
-use crate::interruption::Signal;
 
 impl Transaction {
     /// Has a PIN entered for the card; the screen says how many tries are left, where the card told.
@@ -28,8 +27,8 @@ impl Transaction {
             amount: self.amount,
         };
         let tries = tries_left.map(|tries| ("tries_left".to_owned(), u32::from(tries).into()));
-        self.watch.signal(Signal::Progress("pin", Dictionary::from_iter(tries))).await;
-        let event = match self.watch.unless_interrupted(self.module.verify_offline_pin(request)).await {
+        let entry = self.module.verify_offline_pin(request);
+        let event = match self.watch.entry("pin", Dictionary::from_iter(tries), entry).await {
             Ok(Ok(OfflinePinOutcome::Presented(status))) => Event::PinPresented(status),
             Ok(Ok(OfflinePinOutcome::Bypassed)) => Event::Pin(PinResult::Bypassed),
             Ok(Ok(OfflinePinOutcome::Cancelled)) => Event::Pin(PinResult::Cancelled),
