@@ -164,7 +164,7 @@ impl Host {
         if !self.ready() {
             return Err(Error::NotReady);
         }
-        if request.capabilities() & !self.agreed != 0 {
+        if !self.agrees(request.capabilities()) {
             return Err(Error::NotAgreed);
         }
         let message = request.encode()?;
@@ -197,6 +197,12 @@ impl Host {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.open && self.pending.is_none()
+    }
+
+    /// Whether both ends have these [capabilities](crate::capability), in the session that is open.
+    #[must_use]
+    pub fn agrees(&self, capabilities: u32) -> bool {
+        capabilities & !self.agreed == 0
     }
 
     /// Takes bytes from the line.

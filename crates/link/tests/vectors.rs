@@ -174,6 +174,7 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
         first_key: 60_000,
         next_key: 20_000,
         bypass: true,
+        accessible: false,
         amount: Some((1234, 156, 2)),
         encipherment: Some(PinEncipherment {
             modulus: vec![0xC5; 64],

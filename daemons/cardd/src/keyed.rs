@@ -2,7 +2,6 @@
 //! and the host alone decides.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use secure_module::{
     Amount, CardEntryOutcome, CardEntryRequest, Error as ModuleError, KeySlot, SecureModule,
@@ -65,8 +64,8 @@ impl Keyed {
     async fn enter(&mut self) -> Result<String, Interruption> {
         let request = CardEntryRequest {
             security_code: self.security_code,
-            first_key: Duration::from_secs(self.config.pin.first_key_s.into()),
-            next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
+            first_key: self.config.pin.first_key(),
+            next_key: self.config.pin.next_key(),
             amount: self.amount,
         };
         let entry = self.module.enter_card(request);

@@ -185,9 +185,10 @@ impl Transaction {
             pan: pan(&self.kernel)?,
             key: self.slot(KeySlot::PIK).await?,
             digits: PIN_DIGITS,
-            first_key: Duration::from_secs(self.config.pin.first_key_s.into()),
-            next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
+            first_key: self.config.pin.first_key(),
+            next_key: self.config.pin.next_key(),
             bypass: self.config.pin.bypass,
+            accessible: self.config.pin.accessible,
             amount: self.amount,
         };
         let entry = self.module.enter_pin(request);

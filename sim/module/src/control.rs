@@ -129,6 +129,7 @@ fn module_status(device: &Device) -> Reply {
         "keys": loaded,
         "pin_pad_asks": device.pad.asks(),
         "pin_queued": device.pad.queued(),
+        "pin_sounds": device.pad.sounds(),
         "card": device.slot.card(),
     }))
 }

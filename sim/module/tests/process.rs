@@ -189,6 +189,7 @@ fn pin_entry() -> PinEntry {
         first_key: 30_000,
         next_key: 10_000,
         bypass: false,
+        accessible: false,
         amount: Some((1234, 156, 2)),
     }
 }

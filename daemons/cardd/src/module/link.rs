@@ -164,6 +164,7 @@ impl SecureModule for LinkModule {
             first_key: milliseconds(request.first_key),
             next_key: milliseconds(request.next_key),
             bypass: request.bypass,
+            accessible: request.accessible,
             amount: request.amount.map(|amount| (amount.minor_units, amount.currency, amount.exponent)),
         };
         let (reply, outcome) = oneshot::channel();
@@ -181,6 +182,7 @@ impl SecureModule for LinkModule {
             first_key: milliseconds(request.first_key),
             next_key: milliseconds(request.next_key),
             bypass: request.bypass,
+            accessible: request.accessible,
             amount: request.amount.map(|amount| (amount.minor_units, amount.currency, amount.exponent)),
             encipherment: request.encipherment.map(|with| link::PinEncipherment {
                 modulus: with.modulus,

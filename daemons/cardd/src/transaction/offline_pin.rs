@@ -1,7 +1,5 @@
 //! A PIN that the card verifies: the module has it typed and hands it to the card, and this hears what the card said.
 
-use std::time::Duration;
-
 use emv::{Event, PinResult};
 use secure_module::{CardSlot, Error as ModuleError, OfflinePinOutcome, OfflinePinRequest, PinEncipherment};
 use service::options::Dictionary;
@@ -21,9 +19,10 @@ impl Transaction {
             tries_left,
             encipherment,
             digits: super::PIN_DIGITS,
-            first_key: Duration::from_secs(pin.first_key_s.into()),
-            next_key: Duration::from_secs(pin.next_key_s.into()),
+            first_key: pin.first_key(),
+            next_key: pin.next_key(),
             bypass: pin.bypass,
+            accessible: pin.accessible,
             amount: self.amount,
         };
         let tries = tries_left.map(|tries| ("tries_left".to_owned(), u32::from(tries).into()));

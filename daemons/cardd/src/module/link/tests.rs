@@ -79,6 +79,7 @@ fn pin_request() -> PinRequest {
         first_key: Duration::from_secs(30),
         next_key: Duration::from_secs(10),
         bypass: false,
+        accessible: false,
         amount: None,
     }
 }
@@ -180,6 +181,7 @@ async fn verified(result: PinResult) -> Result<OfflinePinOutcome, Error> {
         first_key: Duration::from_secs(30),
         next_key: Duration::from_secs(10),
         bypass: true,
+        accessible: false,
         amount: None,
     };
     module.verify_offline_pin(request).await

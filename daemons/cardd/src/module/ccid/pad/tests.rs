@@ -144,6 +144,7 @@ fn request() -> PinRequest {
         first_key: Duration::from_secs(60),
         next_key: Duration::from_secs(20),
         bypass: false,
+        accessible: false,
         amount: None,
     }
 }
@@ -355,6 +356,7 @@ fn for_card(encipherment: Option<PinEncipherment>) -> OfflinePinRequest {
         first_key: Duration::from_secs(60),
         next_key: Duration::from_secs(20),
         bypass: true,
+        accessible: false,
         amount: None,
     }
 }
