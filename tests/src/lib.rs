@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::future::Future;
+use std::process::Command;
 use std::time::Duration;
 
 use audit::chain::{Chain, Record};
@@ -65,6 +66,16 @@ impl Bench {
         let reply = self.terminal.simctl(&words).await.expect("the virtual hardware answers");
         assert!(reply.ok, "simctl {command}: {}", reply.text);
         reply
+    }
+
+    /// Runs a program at the terminal: whether it succeeded, what it printed, and what it complained of.
+    pub async fn run(&self, program: &str, arguments: &[&str]) -> (bool, String, String) {
+        let mut command = Command::new(sim_terminal::programs().expect("the programs").join(program));
+        command.args(arguments).envs(self.terminal.environment()).current_dir(self.folder());
+        let output = tokio::task::spawn_blocking(move || command.output().expect("it starts"));
+        let output = within("a program to end", output).await.expect("it is not cancelled");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.success(), text(output.stdout), text(output.stderr))
     }
 
     /// Puts a card in, and has its PIN typed when the PIN pad asks.

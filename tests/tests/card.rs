@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use client::card::{CardClaimProxy, CardProxy};
+use client::card::{CardClaimProxy, CardModuleProxy, CardProxy};
 use futures_util::StreamExt as _;
 use sim_terminal::{MEMBERSHIP, Part};
 use smartpos_tests::{Bench, error_name, option, until, within};
@@ -77,6 +77,12 @@ async fn remove_card(bench: &Bench) {
     until("the slot to be empty", async || !card.card_present().await.unwrap()).await;
 }
 
+/// How many commands the card in the slot has heard since it was put in.
+async fn heard(bench: &Bench) -> u64 {
+    let status = bench.sim("card status").await;
+    status.data.get("heard").and_then(|count| count.as_u64()).expect("a count")
+}
+
 fn select(name: &str) -> String {
     format!("00A40400{:02X}{name}00", name.len() / 2)
 }
@@ -139,11 +145,15 @@ async fn a_payment_application_hears_nothing_of_an_app_in_any_disguise() {
         assert_eq!(error_name(claim.send("00B2010C00").await), "WrongState", "after {command}");
     }
     assert_eq!(error_name(claim.send("00A40400").await), "InvalidArgument");
+    assert_eq!(heard(&bench).await, 0, "what was refused has reached the card");
     // Nor through the membership.
     claim.select().await.unwrap();
+    let selected = heard(&bench).await;
+    assert!(selected > 0);
     for command in &disguises {
         assert_eq!(error_name(claim.send(command).await), "NotPermitted", "{command}");
     }
+    assert_eq!(heard(&bench).await, selected, "what was refused has reached the card");
     assert_eq!(claim.send(NUMBER).await.unwrap(), number("M-0000042"));
     claim.proxy.release().await.unwrap();
     remove_card(&bench).await;
@@ -256,10 +266,72 @@ async fn an_app_talks_to_a_psam_and_a_card_at_once_until_a_payment_begins() {
     assert_eq!(shop.sell(1234, "order-1").await.0, "approved");
     assert_eq!(sam.told("Revoked").await, "payment");
     assert_eq!(error_name(sam.send(NUMBER).await), "NotClaimed");
-    for (slot, expected) in [("sam2", "DeviceGone"), ("sam3", "NotSupported"), ("sam5", "InvalidArgument")] {
+    for (slot, expected) in [
+        ("sam2", "DeviceGone"),
+        ("sam3", "NotSupported"),
+        // The app was granted no more than three.
+        ("sam4", "NotPermitted"),
+        ("sam5", "InvalidArgument"),
+    ] {
         assert_eq!(error_name(Claim::of(slot, &shop.bus, 60).await.map(|_| ())), expected, "{slot}");
     }
     bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn a_settlement_is_not_held_up_by_an_app_that_talks_to_its_card_all_the_while() {
+    let bench = Bench::start().await;
+    let shop = bench.shop().await;
+    bench.sim("card insert co-branded").await;
+    assert_eq!(shop.sell(1234, "order-1").await.0, "approved", "{}", bench.logs());
+    let mut claim = Claim::begin(&shop.bus, 60).await.unwrap();
+    claim.select().await.unwrap();
+    let talk = async {
+        // Until the settlement takes the module.
+        loop {
+            match claim.send(NUMBER).await {
+                Ok(answer) => assert_eq!(answer, number("M-0000042")),
+                Err(error) => break error_name::<()>(Err(error)),
+            }
+        }
+    };
+    let settle = shop.run("close", shop.payment.start_settlement("close", HashMap::new()));
+    let (last, (outcome, result)) = within("both", async { tokio::join!(talk, settle) }).await;
+    assert_eq!((last.as_str(), outcome.as_str()), ("NotClaimed", "approved"), "{result:?}\n{}", bench.logs());
+    assert_eq!(claim.told("Revoked").await, "payment");
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn a_claim_dies_with_cardd_and_the_card_has_no_power_for_who_comes_next() {
+    let mut bench = Bench::start().await;
+    let shop = bench.shop().await;
+    bench.sim("card insert co-branded").await;
+    let claim = Claim::begin(&shop.bus, 60).await.unwrap();
+    claim.select().await.unwrap();
+    bench.kill_and_restart(Part::Cardd).await;
+    bench.module_is("ready").await;
+    // The object was the dead one's.
+    assert!(claim.send(NUMBER).await.is_err());
+    let claim = Claim::begin(&shop.bus, 60).await.unwrap();
+    assert_eq!(error_name(claim.send(NUMBER).await), "WrongState", "the card lost its power");
+    claim.select().await.unwrap();
+    assert_eq!(claim.send(NUMBER).await.unwrap(), number("M-0000042"));
+    bench.kill_and_restart(Part::Cardd).await;
+    bench.module_is("ready").await;
+    assert_eq!(shop.sell(1234, "order-1").await.0, "approved", "{}", bench.logs());
+    bench.settle_and_compare().await;
+}
+
+#[tokio::test]
+async fn an_update_of_the_module_takes_the_slot_from_a_claim() {
+    let bench = Bench::start().await;
+    let app = bench.terminal.app_bus().await.unwrap();
+    let operator = bench.terminal.system_bus().await.unwrap();
+    let module = client::proxy::<CardModuleProxy>(&operator).await.unwrap();
+    let mut claim = Claim::begin(&app, 60).await.unwrap();
+    assert_eq!(error_name(module.begin_update(b"none").await), "InvalidArgument");
+    assert_eq!(claim.told("Revoked").await, "module-upkeep");
 }
 
 #[tokio::test]

@@ -8,29 +8,18 @@
 )]
 
 use std::os::unix::fs::MetadataExt as _;
-use std::process::Command;
 
 use client::card::CardKeysProxy;
 use keys::key_block::{self, Destination, Request, Version};
 use keys::{Algorithm, Attributes, Key, Mode, Usage};
 use serde_json::Value;
-use smartpos_tests::{Bench, error_name, until, within};
+use smartpos_tests::{Bench, error_name, until};
 
 const FIRST: &str = "0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF";
 const SECOND: &str = "1111111111111111222222222222222233333333333333334444444444444444";
 
-/// Runs a program at the terminal of `bench`: whether it succeeded, what it printed, and what it complained of.
-async fn run(bench: &Bench, program: &str, arguments: &[&str]) -> (bool, String, String) {
-    let mut command = Command::new(sim_terminal::programs().unwrap().join(program));
-    command.args(arguments).envs(bench.terminal.environment()).current_dir(bench.folder());
-    let output = tokio::task::spawn_blocking(move || command.output().expect("it starts"));
-    let output = within("a program to end", output).await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.success(), text(output.stdout), text(output.stderr))
-}
-
 async fn posctl(bench: &Bench, arguments: &[&str]) -> String {
-    let (success, out, err) = run(bench, "posctl", arguments).await;
+    let (success, out, err) = bench.run("posctl", arguments).await;
     assert!(success, "{arguments:?}: {err}");
     out
 }
@@ -38,7 +27,7 @@ async fn posctl(bench: &Bench, arguments: &[&str]) -> String {
 async fn keyhost(bench: &Bench, arguments: &[&str]) {
     let folder = bench.terminal.layout().key_host();
     let all = [&[folder.to_str().unwrap()], arguments].concat();
-    let (success, _, err) = run(bench, "smartpos-sim-keyhost", &all).await;
+    let (success, _, err) = bench.run("smartpos-sim-keyhost", &all).await;
     assert!(success, "{arguments:?}: {err}");
 }
 
@@ -75,7 +64,7 @@ async fn custodians_enter_a_key_that_then_protects_the_others() {
     let mut block = String::new();
     key_block::wrap(&kbpk, &pik, &request, &[7; 32], &mut block).unwrap();
     std::fs::write(bench.folder().join("pik.block"), &block).unwrap();
-    let (success, _, err) = run(&bench, "posctl", &["keys", "load", "tdk", "--block", "pik.block"]).await;
+    let (success, _, err) = bench.run("posctl", &["keys", "load", "tdk", "--block", "pik.block"]).await;
     assert!(!success && err.contains("not for this use"), "{err}");
     posctl(&bench, &["keys", "load", "pik", "--block", "pik.block"]).await;
     let list = posctl(&bench, &["keys", "list"]).await;
@@ -98,7 +87,7 @@ async fn a_key_distribution_host_is_bound_hands_over_a_key_and_lets_go() {
     // Longer than a frame of the line, and than any message of it.
     for (length, problem) in [(20_000, "too long"), (70_000, "too long")] {
         std::fs::write(bench.folder().join("garbage"), vec![0x30; length]).unwrap();
-        let (success, _, err) = run(&bench, "posctl", &["keys", "bind", "garbage"]).await;
+        let (success, _, err) = bench.run("posctl", &["keys", "bind", "garbage"]).await;
         assert!(!success && err.contains(problem), "{length}: {err}");
     }
     posctl(&bench, &["keys", "bind", "host"]).await;
@@ -108,7 +97,7 @@ async fn a_key_distribution_host_is_bound_hands_over_a_key_and_lets_go() {
     posctl(&bench, &["keys", "load", "kbpk", "--token", "token"]).await;
     let loaded = check(&bench, "kbpk").await;
     assert_eq!(loaded.len(), 10, "five bytes of a CMAC");
-    let (success, _, err) = run(&bench, "posctl", &["keys", "load", "kbpk", "--token", "token"]).await;
+    let (success, _, err) = bench.run("posctl", &["keys", "load", "kbpk", "--token", "token"]).await;
     assert!(!success && err.contains("random number"), "{err}");
     posctl(&bench, &["keys", "nonce", "nonce"]).await;
     keyhost(&bench, &["unbind", "device", "nonce", "farewell"]).await;

@@ -9,40 +9,29 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::process::Command;
 
 use client::card::{CardKeysProxy, CardModuleProxy, CardProxy};
-use smartpos_tests::{Bench, error_name, text, until, within};
-
-/// Runs a program at the terminal of `bench`: whether it succeeded, what it printed, and what it complained of.
-async fn run(bench: &Bench, program: &str, arguments: &[&str]) -> (bool, String, String) {
-    let mut command = Command::new(sim_terminal::programs().unwrap().join(program));
-    command.args(arguments).envs(bench.terminal.environment()).current_dir(bench.folder());
-    let output = tokio::task::spawn_blocking(move || command.output().expect("it starts"));
-    let output = within("a program to end", output).await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.success(), text(output.stdout), text(output.stderr))
-}
+use smartpos_tests::{Bench, error_name, text, until};
 
 /// Signs an image of firmware, and has the operator update the module with it.
 async fn update(bench: &Bench, number: &str, version: &str) -> (bool, String, String) {
     let image: Vec<u8> = (0..100_000_u32).flat_map(u32::to_be_bytes).collect();
     fs::write(bench.folder().join("image"), image).unwrap();
-    let (made, _, err) = run(bench, "smartpos-sim-vendor", &[number, version, "image", "update"]).await;
+    let (made, _, err) = bench.run("smartpos-sim-vendor", &[number, version, "image", "update"]).await;
     assert!(made, "{err}");
-    run(bench, "posctl", &["module", "update", "update"]).await
+    bench.run("posctl", &["module", "update", "update"]).await
 }
 
 #[tokio::test]
 async fn a_module_that_fails_a_self_test_sells_nothing_until_it_passes() {
     let bench = Bench::start().await;
     bench.module_is("ready").await;
-    let (success, out, err) = run(&bench, "posctl", &["module", "self-test"]).await;
+    let (success, out, err) = bench.run("posctl", &["module", "self-test"]).await;
     assert!(success && out.contains("aes") && !out.contains("FAILED"), "{out}{err}");
-    let (success, out, err) = run(&bench, "posctl", &["module", "status"]).await;
+    let (success, out, err) = bench.run("posctl", &["module", "status"]).await;
     assert!(success && out.contains("ready"), "{out}{err}");
     bench.sim("module fail aes").await;
-    let (success, out, _) = run(&bench, "posctl", &["module", "self-test"]).await;
+    let (success, out, _) = bench.run("posctl", &["module", "self-test"]).await;
     assert!(!success && out.contains("FAILED"), "{out}");
     bench.sim("card insert unionpay-credit").await;
     let shop = bench.shop().await;
@@ -50,7 +39,7 @@ async fn a_module_that_fails_a_self_test_sells_nothing_until_it_passes() {
     assert_eq!(outcome, "failed", "{result:?}");
     assert!(text(&result, "reason").contains("self-test"), "{result:?}");
     bench.sim("module fail none").await;
-    assert!(run(&bench, "posctl", &["module", "self-test"]).await.0);
+    assert!(bench.run("posctl", &["module", "self-test"]).await.0);
     assert_eq!(shop.sell(1234, "well").await.0, "approved", "{}", bench.logs());
     bench.settle_and_compare().await;
 }
@@ -80,24 +69,25 @@ async fn firmware_that_the_vendor_signed_runs_with_the_keys_that_were_there_and_
         *byte ^= 1;
     }
     fs::write(bench.folder().join("forged"), forged).unwrap();
-    let (success, _, err) = run(&bench, "posctl", &["module", "update", "forged"]).await;
+    let (success, _, err) = bench.run("posctl", &["module", "update", "forged"]).await;
     assert!(!success && err.contains("not signed"), "{err}");
-    let (success, _, err) = run(&bench, "posctl", &["module", "update", "image"]).await;
+    let (success, _, err) = bench.run("posctl", &["module", "update", "image"]).await;
     assert!(!success && err.contains("no update"), "{err}");
     assert!(bench.logs().contains("updated the secure card module's firmware"), "who does it is recorded");
     bench.settle_and_compare().await;
 }
 
 #[tokio::test]
-async fn no_update_begins_while_a_card_is_asked() {
+async fn no_update_begins_while_a_transaction_goes_on_whether_a_card_has_power_or_not() {
     let bench = Bench::start().await;
-    bench.sim("card insert unionpay-debit-pin").await;
     let shop = bench.shop().await;
     let mut sale = shop.start(1234, "order-1").await.unwrap();
-    sale.reached("pin").await;
-    let (success, _, err) = update(&bench, "5", "2.0").await;
-    assert!(!success && err.contains("busy"), "{err}");
-    bench.sim("pin 123456").await;
+    for (step, then) in [("insert-card", "card insert unionpay-debit-pin"), ("pin", "pin 123456")] {
+        sale.reached(step).await;
+        let (success, _, err) = update(&bench, "5", "2.0").await;
+        assert!(!success && err.contains("a card transaction"), "{step}: {err}");
+        bench.sim(then).await;
+    }
     assert_eq!(sale.completed().await.0, "approved", "{}", bench.logs());
     bench.settle_and_compare().await;
 }

@@ -78,6 +78,19 @@ pub enum Error {
     /// A check value that isn't the key's.
     #[error("the check value is not that of the key; load the key again")]
     CheckValue,
+    /// A key that came for a slot, and can't do what that is for.
+    #[error("the slot takes no key of usage {usage}, algorithm {algorithm}, mode {mode} and this length")]
+    NotForSlot {
+        /// The key's usage.
+        usage: Usage,
+        /// Its algorithm.
+        algorithm: Algorithm,
+        /// Its mode of use.
+        mode: Mode,
+    },
+    /// A key for a slot that holds a later version of it.
+    #[error("the slot has a newer version of this key")]
+    OldVersion,
     /// A key that may not be handed on, or not so freely.
     #[error("the key's exportability forbids this export")]
     NotExportable,

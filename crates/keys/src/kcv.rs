@@ -45,6 +45,15 @@ pub fn of(key: &Key, method: Method) -> Result<[u8; 8]> {
     Ok([a, b, c, d, e, f, g, h])
 }
 
+/// As much of the check value of `key` as may be shown (ANSI X9.24-1:2017, Annex A); nothing for a key that isn't one of a block cipher.
+#[must_use]
+pub fn shown(key: &Key) -> Vec<u8> {
+    let algorithm = key.attributes().algorithm;
+    let length = if algorithm == Algorithm::Aes { 5 } else { 3 };
+    let value = of(key, Method::of(algorithm)).unwrap_or_default();
+    value.get(..length).unwrap_or_default().to_vec()
+}
+
 /// Checks that the check value of `key` begins with `expected`, of 2 to 8 bytes; in constant time.
 ///
 /// # Errors

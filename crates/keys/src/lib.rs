@@ -22,6 +22,7 @@ pub mod pan;
 mod permission;
 mod pin;
 pub mod pin_block;
+pub mod slot;
 pub mod sm2;
 mod tdea;
 pub mod track2;

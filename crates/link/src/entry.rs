@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::message::key_name;
 use crate::wire::{Reader, Writer};
 
@@ -27,6 +27,8 @@ pub struct PinEntry {
     pub next_key: u32,
     /// Whether Enter without a digit is a bypass.
     pub bypass: bool,
+    /// Whether the pad helps who does not see it.
+    pub accessible: bool,
     /// The amount for the display in minor units, its ISO 4217 code, and how many digits the minor unit has.
     pub amount: Option<(u64, u16, u8)>,
 }
@@ -55,22 +57,16 @@ impl PinEntry {
         to.u8(self.longest);
         to.u32(self.first_key);
         to.u32(self.next_key);
-        to.u8(self.bypass.into());
+        encode_manner(self.bypass, self.accessible, to);
         encode_amount(self.amount, to);
     }
 
     pub(crate) fn decode(from: &mut Reader<'_>) -> Result<Self> {
-        Ok(Self {
-            entry: from.u16()?,
-            key: key_name(from)?,
-            pan: from.text("PAN")?,
-            shortest: from.u8()?,
-            longest: from.u8()?,
-            first_key: from.u32()?,
-            next_key: from.u32()?,
-            bypass: from.flag("bypass")?,
-            amount: decode_amount(from)?,
-        })
+        let (entry, key, pan) = (from.u16()?, key_name(from)?, from.text("PAN")?);
+        let (shortest, longest, first_key, next_key) = (from.u8()?, from.u8()?, from.u32()?, from.u32()?);
+        let (bypass, accessible) = decode_manner(from)?;
+        let amount = decode_amount(from)?;
+        Ok(Self { entry, key, pan, shortest, longest, first_key, next_key, bypass, accessible, amount })
     }
 }
 
@@ -97,6 +93,18 @@ impl CardEntry {
             next_key: from.u32()?,
             amount: decode_amount(from)?,
         })
+    }
+}
+
+/// In which manner a PIN is entered: whether it may be bypassed, and whether the pad helps who does not see it.
+pub(crate) fn encode_manner(bypass: bool, accessible: bool, to: &mut Writer) {
+    to.u8(u8::from(bypass) | u8::from(accessible) << 1);
+}
+
+pub(crate) fn decode_manner(from: &mut Reader<'_>) -> Result<(bool, bool)> {
+    match from.u8()? {
+        manner @ 0..=3 => Ok((manner & 1 != 0, manner & 2 != 0)),
+        _ => Err(Error::Value("manner")),
     }
 }
 

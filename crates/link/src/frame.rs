@@ -1,7 +1,13 @@
 //! Frames: a kind, a session, a number and a payload, closed by a CRC-32, stuffed (COBS), between zero bytes.
 //!
 //! ```text
-//! 00 | COBS( kind 1 | session 4 | number 2 | payload 0..4116 | CRC-32 4 ) | 00
+//! 00 | COBS( kind 1 | session 4 | number 2 | payload 0..4096 | CRC-32 4 ) | 00
+//! ```
+//!
+//! Sealed ones do without the session, whose keys they have, and without the CRC, since nothing passes a seal that was changed:
+//!
+//! ```text
+//! 00 | COBS( kind 1 | number 2 | payload 18..4114 ) | 00
 //! ```
 
 use zeroize::Zeroizing;
@@ -13,14 +19,14 @@ use crate::protection::SEAL;
 
 /// The most bytes of a message.
 pub const MAX_PAYLOAD: usize = 4096;
-/// The most payload bytes of a frame: a message and its seal.
+/// The most payload bytes of a sealed frame: a message and its seal.
 const MAX_SEALED: usize = MAX_PAYLOAD + SEAL;
 
-/// Kind, session, number and CRC.
-const OVERHEAD: usize = 1 + 4 + 2 + 4;
+/// The most bytes of a frame: kind and number of a sealed one. Another one has 11 more than its payload.
+const LONGEST: usize = 1 + 2 + MAX_SEALED;
 
 /// The longest stuffed frame: one byte more for each 254, and one.
-const MAX_STUFFED: usize = MAX_SEALED + OVERHEAD + (MAX_SEALED + OVERHEAD) / 254 + 1;
+const MAX_STUFFED: usize = LONGEST + LONGEST / 254 + 1;
 
 /// The most bytes of a frame on the line, delimiters included.
 pub(crate) const MAX_FRAME: usize = MAX_STUFFED + 2;
@@ -44,27 +50,61 @@ pub enum Kind {
     Ack,
     /// Module: no such session is open.
     Closed,
+    /// A [`Request`](Kind::Request) of a protected session.
+    SealedRequest,
+    /// A [`Response`](Kind::Response) of a protected session.
+    SealedResponse,
+    /// A [`Working`](Kind::Working) of a protected session.
+    SealedWorking,
+    /// An [`Event`](Kind::Event) of a protected session.
+    SealedEvent,
+    /// An [`Ack`](Kind::Ack) of a protected session.
+    SealedAck,
 }
 
 impl Kind {
-    /// All kinds, in the order of their codes, which begin with 1.
-    const ALL: [Kind; 8] = [
-        Kind::Hello,
-        Kind::Welcome,
-        Kind::Request,
-        Kind::Response,
-        Kind::Working,
-        Kind::Event,
-        Kind::Ack,
-        Kind::Closed,
+    /// All kinds, and their codes. One bit that flips makes no sealed frame of another one, whose CRC then would not be asked for.
+    const ALL: [(Kind, u8); 13] = [
+        (Kind::Hello, 0x01),
+        (Kind::Welcome, 0x02),
+        (Kind::Request, 0x03),
+        (Kind::Response, 0x04),
+        (Kind::Working, 0x05),
+        (Kind::Event, 0x06),
+        (Kind::Ack, 0x07),
+        (Kind::Closed, 0x08),
+        (Kind::SealedRequest, 0x33),
+        (Kind::SealedResponse, 0x34),
+        (Kind::SealedWorking, 0x35),
+        (Kind::SealedEvent, 0x36),
+        (Kind::SealedAck, 0x37),
+    ];
+
+    /// What is said in a session, in the clear and sealed.
+    const PAIRS: [(Kind, Kind); 5] = [
+        (Kind::Request, Kind::SealedRequest),
+        (Kind::Response, Kind::SealedResponse),
+        (Kind::Working, Kind::SealedWorking),
+        (Kind::Event, Kind::SealedEvent),
+        (Kind::Ack, Kind::SealedAck),
     ];
 
     pub(crate) fn code(self) -> u8 {
-        (1..).zip(Self::ALL).find(|(_, kind)| *kind == self).map_or(0, |(code, _)| code)
+        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or(0, |(_, code)| *code)
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        (1..).zip(Self::ALL).find(|(known, _)| *known == code).map(|(_, kind)| kind)
+        Self::ALL.iter().find(|(_, known)| *known == code).map(|(kind, _)| *kind)
+    }
+
+    /// The same, sealed; none for what is said in the clear on every line.
+    pub(crate) fn sealed(self) -> Option<Self> {
+        Self::PAIRS.iter().find(|(clear, _)| *clear == self).map(|(_, sealed)| *sealed)
+    }
+
+    /// What was sealed; none for what is not sealed.
+    pub(crate) fn opened(self) -> Option<Self> {
+        Self::PAIRS.iter().find(|(_, sealed)| *sealed == self).map(|(clear, _)| *clear)
     }
 }
 
@@ -73,7 +113,7 @@ impl Kind {
 pub struct Frame {
     /// What it is.
     pub kind: Kind,
-    /// The session it belongs to.
+    /// The session it belongs to; 0 of a sealed one, which only its session opens.
     pub session: u32,
     /// The number of the request (also in its answers) or of the event; 0 elsewhere.
     pub number: u16,
@@ -99,16 +139,21 @@ impl Frame {
     /// # Errors
     /// [`Error::TooLong`] if the payload exceeds [`MAX_PAYLOAD`] and its seal.
     pub fn encode(&self) -> Result<Zeroizing<Vec<u8>>> {
-        if self.payload.len() > MAX_SEALED {
+        let sealed = self.kind.opened().is_some();
+        if self.payload.len() > if sealed { MAX_SEALED } else { MAX_PAYLOAD } {
             return Err(Error::TooLong);
         }
-        let mut content = Zeroizing::new(Vec::with_capacity(self.payload.len() + OVERHEAD));
+        let mut content = Zeroizing::new(Vec::with_capacity(LONGEST));
         content.push(self.kind.code());
-        content.extend(self.session.to_be_bytes());
+        if !sealed {
+            content.extend(self.session.to_be_bytes());
+        }
         content.extend(self.number.to_be_bytes());
         content.extend(self.payload.iter());
-        let crc = crc32(content.iter());
-        content.extend(crc.to_be_bytes());
+        if !sealed {
+            let crc = crc32(content.iter());
+            content.extend(crc.to_be_bytes());
+        }
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FRAME));
         bytes.push(0);
         stuff(&content, &mut bytes);
@@ -116,25 +161,29 @@ impl Frame {
         Ok(bytes)
     }
 
-    /// The frame in stuffed bytes without their delimiters; none if anything is wrong with it.
+    /// The frame in stuffed bytes without their delimiters; none if anything is wrong with it. Whether a sealed one is right only its
+    /// session can say.
     fn decode(stuffed: &[u8]) -> Option<Self> {
         let content = unstuff(stuffed)?;
-        let (body, crc) = content.split_last_chunk()?;
-        if crc32(body) != u32::from_be_bytes(*crc) {
-            return None;
-        }
-        let (kind, body) = body.split_first()?;
-        let (session, body) = body.split_first_chunk()?;
-        let (number, payload) = body.split_first_chunk()?;
-        if payload.len() > MAX_SEALED {
-            return None;
-        }
-        Some(Self {
-            kind: Kind::from_code(*kind)?,
-            session: u32::from_be_bytes(*session),
-            number: u16::from_be_bytes(*number),
-            payload: Zeroizing::new(payload.to_vec()),
-        })
+        let kind = Kind::from_code(*content.first()?)?;
+        let (session, number, payload) = match kind.opened() {
+            Some(_) => {
+                let (number, payload) = content.get(1..)?.split_first_chunk()?;
+                (0, number, payload)
+            }
+            None => {
+                let (body, crc) = content.split_last_chunk()?;
+                if crc32(body) != u32::from_be_bytes(*crc) {
+                    return None;
+                }
+                let (session, body) = body.get(1..)?.split_first_chunk()?;
+                let (number, payload) = body.split_first_chunk()?;
+                (u32::from_be_bytes(*session), number, payload)
+            }
+        };
+        let (number, payload) = (u16::from_be_bytes(*number), Zeroizing::new(payload.to_vec()));
+        let longest = if kind.opened().is_some() { MAX_SEALED } else { MAX_PAYLOAD };
+        (payload.len() <= longest).then_some(Self { kind, session, number, payload })
     }
 }
 
@@ -202,15 +251,29 @@ mod tests {
     fn a_kind_has_the_code_of_the_specification() {
         assert_eq!(Kind::Hello.code(), 1);
         assert_eq!(Kind::Closed.code(), 8);
+        assert_eq!(Kind::SealedAck.code(), 0x37);
         assert_eq!(Kind::from_code(0), None);
         assert_eq!(Kind::from_code(9), None);
+        assert_eq!(Kind::from_code(0x32), None);
     }
 
     #[test]
     fn the_longest_payload_passes_and_a_longer_one_is_refused() {
-        let longest = frame(vec![1; MAX_SEALED]);
-        assert_eq!(Decoder::default().push(&longest.encode().unwrap()), [longest]);
-        assert_eq!(frame(vec![1; MAX_SEALED + 1]).encode().err(), Some(Error::TooLong));
+        let sealed = |payload| Frame {
+            kind: Kind::SealedRequest,
+            session: 0,
+            number: 7,
+            payload: Zeroizing::new(payload),
+        };
+        for (longest, longer) in [
+            (frame(vec![1; MAX_PAYLOAD]), frame(vec![1; MAX_PAYLOAD + 1])),
+            (sealed(vec![1; MAX_SEALED]), sealed(vec![1; MAX_SEALED + 1])),
+        ] {
+            let bytes = longest.encode().unwrap();
+            assert!(bytes.len() <= MAX_FRAME);
+            assert_eq!(Decoder::default().push(&bytes), [longest]);
+            assert_eq!(longer.encode().err(), Some(Error::TooLong));
+        }
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub(crate) const NOT_PROTECTED: u16 = u16::MAX;
 /// How often a request is sent before a module that gives no sign of life counts as silent.
 const ATTEMPTS: u8 = 6;
 
+/// How long the same word of a module is not answered again: less than what it waits before it repeats itself.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// What happened on the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Happening {
@@ -70,6 +73,9 @@ pub struct Host {
     latest: u16,
     /// The number of the latest event.
     event: u16,
+    /// Until when its repetitions are left alone, and until when nobody has the host say Hello again.
+    acknowledged: Duration,
+    greeted: Duration,
     pending: Option<Pending>,
     /// With the hello or the request that is not answered yet.
     patience: Patience,
@@ -114,19 +120,19 @@ impl Pending {
 }
 
 impl Host {
-    /// An end that opens its first session, on a line that is not protected. `session` is a random number.
+    /// An end that opens its first session, on a line of this pace that is not protected. `session` is a random number.
     #[must_use]
-    pub fn new(session: u32, now: Duration) -> Self {
-        Self::with(session, None, now)
+    pub fn new(session: u32, pace: Pace, now: Duration) -> Self {
+        Self::with(session, None, pace, now)
     }
 
     /// Likewise, and no session that is not protected.
     #[must_use]
-    pub fn protected(session: u32, protection: Protection, now: Duration) -> Self {
-        Self::with(session, Some(protection), now)
+    pub fn protected(session: u32, protection: Protection, pace: Pace, now: Duration) -> Self {
+        Self::with(session, Some(protection), pace, now)
     }
 
-    fn with(session: u32, protection: Option<Protection>, now: Duration) -> Self {
+    fn with(session: u32, protection: Option<Protection>, pace: Pace, now: Duration) -> Self {
         let mut host = Self {
             session: session.max(1),
             open: false,
@@ -139,19 +145,14 @@ impl Host {
             happenings: VecDeque::new(),
             latest: 0,
             event: 0,
+            acknowledged: Duration::ZERO,
+            greeted: Duration::ZERO,
             pending: None,
-            patience: Patience::default(),
+            patience: Patience::at(pace),
         };
         host.begin_session();
         host.say_hello(now);
         host
-    }
-
-    /// The same end on a line of another pace than the default one.
-    #[must_use]
-    pub fn at(mut self, pace: Pace) -> Self {
-        self.patience.pace = pace;
-        self
     }
 
     /// Sends a request, which may take as long as `limit` beside the time that its bytes and those of its response take on the line.
@@ -163,7 +164,7 @@ impl Host {
         if !self.ready() {
             return Err(Error::NotReady);
         }
-        if request.capabilities() & !self.agreed != 0 {
+        if !self.agrees(request.capabilities()) {
             return Err(Error::NotAgreed);
         }
         let message = request.encode()?;
@@ -196,6 +197,12 @@ impl Host {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.open && self.pending.is_none()
+    }
+
+    /// Whether both ends have these [capabilities](crate::capability), in the session that is open.
+    #[must_use]
+    pub fn agrees(&self, capabilities: u32) -> bool {
+        capabilities & !self.agreed == 0
     }
 
     /// Takes bytes from the line.
@@ -252,21 +259,25 @@ impl Host {
     fn take(&mut self, frame: &Frame, now: Duration) {
         // Session 0 is no session: a module that has just started says that none is open.
         let started = frame.kind == Kind::Closed && frame.session == 0;
-        if frame.session != self.session && !started {
+        let sealed = frame.kind.opened().is_some();
+        if frame.session != self.session && !started && !sealed {
             return;
         }
         match frame.kind {
             Kind::Welcome => self.welcome(frame),
             Kind::Response | Kind::Working | Kind::Event => self.take_from_session(frame, now),
+            Kind::SealedResponse | Kind::SealedWorking | Kind::SealedEvent => {
+                self.take_from_session(frame, now);
+            }
             Kind::Closed if self.open => self.start_over(Fault::Restarted, now),
             Kind::Closed if frame.number == NOT_PROTECTED => {
                 self.happenings.push_back(Happening::NotProtected);
             }
             Kind::Closed if frame.number != 0 => self.happenings.push_back(Happening::WrongVersion),
             // A module that has just started, before the session opens: the hello may have been too early.
-            Kind::Closed => self.say_hello(now),
+            Kind::Closed => self.greet(now),
             // The host's own kinds: an echo.
-            Kind::Hello | Kind::Request | Kind::Ack => {}
+            Kind::Hello | Kind::Request | Kind::Ack | Kind::SealedRequest | Kind::SealedAck => {}
         }
     }
 
@@ -274,12 +285,12 @@ impl Host {
     fn take_from_session(&mut self, frame: &Frame, now: Duration) {
         let opened = match &mut self.channel {
             Some(channel) => channel.open(frame),
-            None => Some(frame.clone()),
+            None => frame.kind.opened().is_none().then(|| frame.clone()),
         };
         let Some(frame) = opened.filter(|_| self.open) else { return };
         match frame.kind {
             Kind::Response => self.response(&frame, now),
-            Kind::Event => self.event(&frame),
+            Kind::Event => self.event(&frame, now),
             _ => {
                 if let Some(pending) =
                     self.pending.as_mut().filter(|pending| pending.frame.number == frame.number)
@@ -307,7 +318,8 @@ impl Host {
             let Some(hello) = &self.hello.handshake else { return };
             let Some((fields, message)) = frame.payload.split_at_checked(Welcome::LENGTH) else { return };
             // Somebody else's is none; the module's own may still come.
-            let Some(channel) = protection.welcomed(hello, fields, message) else { return };
+            let welcomed = protection.welcomed(self.session, hello, fields, message);
+            let Some(channel) = welcomed else { return };
             self.channel = Some(channel);
         }
         self.open = true;
@@ -332,14 +344,15 @@ impl Host {
         }
     }
 
-    fn event(&mut self, frame: &Frame) {
+    fn event(&mut self, frame: &Frame, now: Duration) {
         if frame.number == following(self.event) {
             self.event = frame.number;
             // An event that this version doesn't know is passed over.
             self.happenings.extend(Event::decode(&frame.payload).ok().map(Happening::Event));
-        } else if frame.number != self.event {
+        } else if frame.number != self.event || now < self.acknowledged {
             return;
         }
+        self.acknowledged = now + PAUSE;
         self.send(&Frame::bare(Kind::Ack, self.session, frame.number));
     }
 
@@ -349,7 +362,7 @@ impl Host {
         }
         self.session = self.session.wrapping_add(1).max(1);
         self.begin_session();
-        self.say_hello(now);
+        self.greet(now);
     }
 
     fn begin_session(&mut self) {
@@ -368,10 +381,19 @@ impl Host {
         self.hello = Greeting { payload, handshake };
     }
 
+    /// Says Hello, but not to each Closed of a module that says nothing else.
+    fn greet(&mut self, now: Duration) {
+        if now < self.greeted {
+            self.patience.until(self.greeted);
+        } else {
+            self.say_hello(now);
+        }
+    }
+
     fn say_hello(&mut self, now: Duration) {
         let payload = self.hello.payload.clone();
         self.send(&Frame { payload, ..Frame::bare(Kind::Hello, self.session, 0) });
-        self.patience.begin(now);
+        self.greeted = now + self.patience.begin(now) + PAUSE;
     }
 
     fn send(&mut self, frame: &Frame) {

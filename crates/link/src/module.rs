@@ -172,11 +172,11 @@ impl Module {
     fn take(&mut self, frame: &Frame, now: Duration) -> Option<Incoming> {
         match frame.kind {
             Kind::Hello => self.hello(frame),
-            Kind::Request => {
+            Kind::Request | Kind::SealedRequest => {
                 let frame = self.opened(frame)?;
                 self.request(&frame)
             }
-            Kind::Ack => {
+            Kind::Ack | Kind::SealedAck => {
                 let frame = self.opened(frame)?;
                 self.acknowledged(&frame, now);
                 None
@@ -238,11 +238,13 @@ impl Module {
 
     /// A frame of the open session, as the host said it.
     fn opened(&mut self, frame: &Frame) -> Option<Frame> {
-        match self.session.as_mut().filter(|session| session.id == frame.session) {
+        let sealed = frame.kind.opened().is_some();
+        // A sealed frame names no session: it is of the one that opens it.
+        match self.session.as_mut().filter(|session| sealed || session.id == frame.session) {
             Some(Session { channel: Some(channel), .. }) => channel.open(frame),
-            Some(_) => Some(frame.clone()),
+            Some(_) => (!sealed).then(|| frame.clone()),
             None => {
-                if frame.kind == Kind::Request {
+                if matches!(frame.kind, Kind::Request | Kind::SealedRequest) {
                     self.send(&Frame::bare(Kind::Closed, frame.session, 0));
                 }
                 None

@@ -1,6 +1,6 @@
 //! A PIN that the card verifies: it goes from the module's pad to the card.
 
-use crate::entry::{Amount, decode_amount, encode_amount};
+use crate::entry::{Amount, decode_amount, decode_manner, encode_amount, encode_manner};
 use crate::error::{Error, Result};
 use crate::wire::{Reader, Writer};
 
@@ -26,6 +26,8 @@ pub struct OfflinePinEntry {
     pub next_key: u32,
     /// Whether Enter without a digit is a bypass.
     pub bypass: bool,
+    /// Whether the pad helps who does not see it.
+    pub accessible: bool,
     /// The amount for the display in minor units, its ISO 4217 code, and how many digits the minor unit has.
     pub amount: Option<Amount>,
     /// What the PIN is enciphered with; in the clear without.
@@ -52,7 +54,7 @@ impl OfflinePinEntry {
         to.u8(self.longest);
         to.u32(self.first_key);
         to.u32(self.next_key);
-        to.u8(self.bypass.into());
+        encode_manner(self.bypass, self.accessible, to);
         encode_amount(self.amount, to);
         to.u8(self.encipherment.is_some().into());
         if let Some(PinEncipherment { modulus, exponent, challenge }) = &self.encipherment {
@@ -63,26 +65,33 @@ impl OfflinePinEntry {
     }
 
     pub(crate) fn decode(from: &mut Reader<'_>) -> Result<Self> {
+        let (entry, slot) = (from.u16()?, from.u8()?);
+        let tries_left = match from.u8()? {
+            UNTOLD => None,
+            0 => return Err(Error::Value("tries left")),
+            tries => Some(tries),
+        };
+        let (shortest, longest, first_key, next_key) = (from.u8()?, from.u8()?, from.u32()?, from.u32()?);
+        let (bypass, accessible) = decode_manner(from)?;
+        let amount = decode_amount(from)?;
+        let encipherment = if from.flag("encipherment")? {
+            let (modulus, exponent) = (from.data()?.to_vec(), from.data()?.to_vec());
+            Some(PinEncipherment { modulus, exponent, challenge: from.array()? })
+        } else {
+            None
+        };
         Ok(Self {
-            entry: from.u16()?,
-            slot: from.u8()?,
-            tries_left: match from.u8()? {
-                UNTOLD => None,
-                0 => return Err(Error::Value("tries left")),
-                tries => Some(tries),
-            },
-            shortest: from.u8()?,
-            longest: from.u8()?,
-            first_key: from.u32()?,
-            next_key: from.u32()?,
-            bypass: from.flag("bypass")?,
-            amount: decode_amount(from)?,
-            encipherment: if from.flag("encipherment")? {
-                let (modulus, exponent) = (from.data()?.to_vec(), from.data()?.to_vec());
-                Some(PinEncipherment { modulus, exponent, challenge: from.array()? })
-            } else {
-                None
-            },
+            entry,
+            slot,
+            tries_left,
+            shortest,
+            longest,
+            first_key,
+            next_key,
+            bypass,
+            accessible,
+            amount,
+            encipherment,
         })
     }
 }

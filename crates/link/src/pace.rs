@@ -51,6 +51,11 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
+    /// On a line of this pace.
+    pub(crate) fn at(pace: Pace) -> Self {
+        Self { pace, ..Self::default() }
+    }
+
     /// Counts what is given to the line.
     pub(crate) fn give(&mut self, bytes: usize) {
         self.queued = self.queued.saturating_add(bytes);
@@ -68,6 +73,11 @@ impl Patience {
         // Noise must not keep an end waiting longer than a frame does.
         self.latest = self.resend + self.pace.longest();
         self.gone.saturating_sub(now)
+    }
+
+    /// Whatever is waited for, it is for so long.
+    pub(crate) fn until(&mut self, moment: Duration) {
+        (self.resend, self.latest) = (moment, moment);
     }
 
     /// A part of a frame has come, which may be the answer or have it behind.

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, Kind};
 use crate::noise::{self, Initiator, Key, Split, TAG};
 
-/// What stands in front of the sealed bytes: the count of the frame.
-const COUNT: usize = 4;
+/// What stands in front of the sealed bytes: the lower half of the frame's count.
+const COUNT: usize = 2;
 /// How many bytes protection adds to a payload.
 pub(crate) const SEAL: usize = COUNT + TAG;
 /// Each direction has another key after so many frames: 2 to the power of this.
@@ -77,10 +77,16 @@ impl Protection {
     }
 
     /// The host's end of the session, if this Welcome is the module's: `message` is what follows its fields.
-    pub(crate) fn welcomed(&self, hello: &Initiator, fields: &[u8], message: &[u8]) -> Option<Channel> {
+    pub(crate) fn welcomed(
+        &self,
+        session: u32,
+        hello: &Initiator,
+        fields: &[u8],
+        message: &[u8],
+    ) -> Option<Channel> {
         let (said, Split { host, module }) = hello.finish(&self.pairing, message)?;
         // What the module said of itself counts as it was sealed.
-        (said == fields).then(|| Channel::new(host, module))
+        (said == fields).then(|| Channel::new(session, host, module))
     }
 
     /// The module's end of the session, and what follows the fields of its Welcome; `None` for the Hello of somebody else.
@@ -95,7 +101,7 @@ impl Protection {
         let prologue = prologue(session, hello_fields);
         let (answer, Split { host, module }) =
             noise::respond(&self.pairing, &ephemeral, &prologue, message, fields)?;
-        Some((Channel::new(module, host), answer))
+        Some((Channel::new(session, module, host), answer))
     }
 }
 
@@ -106,6 +112,7 @@ fn prologue(session: u32, fields: &[u8]) -> Vec<u8> {
 
 /// One end's keys of an open session.
 pub(crate) struct Channel {
+    session: u32,
     sending: Direction,
     receiving: Direction,
 }
@@ -117,43 +124,50 @@ struct Direction {
 }
 
 impl Channel {
-    fn new(sending: Key, receiving: Key) -> Self {
+    fn new(session: u32, sending: Key, receiving: Key) -> Self {
         let direction = |key| Direction { key, count: 0 };
-        Self { sending: direction(sending), receiving: direction(receiving) }
+        Self { session, sending: direction(sending), receiving: direction(receiving) }
     }
 
-    /// Seals a frame. The same frame sent again is sealed anew. `None` after 2^32 frames: the session is over.
+    /// Seals what is said in the session. The same frame sent again is sealed anew. `None` after 2^32 frames: the session is over.
     pub(crate) fn seal(&mut self, frame: &Frame) -> Option<Frame> {
+        let kind = frame.kind.sealed()?;
         let count = self.sending.count.checked_add(1)?;
         let key = self.sending.key_for(count)?;
         let mut payload = Zeroizing::new(Vec::with_capacity(frame.payload.len() + SEAL));
-        payload.extend(count.to_be_bytes());
+        payload.extend(lower(count));
         payload.extend(frame.payload.iter());
         let (_, data) = payload.split_at_mut_checked(COUNT)?;
-        let tag = noise::encrypt(&key, count.into(), &header(frame), data);
+        let tag = noise::encrypt(&key, count.into(), &header(kind, self.session, frame.number), data);
         payload.extend(tag);
         self.sending = Direction { key, count };
-        Some(Frame { payload, ..Frame::bare(frame.kind, frame.session, frame.number) })
+        Some(Frame { payload, ..Frame::bare(kind, 0, frame.number) })
     }
 
-    /// The frame in a sealed one; `None` if it was changed, or is not later than all that came before.
+    /// What is in a sealed frame; `None` if it was changed, is of another session, or not later than all that came before.
     pub(crate) fn open(&mut self, sealed: &Frame) -> Option<Frame> {
-        let (count, data) = sealed.payload.split_first_chunk()?;
-        let count = u32::from_be_bytes(*count);
+        let kind = sealed.kind.opened()?;
+        let (said, data) = sealed.payload.split_first_chunk()?;
         let (data, tag) = data.split_last_chunk()?;
-        if count <= self.receiving.count {
-            return None;
-        }
+        let count = self.receiving.next_ending_in(*said)?;
         let key = self.receiving.key_for(count)?;
         let mut payload = Zeroizing::new(data.to_vec());
-        noise::decrypt(&key, count.into(), &header(sealed), &mut payload, tag)?;
+        let header = header(sealed.kind, self.session, sealed.number);
+        noise::decrypt(&key, count.into(), &header, &mut payload, tag)?;
         self.receiving = Direction { key, count };
-        Some(Frame { payload, ..Frame::bare(sealed.kind, sealed.session, sealed.number) })
+        Some(Frame { payload, ..Frame::bare(kind, self.session, sealed.number) })
     }
 }
 
 impl Direction {
-    /// The key of the frame `count`: this one or the next. One further on would be of a line that lost 65536 frames in a row.
+    /// The first count after the latest one that has this lower half. That of a frame before is taken for a later one, which nothing was
+    /// sealed with.
+    fn next_ending_in(&self, said: [u8; COUNT]) -> Option<u32> {
+        let ahead = u16::from_be_bytes(said).wrapping_sub(u16::from_be_bytes(lower(self.count)));
+        self.count.checked_add(if ahead == 0 { 1 << REKEY_BITS } else { ahead.into() })
+    }
+
+    /// The key of the frame `count`: this one or the next. One further on would be of a line that lost more frames than can be counted.
     fn key_for(&self, count: u32) -> Option<Key> {
         match (count >> REKEY_BITS).checked_sub(self.count >> REKEY_BITS)? {
             0 => Some(self.key.clone()),
@@ -163,11 +177,17 @@ impl Direction {
     }
 }
 
-/// What is authenticated with the payload: the frame's head.
-fn header(frame: &Frame) -> [u8; 7] {
-    let [a, b, c, d] = frame.session.to_be_bytes();
-    let [e, f] = frame.number.to_be_bytes();
-    [Kind::code(frame.kind), a, b, c, d, e, f]
+/// The half of a count that is on the line.
+fn lower(count: u32) -> [u8; COUNT] {
+    let [_, _, high, low] = count.to_be_bytes();
+    [high, low]
+}
+
+/// What is authenticated with the payload: the frame's head, and its session.
+fn header(kind: Kind, session: u32, number: u16) -> [u8; 7] {
+    let [a, b, c, d] = session.to_be_bytes();
+    let [e, f] = number.to_be_bytes();
+    [kind.code(), a, b, c, d, e, f]
 }
 
 #[cfg(test)]

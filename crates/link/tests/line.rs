@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use link::{
-    Decoder, Error, Event, Fault, Frame, Happening, Host, Incoming, Kind, Module, Pairing, PinResult,
+    Decoder, Error, Event, Fault, Frame, Happening, Host, Incoming, Kind, Module, Pace, Pairing, PinResult,
     Protection, Request, Response,
 };
 use proptest::prelude::*;
@@ -58,8 +58,8 @@ impl Line {
     fn new(troubles: Vec<Trouble>, protected: bool) -> Self {
         Self {
             host: match protected {
-                true => Host::protected(7, protection(HOST, MODULE), Duration::ZERO),
-                false => Host::new(7, Duration::ZERO),
+                true => Host::protected(7, protection(HOST, MODULE), Pace::default(), Duration::ZERO),
+                false => Host::new(7, Pace::default(), Duration::ZERO),
             },
             module: match protected {
                 true => Module::protected(99, protection(MODULE, HOST)),
@@ -225,9 +225,9 @@ fn a_module_that_restarts_fails_the_request_and_opens_a_new_session() {
 
 #[test]
 fn a_line_that_one_end_does_not_protect_in_the_same_way_is_not_opened() {
-    let open_host = || Host::new(7, Duration::ZERO);
-    let paired_host = || Host::protected(7, protection(HOST, MODULE), Duration::ZERO);
-    let stranger = || Host::protected(7, protection([3; 32], MODULE), Duration::ZERO);
+    let open_host = || Host::new(7, Pace::default(), Duration::ZERO);
+    let paired_host = || Host::protected(7, protection(HOST, MODULE), Pace::default(), Duration::ZERO);
+    let stranger = || Host::protected(7, protection([3; 32], MODULE), Pace::default(), Duration::ZERO);
     for (mut host, mut module) in [
         (paired_host(), Module::new(99)),
         (open_host(), Module::protected(99, protection(MODULE, HOST))),
@@ -263,19 +263,22 @@ fn who_is_on_the_wires_of_a_protected_line_reads_nothing_and_has_nothing_done() 
         recorded.push((asked, answered));
     }
     while line.host.happening().is_some() {}
-    // What was recorded, and what is made up.
+    // What was recorded, and what is made up, also as if it were sealed.
     let made_up = |kind, number, payload: &[u8]| {
         let frame = link::Frame { kind, session: 7, number, payload: payload.to_vec().into() };
         frame.encode().unwrap()
     };
+    let sealed = [&[0, 99][..], &[0; 17]].concat();
     for (asked, answered) in recorded {
         assert_eq!(line.module.receive(&asked, line.now), []);
         line.host.receive(&answered, line.now);
     }
     assert_eq!(line.module.receive(&made_up(link::Kind::Request, 3, &[1]), line.now), []);
+    assert_eq!(line.module.receive(&made_up(link::Kind::SealedRequest, 3, &sealed), line.now), []);
     line.host.request(&Request::Status, LIMIT, line.now).unwrap();
     line.host.receive(&made_up(link::Kind::Response, 3, &[1, 4, 0]), line.now);
     line.host.receive(&made_up(link::Kind::Event, 1, &[5]), line.now);
+    line.host.receive(&made_up(link::Kind::SealedEvent, 1, &sealed), line.now);
     assert_eq!(line.host.happening(), None);
     assert_eq!(line.module.output(), None);
 }
@@ -284,7 +287,7 @@ fn who_is_on_the_wires_of_a_protected_line_reads_nothing_and_has_nothing_done() 
 fn a_host_that_restarts_is_told_to_the_module() {
     let mut line = Line::new(Vec::new(), false);
     line.until_ready();
-    let mut host = Host::new(8, line.now);
+    let mut host = Host::new(8, Pace::default(), line.now);
     let hello = host.output().unwrap();
     assert_eq!(line.module.receive(&hello, line.now), [Incoming::Opened]);
     // The same hello again opens nothing.
@@ -321,7 +324,7 @@ fn a_silent_module_is_given_up_soon() {
 #[test]
 fn an_unknown_operation_is_refused_by_the_module() {
     let mut module = Module::new(1);
-    module.receive(&Host::new(7, Duration::ZERO).output().unwrap(), Duration::ZERO);
+    module.receive(&Host::new(7, Pace::default(), Duration::ZERO).output().unwrap(), Duration::ZERO);
     while module.output().is_some() {}
     let payload = vec![0x7F].into();
     let frame = link::Frame { kind: link::Kind::Request, session: 7, number: 1, payload };
@@ -341,7 +344,7 @@ fn what_one_end_is_not_capable_of_is_not_asked_and_not_done() {
         check: [2; 4],
     };
     // An older module, of which nothing is asked.
-    let mut host = Host::new(7, Duration::ZERO);
+    let mut host = Host::new(7, Pace::default(), Duration::ZERO);
     let welcome = link::Welcome { version: 1, capabilities: 0, boot: 99 };
     let payload = [&[1][..], &welcome.capabilities.to_be_bytes(), &welcome.boot.to_be_bytes()].concat();
     let frame = link::Frame { kind: link::Kind::Welcome, session: 7, number: 0, payload: payload.into() };

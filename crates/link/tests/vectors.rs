@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use link::{
     CardEntry, CardPart, CardResult, CardSlotInfo, CardSlotKind, Decoder, Event, Frame, Host, Incoming,
-    KeyEntryRequest, KeyEntryState, KeySlotInfo, Kind, Module, OfflinePinEntry, PinEncipherment, PinResult,
-    Refusal, Request, Response, SelfTestResult,
+    KeyEntryRequest, KeyEntryState, KeySlotInfo, Kind, Module, OfflinePinEntry, Pace, PinEncipherment,
+    PinResult, Refusal, Request, Response, SelfTestResult,
 };
 
 const SPECIFICATION: &str = include_str!("../../../docs/secure-module-link.md");
@@ -21,6 +21,7 @@ struct Vector {
 
 fn vectors() -> Vec<Vector> {
     let (_, section) = SPECIFICATION.split_once("## Test vectors").unwrap();
+    let (section, _) = section.split_once("###").unwrap();
     let rows = section.lines().filter(|line| line.ends_with("00` |"));
     let cells = |row: &'static str| row.split('|').map(|cell| cell.trim().trim_matches('`'));
     let vector = |row| match cells(row).collect::<Vec<_>>().as_slice() {
@@ -53,7 +54,7 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
     let sent: Vec<Vec<u8>> = vectors().into_iter().map(|vector| vector.frame).collect();
     let said = |bytes: &Vec<u8>| sent.contains(bytes);
     let now = Duration::ZERO;
-    let mut host = Host::new(0x0A0B, now);
+    let mut host = Host::new(0x0A0B, Pace::default(), now);
     let hello = host.output().unwrap();
     assert!(said(&hello));
     let mut module = Module::new(0x0102_0304);
@@ -173,6 +174,7 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
         first_key: 60_000,
         next_key: 20_000,
         bypass: true,
+        accessible: false,
         amount: Some((1234, 156, 2)),
         encipherment: Some(PinEncipherment {
             modulus: vec![0xC5; 64],

@@ -54,6 +54,8 @@ pub enum Event {
     CardInserted(CardSlot),
     /// The card was taken out of a slot.
     CardRemoved(CardSlot),
+    /// The pad asks for what is to be entered there: what is pressed from now on goes to nobody else.
+    PadAsks,
     /// So many digits of the PIN are typed now: what the screen shows as asterisks.
     PinDigits(u8),
     /// So many digits of this part of a card are typed now: what the screen shows as asterisks.

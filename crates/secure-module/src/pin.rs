@@ -23,6 +23,8 @@ pub struct PinRequest {
     pub next_key: Duration,
     /// Whether Enter without a digit means "no PIN" (EMV Book 4, 6.3.4.3).
     pub bypass: bool,
+    /// Whether the pad helps who does not see it: by sounds that tell no digit.
+    pub accessible: bool,
     /// What the module's own display shows; none where no amount is known yet.
     pub amount: Option<Amount>,
 }

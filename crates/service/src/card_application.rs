@@ -13,6 +13,12 @@ impl CardApplication {
     /// How many bytes a name has. Shorter ones would be the beginning of anybody's.
     pub const LENGTHS: RangeInclusive<usize> = 5..=16;
 
+    /// Its bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether it is `name`, or the beginning of it.
     #[must_use]
     pub fn covers(&self, name: &[u8]) -> bool {

@@ -49,7 +49,7 @@ pub enum Permission {
     /// Claim a card slot and talk to applications in it that pay nothing: those that the app's `card_applications` name.
     #[serde(rename = "card.nonpayment")]
     CardNonpayment,
-    /// Claim the slot of a PSAM, and talk to applications in it in the same way.
+    /// Claim the slot of a PSAM, one of those that the app's `sam_slots` name, and talk to applications in it in the same way.
     #[serde(rename = "card.sam")]
     CardSam,
     /// Update the firmware of the secure card module. It is for operators: no app can be granted it.
@@ -108,10 +108,16 @@ pub struct App {
     /// What it may do.
     #[serde(default)]
     pub permissions: Vec<Permission>,
-    /// The applications on cards that it may select, with [`Permission::CardNonpayment`].
+    /// The applications on cards that it may select, with [`Permission::CardNonpayment`] or [`Permission::CardSam`].
     #[serde(default)]
     pub card_applications: Vec<CardApplication>,
+    /// The slots of PSAMs that it may claim, by their numbers, with [`Permission::CardSam`].
+    #[serde(default)]
+    pub sam_slots: Vec<u8>,
 }
+
+/// The numbers that the slots of PSAMs have.
+const SAM_SLOTS: std::ops::RangeInclusive<u8> = 1..=4;
 
 /// Development and tests run everything under one uid; this says whom that uid stands for.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -163,6 +169,11 @@ impl Shared {
                     "smartpos.toml: apps.{id:?}.permissions: {permission} is for operators: grant it to a role"
                 ));
             }
+            if let Some(slot) = app.sam_slots.iter().find(|slot| !SAM_SLOTS.contains(slot)) {
+                return Err(format!(
+                    "smartpos.toml: apps.{id:?}.sam_slots: {slot} is no slot of a PSAM: give 1 to 4"
+                ));
+            }
             if let Some(other) = uids.insert(app.uid, id) {
                 return Err(format!(
                     "smartpos.toml: apps.{id:?}.uid: {} is the uid of {other} already",
@@ -211,6 +222,8 @@ mod tests {
             "[apps.'a.b']\nuid = 61001\npermissions = ['payment.parameters']",
             "[apps.'a.b']\nuid = 61001\npermissions = ['keys.load']",
             "[apps.'a.b']\nuid = 61001\npermissions = ['module.update']",
+            "[apps.'a.b']\nuid = 61001\nsam_slots = [0]",
+            "[apps.'a.b']\nuid = 61001\nsam_slots = [1, 5]",
             "[development]\nuid = 1000\napp = 'a.b'",
         ] {
             assert!(shared(wrong).is_err(), "{wrong}");

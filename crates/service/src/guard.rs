@@ -16,7 +16,7 @@ use zbus::{Connection, ObjectPath};
 use crate::bus::{BusKind, Buses};
 use crate::card_application::CardApplication;
 use crate::error::{Error, Result};
-use crate::grants::{Permission, Shared};
+use crate::grants::{App, Permission, Shared};
 
 /// Calls that one app may have in flight at one daemon.
 const CALLS_IN_FLIGHT: usize = 16;
@@ -139,9 +139,7 @@ impl Guard {
         let granted = match &caller.identity {
             Identity::Operator => self.shared.operator_may(caller.uid, permission),
             Identity::Service => false,
-            Identity::App(id) => {
-                self.shared.apps.get(id).is_some_and(|app| app.permissions.contains(&permission))
-            }
+            Identity::App(_) => self.app(caller).is_some_and(|app| app.permissions.contains(&permission)),
         };
         if granted {
             return Ok(());
@@ -158,11 +156,33 @@ impl Guard {
     /// The applications on cards that `caller` may select. Whoever is no app has none.
     #[must_use]
     pub fn card_applications(&self, caller: &Caller) -> Vec<CardApplication> {
+        self.app(caller).map(|app| app.card_applications.clone()).unwrap_or_default()
+    }
+
+    /// Whether `caller` may claim the slot of the PSAM `number`.
+    ///
+    /// # Errors
+    /// [`Error::NotPermitted`] with the number that is missing.
+    pub fn authorize_sam(&self, caller: &Caller, number: u8) -> Result<()> {
+        if self.app(caller).is_some_and(|app| app.sam_slots.contains(&number)) {
+            return Ok(());
+        }
+        Err(Error::NotPermitted(format!(
+            "{} was not granted the PSAM {number}; the terminal's owner can add it to its `sam_slots`",
+            caller.identity
+        )))
+    }
+
+    /// Each app, by its id.
+    pub fn apps(&self) -> impl Iterator<Item = (&str, &App)> {
+        self.shared.apps.iter().map(|(id, app)| (id.as_str(), app))
+    }
+
+    fn app(&self, caller: &Caller) -> Option<&App> {
         match &caller.identity {
-            Identity::App(id) => self.shared.apps.get(id).map(|app| app.card_applications.clone()),
+            Identity::App(id) => self.shared.apps.get(id),
             Identity::Operator | Identity::Service => None,
         }
-        .unwrap_or_default()
     }
 
     /// What records call the operator who calls.

@@ -1,7 +1,10 @@
-//! A USB device by its node of usbfs. libusb is told not to look for devices: a daemon's sandbox has neither `/sys` nor a
+//! USB devices by their nodes of usbfs. libusb is told not to look for devices: a daemon's sandbox has neither `/sys` nor a
 //! netlink socket to look with, and udev has said already which device is meant (`docs/decisions/0009-usb.md`).
 //!
 //! This is the one crate of the workspace that has an `unsafe` block.
+
+mod calls;
+mod interface;
 
 use std::fs::{File, OpenOptions};
 use std::ops::Deref;
@@ -10,7 +13,9 @@ use std::path::Path;
 
 use rusb::{Context, DeviceHandle, UsbContext};
 
-/// Why a node can't be worked with.
+pub use interface::{Endpoint, Interface};
+
+/// Why a device can't be worked with.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The node can't be opened: it is not there, or belongs to others.
@@ -19,6 +24,12 @@ pub enum Error {
     /// What was opened is no USB device, or it doesn't answer.
     #[error("it can't be reached over USB: {0}")]
     Usb(#[from] rusb::Error),
+    /// It has no descriptors that can be read.
+    #[error("it doesn't describe itself: {0}")]
+    Undescribed(rusb::Error),
+    /// Another driver has the interface.
+    #[error("it is in use by another driver: {0}")]
+    InUse(rusb::Error),
 }
 
 /// A device that is open, to be used as the handle of `rusb` that it is.

@@ -44,8 +44,9 @@ impl CardService {
     ///
     /// Options: `timeout_s` u: how long the claim lasts at most, 1 to 300 seconds; 60 where it is not given.
     ///
-    /// Errors: InvalidArgument, NotPermitted (`card.nonpayment`; `card.sam` for a PSAM), Busy when a payment or another claim has the slot,
-    /// NotSupported by a terminal without the slot, DeviceGone without a module or a PSAM, Throttled.
+    /// Errors: InvalidArgument, NotPermitted (`card.nonpayment`; for a PSAM `card.sam` and its number), Busy when a payment or another claim has
+    /// the slot, NotSupported by a terminal without the slot, DeviceGone without a module or a PSAM, Throttled, also for 30 s after a command of
+    /// this app's that took so long that the card module had to begin anew.
     async fn claim(
         &self,
         slot: &str,

@@ -5,33 +5,36 @@
 //! waits until their cards have lost their power, and then begins as if there had been none. No claim begins while a transaction
 //! goes on.
 
+mod allowance;
 mod api;
 mod atr;
 mod claim;
 mod filter;
+mod grants;
 mod places;
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secure_module::{CardSlot, Error as ModuleError, SecureModule};
-use service::bus::{Buses, vanished};
+use service::bus::Buses;
 use service::grants::Permission;
 use service::guard::{Caller, Guard, Identity};
 use service::options::{Dictionary, Options};
 use service::request::{self, Key};
 use service::{Error, Result};
-use tokio::sync::mpsc;
 use zbus::OwnedObjectPath;
 use zbus::object_server::SignalEmitter;
 
+use crate::claims::allowance::Allowances;
 use crate::claims::api::ClaimObject;
 pub(crate) use crate::claims::claim::End;
-use crate::claims::claim::{Claim, Line, Signal, State, begun_anew, is_lost};
+use crate::claims::claim::{Claim, Signal, State, begun_anew, is_lost};
 use crate::claims::filter::Filter;
+pub(crate) use crate::claims::grants::warn_of_grants;
 use crate::claims::places::Claimed;
 pub(crate) use crate::claims::places::Places;
+use crate::owner;
 use crate::parameters::Parameters;
 use crate::supervisor::{ModuleHandle, refusal};
 
@@ -53,11 +56,12 @@ pub(crate) struct Tools {
 #[derive(Clone)]
 pub(crate) struct Claims {
     tools: Arc<Tools>,
+    allowances: Allowances,
 }
 
 impl Claims {
     pub(crate) fn new(tools: Tools) -> Claims {
-        Claims { tools: Arc::new(tools) }
+        Claims { tools: Arc::new(tools), allowances: Allowances::default() }
     }
 
     /// Each slot that is claimed, and the app that has it.
@@ -77,8 +81,13 @@ impl Claims {
             return Err(Error::NotPermitted("slots are claimed by apps, on the app bus".to_string()));
         }
         let Tools { buses, module: handle, emv, places } = self.tools.as_ref();
+        if let CardSlot::Sam(number) = slot.0 {
+            guard.authorize_sam(caller, number)?;
+        }
         let limit = limit(options)?;
         let app = caller.identity.to_string();
+        let allowance = self.allowances.of(&app);
+        allowance.rested()?;
         let path = request::path(PREFIX, &app, &slot.name().parse::<Key>()?)?;
         let (line, told, signals) = claim::line(slot.first_state());
         let held = places.hold(Claimed { slot, app, line: line.clone() })?;
@@ -96,6 +105,7 @@ impl Claims {
             view: handle.watch(),
             session,
             limit,
+            allowance,
             told,
         };
 
@@ -107,7 +117,8 @@ impl Claims {
         server.at(path.clone(), object).await?;
         let emitter = caller.emitter(buses, &path)?;
         log::info!("{} claims the slot {}", caller.identity, slot.name());
-        tokio::spawn(attend(buses.clone(), caller.clone(), line, emitter, signals));
+        let left = async move { line.end(End::OwnerGone) };
+        tokio::spawn(owner::attend(buses.clone(), caller.clone(), emitter, signals, left));
         tokio::spawn(claim.run(held));
         Ok(path)
     }
@@ -192,35 +203,11 @@ fn limit(options: Dictionary) -> Result<Duration> {
     Ok(Duration::from_secs(seconds.into()))
 }
 
-/// Puts a claim's signals on the bus until its end, and ends it when its app leaves the bus.
-async fn attend(
-    buses: Buses,
-    owner: Caller,
-    line: Line,
-    emitter: SignalEmitter<'static>,
-    signals: mpsc::Receiver<Signal>,
-) {
-    let leaving = pin!(async {
-        match vanished(buses.get(owner.bus), owner.name.clone()).await {
-            Ok(()) => line.end(End::OwnerGone),
-            Err(error) => log::warn!("{} can't be watched: {error}", owner.name),
-        }
-        std::future::pending::<()>().await;
-    });
-    tokio::select! {
-        () = emit(&emitter, signals) => {}
-        () = leaving => {}
-    }
-}
-
-async fn emit(emitter: &SignalEmitter<'static>, mut signals: mpsc::Receiver<Signal>) {
-    while let Some(signal) = signals.recv().await {
-        let emitted = match signal {
+impl owner::Signal for Signal {
+    async fn emit(self, emitter: &SignalEmitter<'static>) -> zbus::Result<()> {
+        match self {
             Signal::State(state) => ClaimObject::state_changed(emitter, &state.to_string()).await,
             Signal::Revoked(end) => ClaimObject::revoked(emitter, end.reason()).await,
-        };
-        if let Err(error) = emitted {
-            log::warn!("an app can't be told of its claim: {error}");
         }
     }
 }

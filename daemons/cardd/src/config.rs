@@ -64,6 +64,8 @@ pub(crate) struct Pin {
     pub(crate) next_key_s: u32,
     /// Whether Enter without a digit goes on without a PIN (EMV Book 4, 6.3.4.3).
     pub(crate) bypass: bool,
+    /// Whether the pad helps who does not see it, and waits longer.
+    pub(crate) accessible: bool,
 }
 
 impl Default for Config {
@@ -89,7 +91,24 @@ impl Default for Module {
 
 impl Default for Pin {
     fn default() -> Pin {
-        Pin { first_key_s: 60, next_key_s: 20, bypass: false }
+        Pin { first_key_s: 60, next_key_s: 20, bypass: false, accessible: false }
+    }
+}
+
+impl Pin {
+    /// How long to wait for the first key.
+    pub(crate) fn first_key(&self) -> Duration {
+        self.patience(self.first_key_s)
+    }
+
+    /// How long to wait for each further key.
+    pub(crate) fn next_key(&self) -> Duration {
+        self.patience(self.next_key_s)
+    }
+
+    /// Who finds the keys by touch takes longer.
+    fn patience(&self, seconds: u32) -> Duration {
+        Duration::from_secs(seconds.into()) * if self.accessible { 2 } else { 1 }
     }
 }
 

@@ -129,6 +129,9 @@ pub(crate) struct Watch {
     /// Whether the transaction ends where the card leaves.
     needs_card: bool,
     stay: Option<Stay>,
+    /// The step that is told as soon as the pad asks, with its details.
+    prompt: Option<(&'static str, Dictionary)>,
+    asked: u64,
     keystrokes: u64,
     phase: Phase,
     requests: mpsc::Receiver<Request>,
@@ -139,10 +142,20 @@ pub(crate) struct Watch {
 pub(crate) fn watch(view: watch::Receiver<View>, session: u64) -> (Watch, Line, mpsc::Receiver<Signal>) {
     let (request_sender, requests) = mpsc::channel(REQUESTS);
     let (signals, told) = mpsc::channel(SIGNALS);
-    let keystrokes = view.borrow().keystrokes;
-    let phase = Phase::BeforeHost;
-    let (card, needs_card, stay) = (None, true, None);
-    let watch = Watch { view, session, card, needs_card, stay, keystrokes, phase, requests, signals };
+    let (asked, keystrokes) = (view.borrow().asked, view.borrow().keystrokes);
+    let watch = Watch {
+        view,
+        session,
+        card: None,
+        needs_card: true,
+        stay: None,
+        prompt: None,
+        asked,
+        keystrokes,
+        phase: Phase::BeforeHost,
+        requests,
+        signals,
+    };
     (watch, Line { requests: request_sender }, told)
 }
 
@@ -228,6 +241,23 @@ impl Watch {
         }
     }
 
+    /// Does `work`, which is an entry at the pad: the step `prompt` is told when the pad asks, since what is typed before may go to others.
+    pub(crate) async fn entry<T>(
+        &mut self,
+        prompt: &'static str,
+        details: Dictionary,
+        work: impl Future<Output = secure_module::Result<T>>,
+    ) -> std::result::Result<secure_module::Result<T>, Interruption> {
+        self.prompt = Some((prompt, details));
+        let entered = self.unless_interrupted(work).await;
+        let prompt = self.prompt.take();
+        // What was over at once was asked for, too.
+        if let (Some((step, details)), Ok(Ok(_))) = (prompt, &entered) {
+            self.signal(Signal::Progress(step, details)).await;
+        }
+        entered
+    }
+
     /// Waits for what ends the work that goes on. Nothing is lost if it is not waited for to the end.
     async fn interruption(&mut self) -> Interruption {
         loop {
@@ -263,10 +293,16 @@ impl Watch {
     }
 
     async fn show_keystrokes(&mut self) {
-        let (keystrokes, digits, part) = {
+        let (asked, keystrokes, digits, part) = {
             let view = self.view.borrow();
-            (view.keystrokes, u32::from(view.digits), view.part)
+            (view.asked, view.keystrokes, u32::from(view.digits), view.part)
         };
+        if asked != self.asked {
+            self.asked = asked;
+            if let Some((step, details)) = self.prompt.take() {
+                self.signal(Signal::Progress(step, details)).await;
+            }
+        }
         if keystrokes != self.keystrokes {
             self.keystrokes = keystrokes;
             let step = match part {

@@ -2,11 +2,11 @@
 //! and the host alone decides.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use secure_module::{
     Amount, CardEntryOutcome, CardEntryRequest, Error as ModuleError, KeySlot, SecureModule,
 };
+use service::options::Dictionary;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::config::Config;
@@ -64,12 +64,12 @@ impl Keyed {
     async fn enter(&mut self) -> Result<String, Interruption> {
         let request = CardEntryRequest {
             security_code: self.security_code,
-            first_key: Duration::from_secs(self.config.pin.first_key_s.into()),
-            next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
+            first_key: self.config.pin.first_key(),
+            next_key: self.config.pin.next_key(),
             amount: self.amount,
         };
-        self.watch.progress("key-card").await;
-        match self.watch.unless_interrupted(self.module.enter_card(request)).await {
+        let entry = self.module.enter_card(request);
+        match self.watch.entry("key-card", Dictionary::new(), entry).await {
             Ok(Ok(CardEntryOutcome::Entered { masked_pan })) => Ok(masked_pan),
             Ok(Ok(CardEntryOutcome::Cancelled)) => {
                 Err(Interruption::cancelled("the entry of the card was cancelled at the pad"))

@@ -9,6 +9,7 @@ mod keyed;
 mod keys_api;
 mod module;
 mod module_api;
+mod owner;
 mod parameters;
 mod parameters_api;
 mod reader;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 use service::daemon::{Context, Daemon, run};
 
 use crate::api::{CardPaymentService, CardService, PATH};
-use crate::claims::{Claims, Places};
+use crate::claims::{Claims, Places, warn_of_grants};
 use crate::config::{Config, load_emv};
 use crate::keys_api::CardKeysService;
 use crate::module::Source;
@@ -50,6 +51,7 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let emv = Parameters::open(load_emv(&config_folders)?, &state);
     let device = Source::new(&config, &credentials, &state)?;
     let (module, supervisor) = supervisor::new();
+    warn_of_grants(&guards.app, &emv.in_force().applications);
     let places = Places::default();
     let claims = Claims::new(claims::Tools {
         buses: buses.clone(),
@@ -71,7 +73,8 @@ async fn start(context: Context, config: Config) -> Result<impl Future<Output = 
     let keys =
         CardKeysService { guard: guards.system.clone(), module: module.clone(), places: places.clone() };
     system.object_server().at(PATH, keys).await.map_err(|error| error.to_string())?;
-    let device_service = CardModuleService { guard: guards.system.clone(), module: module.clone() };
+    let device_service =
+        CardModuleService { guard: guards.system.clone(), module: module.clone(), places: places.clone() };
     system.object_server().at(PATH, device_service).await.map_err(|error| error.to_string())?;
     let service = CardPaymentService { guard: guards.system, module, reader: reader.clone(), places };
     system.object_server().at(PATH, service).await.map_err(|error| error.to_string())?;

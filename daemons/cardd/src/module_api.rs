@@ -7,6 +7,7 @@ use service::{Error, Result};
 use zbus::interface;
 use zbus::message::Header;
 
+use crate::claims::{End, Places};
 use crate::supervisor::{ModuleHandle, refusal};
 
 /// The most bytes of an image that are taken at once.
@@ -16,6 +17,7 @@ const MOST_DATA: usize = 32_768;
 pub(crate) struct CardModuleService {
     pub(crate) guard: Guard,
     pub(crate) module: ModuleHandle,
+    pub(crate) places: Places,
 }
 
 /// What the operator does to keep the secure card module well.
@@ -27,6 +29,7 @@ impl CardModuleService {
     async fn self_test(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<(String, bool)>> {
         let admitted = self.guard.admit_operator(&header).await?;
         self.guard.authorize(&admitted.caller, Permission::DeviceStatus)?;
+        self.places.reserve(End::Upkeep);
         let results = self.module.ready()?.0.self_test().await.map_err(not_told)?;
         Ok(results.into_iter().map(|SelfTestResult { name, passed }| (name, passed)).collect())
     }
@@ -41,12 +44,13 @@ impl CardModuleService {
     }
 
     /// Begins an update of the module's firmware. The manifest is what the module's vendor has signed; the module takes none that
-    /// is not newer than what runs. Busy while a card has power or something is being entered at the pad.
+    /// is not newer than what runs. Busy while a transaction goes on, a card has power, or something is being entered at the pad.
     ///
     /// Errors: InvalidArgument, NotPermitted (`module.update`), Busy, DeviceGone, Timeout, NotSupported.
     async fn begin_update(&self, manifest: Vec<u8>, #[zbus(header)] header: Header<'_>) -> Result<()> {
         let admitted = self.guard.admit_operator(&header).await?;
         self.guard.authorize(&admitted.caller, Permission::ModuleUpdate)?;
+        let _place = self.places.take(End::Upkeep).await?;
         self.module.ready()?.0.begin_update(&manifest).await.map_err(no_update)?;
         let who = self.guard.operator_name(&admitted.caller);
         log::warn!("{who} begins an update of the secure card module's firmware");
@@ -67,16 +71,18 @@ impl CardModuleService {
         if data.len() > MOST_DATA {
             return Err(Error::invalid("data", format!("give at most {MOST_DATA} bytes at once")));
         }
+        self.places.reserve(End::Upkeep);
         self.module.ready()?.0.update_data(offset, &data).await.map_err(no_update)
     }
 
     /// Has the module check the image, and start with it. Keys stay. Until then, whatever ends the update leaves the firmware that
-    /// runs.
+    /// runs. Busy while a transaction goes on: the update waits, and can be finished after it.
     ///
     /// Errors: InvalidArgument, NotPermitted (`module.update`), Busy, DeviceGone, Timeout, NotSupported.
     async fn finish_update(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
         let admitted = self.guard.admit_operator(&header).await?;
         self.guard.authorize(&admitted.caller, Permission::ModuleUpdate)?;
+        let _place = self.places.take(End::Upkeep).await?;
         self.module.ready()?.0.finish_update().await.map_err(no_update)?;
         let who = self.guard.operator_name(&admitted.caller);
         log::warn!("{who} updated the secure card module's firmware");

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use emv::{Config, ConfigError};
 use service::{Error, Result};
+use tokio::task::spawn_blocking;
 
 use crate::durable;
 
@@ -77,6 +78,8 @@ struct Shared {
     folder: PathBuf,
     shipped: Config,
     in_force: Mutex<InForce>,
+    /// Held by the one who changes what is in force.
+    writer: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -110,7 +113,8 @@ impl Parameters {
             }
         }
         let (folder, in_force) = (folder.to_path_buf(), Mutex::new(in_force));
-        Parameters { shared: Arc::new(Shared { folder, shipped, in_force }) }
+        let writer = tokio::sync::Mutex::default();
+        Parameters { shared: Arc::new(Shared { folder, shipped, in_force, writer }) }
     }
 
     /// What the next transaction goes by. One that runs keeps what it began with.
@@ -123,21 +127,25 @@ impl Parameters {
         self.lock().from_host.contains(&set)
     }
 
-    /// Puts `records` in place of all of `set`. When this returns they are on disk, or what is in force is as it was.
+    /// Puts `records` in place of all of `set`. When this returns they are on disk, or what is in force is as it was. Others go on meanwhile:
+    /// the disk takes its time.
     ///
     /// # Errors
     /// `InvalidArgument` for the first record that is wrong; `Internal` when it can't be stored.
-    pub(crate) fn replace(&self, set: Set, records: &[Vec<u8>]) -> Result<()> {
-        let mut in_force = self.lock();
-        let config = set.lay(&in_force.config, &self.shared.shipped, records);
+    pub(crate) async fn replace(&self, set: Set, records: Vec<Vec<u8>>) -> Result<()> {
+        let _writer = self.shared.writer.lock().await;
+        let config = set.lay(&self.in_force(), &self.shared.shipped, &records);
         let config = config.map_err(|error| Error::invalid("records", error))?;
-        let stored = write(&self.shared.folder, set.file(), records);
+        let (folder, count) = (self.shared.folder.clone(), records.len());
+        let stored = spawn_blocking(move || write(&folder, set.file(), &records)).await;
+        let stored = stored.unwrap_or_else(|error| Err(io::Error::other(error)));
         stored.map_err(|error| Error::internal("the set can't be stored", error))?;
+        let mut in_force = self.lock();
         in_force.config = Arc::new(config);
         if !in_force.from_host.contains(&set) {
             in_force.from_host.push(set);
         }
-        log::info!(records = records.len(); "the host's {} are in force from the next transaction on", set.name());
+        log::info!(records = count; "the host's {} are in force from the next transaction on", set.name());
         Ok(())
     }
 
@@ -183,14 +191,14 @@ mod tests {
         parameters.in_force().capks.len()
     }
 
-    #[test]
-    fn a_set_of_the_host_replaces_the_shipped_one_whole_and_survives_a_restart() {
+    #[tokio::test]
+    async fn a_set_of_the_host_replaces_the_shipped_one_whole_and_survives_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let parameters = Parameters::open(shipped(), folder.path());
         let before = parameters.in_force();
         assert_eq!((keys(&parameters), parameters.is_from_host(Set::Capks)), (3, false));
         let two = records()[1..].to_vec();
-        parameters.replace(Set::Capks, &two).unwrap();
+        parameters.replace(Set::Capks, two).await.unwrap();
         let again = Parameters::open(shipped(), folder.path());
         for parameters in [&parameters, &again] {
             assert_eq!((keys(parameters), parameters.is_from_host(Set::Capks)), (2, true));
@@ -199,28 +207,28 @@ mod tests {
         assert_eq!(before.capks.len(), 3, "a transaction that runs keeps its own");
     }
 
-    #[test]
-    fn a_set_with_one_wrong_record_changes_nothing_and_names_it() {
+    #[tokio::test]
+    async fn a_set_with_one_wrong_record_changes_nothing_and_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let parameters = Parameters::open(shipped(), folder.path());
         let mut wrong = records();
         *wrong[2].last_mut().unwrap() ^= 1;
-        let refused = parameters.replace(Set::Capks, &wrong);
+        let refused = parameters.replace(Set::Capks, wrong).await;
         assert!(matches!(refused, Err(Error::InvalidArgument(ref problem)) if problem.contains("SHA-1")));
-        assert!(matches!(parameters.replace(Set::Capks, &[]), Err(Error::InvalidArgument(_))));
+        assert!(matches!(parameters.replace(Set::Capks, Vec::new()).await, Err(Error::InvalidArgument(_))));
         assert_eq!((keys(&parameters), keys(&Parameters::open(shipped(), folder.path()))), (3, 3));
         assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
     }
 
     /// What the steps of [`write`] leave behind where the power goes between them: a draft that is a part of the new set or all of
     /// it, the old set beside it; from the rename on, the new set.
-    #[test]
-    fn a_power_cut_at_any_step_leaves_the_old_set_or_the_new_one() {
+    #[tokio::test]
+    async fn a_power_cut_at_any_step_leaves_the_old_set_or_the_new_one() {
         let folder = tempfile::tempdir().unwrap();
         let parameters = Parameters::open(shipped(), folder.path());
-        parameters.replace(Set::Capks, &records()[..1]).unwrap();
+        parameters.replace(Set::Capks, records()[..1].to_vec()).await.unwrap();
         let old = fs::read(folder.path().join("capks.records")).unwrap();
-        parameters.replace(Set::Capks, &records()[1..]).unwrap();
+        parameters.replace(Set::Capks, records()[1..].to_vec()).await.unwrap();
         let new = fs::read(folder.path().join("capks.records")).unwrap();
         fs::write(folder.path().join("capks.records"), old).unwrap();
         for length in (0..=new.len()).step_by(97).chain([new.len()]) {

@@ -32,7 +32,7 @@ impl CardParametersService {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<()> {
         self.guard.admit_daemon(&header, PAYMENT).await?;
-        self.parameters.replace(Set::named(set)?, &records)
+        self.parameters.replace(Set::named(set)?, records).await
     }
 
     /// What is in force of `set`, and where it is from: `host`, or `shipped` with the terminal. A CA key has `rid` s, `index` s,

@@ -1,14 +1,13 @@
 //! The card reader: one transaction at a time, each an object on the system bus.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use emv::Kernel;
-use service::bus::{Buses, vanished};
+use service::bus::Buses;
 use service::guard::{Caller, Guard};
 use service::{Error, Result};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use zbus::OwnedObjectPath;
 use zbus::object_server::SignalEmitter;
@@ -18,6 +17,7 @@ use crate::claims::{End, Places};
 use crate::config::Config;
 use crate::interruption::{Command, Line, Signal, watch};
 use crate::keyed::Keyed;
+use crate::owner;
 use crate::parameters::Parameters;
 use crate::supervisor::{ModuleHandle, refusal};
 use crate::terms::{ENTROPY, Entry, Terms};
@@ -105,7 +105,10 @@ impl Reader {
         server.at(path.clone(), object).await?;
         let emitter = caller.emitter(buses, &path)?;
         tokio::spawn(run);
-        let told = tokio::spawn(attend(buses.clone(), caller.clone(), line.clone(), emitter, signals));
+        let teller = line.clone();
+        // A transaction that has just ended needs no telling.
+        let left = async move { drop(teller.tell(Command::OwnerGone).await) };
+        let told = tokio::spawn(owner::attend(buses.clone(), caller.clone(), emitter, signals, left));
         *self.lock() = Some(Last { path: path.clone(), line, told });
         Ok(path)
     }
@@ -137,39 +140,14 @@ impl Reader {
     }
 }
 
-/// Puts a transaction's signals on the bus until its end, and tells it when who started it goes away.
-async fn attend(
-    buses: Buses,
-    owner: Caller,
-    line: Line,
-    emitter: SignalEmitter<'static>,
-    signals: mpsc::Receiver<Signal>,
-) {
-    let leaving = pin!(async {
-        match vanished(buses.get(owner.bus), owner.name.clone()).await {
-            // A transaction that has just ended needs no telling.
-            Ok(()) => drop(line.tell(Command::OwnerGone).await),
-            Err(error) => log::warn!("{} can't be watched: {error}", owner.name),
-        }
-        std::future::pending::<()>().await;
-    });
-    tokio::select! {
-        () = emit(&emitter, signals) => {}
-        () = leaving => {}
-    }
-}
-
-async fn emit(emitter: &SignalEmitter<'static>, mut signals: mpsc::Receiver<Signal>) {
-    while let Some(signal) = signals.recv().await {
-        let emitted = match signal {
+impl owner::Signal for Signal {
+    async fn emit(self, emitter: &SignalEmitter<'static>) -> zbus::Result<()> {
+        match self {
             Signal::Progress(step, details) => TransactionObject::progress(emitter, step, details).await,
             Signal::OnlineRequested(card) => TransactionObject::online_requested(emitter, card).await,
             Signal::Completed(outcome, result) => {
                 TransactionObject::completed(emitter, outcome, result).await
             }
-        };
-        if let Err(error) = emitted {
-            log::warn!("who started the transaction can't be told: {error}");
         }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct View {
     /// Counts how often the slot was found empty. A card that stays while the module restarts is another one by
     /// its number, but the slot was not empty.
     pub(crate) emptied: u64,
+    /// Counts how often the pad has asked for something.
+    pub(crate) asked: u64,
     /// Counts changes of what is being entered at the pad.
     pub(crate) keystrokes: u64,
     /// How many digits it has after the last of them.
@@ -218,6 +220,7 @@ fn take(view: &mut View, event: Event) {
     match event {
         Event::CardInserted(_) => view.insert_card(),
         Event::CardRemoved(_) => view.remove_card(),
+        Event::PadAsks => view.asked = view.asked.wrapping_add(1),
         Event::PinDigits(digits) => {
             view.keystrokes = view.keystrokes.wrapping_add(1);
             (view.digits, view.part) = (digits, None);

@@ -15,6 +15,7 @@ use secure_module::{
     Amount, CardSlot, Error as ModuleError, KeySlot, PinEncipherment, PinOutcome, PinRequest, Secret,
     SecureModule,
 };
+use service::options::Dictionary;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
@@ -184,14 +185,14 @@ impl Transaction {
             pan: pan(&self.kernel)?,
             key: self.slot(KeySlot::PIK).await?,
             digits: PIN_DIGITS,
-            first_key: Duration::from_secs(self.config.pin.first_key_s.into()),
-            next_key: Duration::from_secs(self.config.pin.next_key_s.into()),
+            first_key: self.config.pin.first_key(),
+            next_key: self.config.pin.next_key(),
             bypass: self.config.pin.bypass,
+            accessible: self.config.pin.accessible,
             amount: self.amount,
         };
-        self.watch.progress("pin").await;
-        let entered = self.watch.unless_interrupted(self.module.enter_pin(request)).await;
-        let result = match entered {
+        let entry = self.module.enter_pin(request);
+        let result = match self.watch.entry("pin", Dictionary::new(), entry).await {
             Ok(Ok(PinOutcome::Entered(block))) => {
                 *pin_block = Some(block);
                 PinResult::Entered

@@ -32,20 +32,33 @@ pub(crate) async fn run(bus: &Connection, command: &Module, as_json: bool) -> Ou
 async fn status(bus: &Connection, module: &CardModuleProxy<'_>, as_json: bool) -> Outcome {
     let card = client::proxy::<CardProxy>(bus).await?;
     let (state, name, clock) = (card.module_state().await?, card.module().await?, module.clock().await?);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let difference = u64::try_from(now.as_millis()).unwrap_or(u64::MAX).abs_diff(clock);
+    let difference = difference(clock);
     output::line(&match as_json {
         true => json!({ "state": state, "module": name, "clock_ms": clock, "difference_ms": difference })
             .to_string(),
         false => format!("{name}: {state}; its clock differs by {} s", difference / 1000),
     })?;
-    if difference > MOST_DIFFERENCE_MS {
-        output::note(
-            "posctl: the module judges certificates by its clock: set the terminal's, or have the module serviced",
-        );
+    if let Some(warning) = warning(difference) {
+        output::note(&format!("posctl: {warning}"));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// By how many milliseconds the module's clock differs from the terminal's.
+pub(crate) fn difference(clock: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX).abs_diff(clock)
+}
+
+/// What is to be said of a module whose clock differs by so many milliseconds.
+pub(crate) fn warning(difference: u64) -> Option<String> {
+    (difference > MOST_DIFFERENCE_MS).then(|| {
+        format!(
+            "the module's clock differs by {} s, and by it certificates are judged: set the terminal's, or have the module serviced",
+            difference / 1000
+        )
+    })
 }
 
 async fn self_test(module: &CardModuleProxy<'_>, as_json: bool) -> Outcome {
@@ -92,4 +105,17 @@ async fn update(bus: &Connection, module: &CardModuleProxy<'_>, file: &Path, as_
 fn parts(content: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = content.strip_prefix(MAGIC)?.split_first_chunk()?;
     rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_differs_by_more_than_five_minutes_is_warned_of() {
+        assert_eq!(warning(0), None);
+        assert_eq!(warning(300_000), None);
+        assert!(warning(400_000).is_some_and(|warning| warning.contains("400 s")));
+        assert!(difference(0) > 1_700_000_000_000);
+    }
 }

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use client::card::CardProxy;
+use client::card::{CardModuleProxy, CardProxy};
 use client::payment::PaymentProxy;
 use client::printer::PrinterProxy;
 use serde_json::{Map, Value, json};
 use zbus::Connection;
 
 use crate::error::Error;
-use crate::{Outcome, output};
+use crate::{Outcome, module, output};
 
 /// Prints how each service is; fails when one does not answer.
 pub(crate) async fn status(bus: &Connection, as_json: bool) -> Outcome {
@@ -48,12 +48,16 @@ async fn card(bus: &Connection) -> Result<Value, Error> {
     let card = client::proxy::<CardProxy>(bus).await?;
     let claims = card.list_claims().await?;
     let claims: Vec<String> = claims.iter().map(|(slot, app)| format!("{slot} by {app}")).collect();
+    // A module may be away, or have no clock.
+    let clock = client::proxy::<CardModuleProxy>(bus).await?.clock().await.ok();
+    let warning = clock.and_then(|clock| module::warning(module::difference(clock)));
     Ok(json!({
         "state": card.module_state().await?,
         "module": card.module().await?,
         "certified": card.certified().await?,
         "card_present": card.card_present().await?,
         "claims": claims,
+        "warnings": warning.into_iter().collect::<Vec<_>>(),
     }))
 }
 

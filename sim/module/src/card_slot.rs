@@ -15,6 +15,8 @@ pub(crate) struct CardSlot {
 struct Inserted {
     card: Card,
     powered: bool,
+    /// How many commands it has got.
+    heard: u32,
 }
 
 impl CardSlot {
@@ -36,6 +38,11 @@ impl CardSlot {
         self.inserted.as_ref().map(|inserted| inserted.card.profile().name.as_str())
     }
 
+    /// How many commands the card in the slot has got since it was put in.
+    pub(crate) fn heard(&self) -> u32 {
+        self.inserted.as_ref().map_or(0, |inserted| inserted.heard)
+    }
+
     /// Takes a card from the drawer and puts it in; the error is for the tester.
     pub(crate) fn insert(&mut self, name: &str) -> Result<(), String> {
         if self.inserted.is_some() {
@@ -43,7 +50,7 @@ impl CardSlot {
         }
         let card = self.drawer.take(name);
         let card = card.map_err(|error| format!("{error}; `card list` shows the cards"))?;
-        self.inserted = Some(Inserted { card, powered: false });
+        self.inserted = Some(Inserted { card, powered: false, heard: 0 });
         Ok(())
     }
 
@@ -96,6 +103,7 @@ impl CardSlot {
         }
         self.check_power()?;
         let inserted = self.inserted()?;
+        inserted.heard += 1;
         if let Some(response) = inserted.card.transmit(command) {
             return Ok(Zeroizing::new(response));
         }

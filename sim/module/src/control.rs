@@ -91,7 +91,7 @@ fn list() -> Reply {
 fn card_status(device: &Device) -> Reply {
     let card = device.slot.card();
     let text = card.map_or_else(|| "no card is in the slot".to_owned(), |name| format!("{name} is in"));
-    Reply::ok(text).with_data(json!({ "card": card }))
+    Reply::ok(text).with_data(json!({ "card": card, "heard": device.slot.heard() }))
 }
 
 fn queue(device: &mut Device, deed: Deed) -> Reply {
@@ -129,6 +129,7 @@ fn module_status(device: &Device) -> Reply {
         "keys": loaded,
         "pin_pad_asks": device.pad.asks(),
         "pin_queued": device.pad.queued(),
+        "pin_sounds": device.pad.sounds(),
         "card": device.slot.card(),
     }))
 }

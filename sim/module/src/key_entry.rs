@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use keys::{Algorithm, Attributes, Key, Mode, Usage};
+use keys::{Algorithm, Attributes, Key, Mode, Usage, kcv};
 use link::{KeyEntryRequest, KeyEntryState, Refusal};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::key_slots::{KeySlots, shown};
+use crate::key_slots::KeySlots;
 use crate::{Refused, refused};
 
 /// How long the pad waits for each component.
@@ -145,7 +145,7 @@ impl Entry {
         }
         let attributes = Attributes::new(Usage::Data, self.algorithm, Mode::Both);
         let check = Key::new(attributes, &component).map_err(|error| error.to_string())?;
-        self.previous = shown(&check);
+        self.previous = kcv::shown(&check);
         self.components.push(component);
         self.custodians.push(custodian);
         self.until = now + PATIENCE;

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use keys::dukpt::aes::Purpose;
-use keys::mac::{Padding, Scheme};
+use keys::mac::Scheme;
+use keys::slot::{Use, X919_SCHEME};
 use keys::sm2::sm3;
-use keys::{Algorithm, Attributes, Key, Mode, Usage, kcv};
+use keys::{Algorithm, Key, kcv};
 use link::{DUKPT, KBPK, MAK_X919, Refusal, STORE, TMK_SM4};
 use zeroize::Zeroizing;
 
@@ -16,35 +17,6 @@ use crate::store::{Found, Kept, Made, Store};
 use crate::{Refused, refused};
 
 mod loading;
-
-pub(crate) use loading::shown;
-
-/// What a key is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Use {
-    /// Enciphers other keys.
-    Keys,
-    /// Protects key blocks.
-    Blocks,
-    /// Enciphers PIN blocks.
-    Pin,
-    /// Makes and verifies UnionPay's MACs.
-    Mac,
-    /// Makes and verifies MACs by ANSI X9.19.
-    X919,
-    /// Seals card data.
-    Data,
-    /// Seals card data that wait, and opens them again.
-    Storage,
-    /// Makes card tokens.
-    Token,
-}
-
-/// ANSI X9.19 is ISO/IEC 9797-1 algorithm 3 with padding method 1.
-pub(crate) const X919_SCHEME: Scheme = Scheme::Algorithm3(Padding::Zeros);
-
-/// How card tokens are made.
-pub(crate) const TOKEN_SCHEME: Scheme = Scheme::Algorithm3(Padding::OneAndZeros);
 
 /// The keys that the factory, or a service, puts into the module.
 pub struct MasterKeys {
@@ -65,23 +37,6 @@ impl MasterKeys {
     /// For an algorithm that has no keys of 16 bytes.
     pub fn key(algorithm: Algorithm, bytes: &[u8; 16]) -> keys::Result<Key> {
         Key::new(Use::Keys.attributes(algorithm), bytes)
-    }
-}
-
-impl Use {
-    /// What a key for this use may do, and nothing else.
-    fn attributes(self, algorithm: Algorithm) -> Attributes {
-        let (usage, mode) = match self {
-            Use::Keys => (Usage::KeyEncryption, Mode::Decrypt),
-            Use::Blocks => (Usage::KeyBlockProtection, Mode::Decrypt),
-            Use::Pin => (Usage::PinEncryption, Mode::Encrypt),
-            Use::Mac => (Scheme::UnionPay.usage(), Mode::GenerateVerify),
-            Use::X919 => (X919_SCHEME.usage(), Mode::GenerateVerify),
-            Use::Data => (Usage::Data, Mode::Encrypt),
-            Use::Storage => (Usage::Data, Mode::Both),
-            Use::Token => (TOKEN_SCHEME.usage(), Mode::Generate),
-        };
-        Attributes::new(usage, algorithm, mode)
     }
 }
 
@@ -318,7 +273,7 @@ impl KeySlots {
                 format!("the key for slot {name} has another check value"),
             );
         }
-        if matches!(self.slot(name)?.usage, Use::Keys | Use::Blocks | Use::Token | Use::Storage) {
+        if !self.slot(name)?.usage.is_working() {
             return refused(
                 Refusal::WrongUsage,
                 "keys that others come under have their own ways in, token and store are made inside",
@@ -386,7 +341,7 @@ fn not_kept(error: std::io::Error) -> Refused {
 /// What the keys themselves refuse.
 pub(crate) fn invalid(error: keys::Error) -> Refused {
     let refusal = match error {
-        keys::Error::NotPermitted { .. } => Refusal::WrongUsage,
+        keys::Error::NotPermitted { .. } | keys::Error::NotForSlot { .. } => Refusal::WrongUsage,
         _ => Refusal::Invalid,
     };
     (refusal, error.to_string())
@@ -398,7 +353,7 @@ fn empty(name: &str) -> Refused {
 
 #[cfg(test)]
 mod tests {
-    use keys::Exportability;
+    use keys::{Attributes, Exportability, Mode, Usage};
 
     use super::*;
 

@@ -33,6 +33,8 @@ pub(crate) struct PinPad {
     pace: PinPace,
     deeds: VecDeque<Deed>,
     entry: Option<Entry>,
+    /// What was heard of the latest entry that helps who does not see the pad.
+    sounds: Vec<&'static str>,
     /// The card that was keyed last.
     pub(crate) card: Option<KeyedCard>,
 }
@@ -57,7 +59,13 @@ struct Entering {
 impl PinPad {
     /// A pad on which so many PINs may be entered at once, and one more each 30 s.
     pub(crate) fn new(pins: u32) -> Self {
-        Self { pace: PinPace::new(pins, Instant::now()), deeds: VecDeque::new(), entry: None, card: None }
+        Self {
+            pace: PinPace::new(pins, Instant::now()),
+            deeds: VecDeque::new(),
+            entry: None,
+            sounds: Vec::new(),
+            card: None,
+        }
     }
 
     /// Begins an entry under `key`.
@@ -70,6 +78,7 @@ impl PinPad {
         let rules = Rules { shortest, longest, next_key, bypass };
         rules.check(first_key)?;
         self.check_pace()?;
+        self.sounds = first_sounds(request.accessible);
         let until = now + Duration::from_millis(first_key.into());
         self.entry = Some(Entry::Pin(Entering { entry, rules, pan, key, until }));
         Ok(())
@@ -83,8 +92,10 @@ impl PinPad {
         now: Duration,
     ) -> Result<(), Refused> {
         self.check_free()?;
+        let sounds = first_sounds(request.accessible);
         let presenting = Presenting::new(request, card, now)?;
         self.check_pace()?;
+        self.sounds = sounds;
         self.entry = Some(Entry::OfflinePin(presenting));
         Ok(())
     }
@@ -133,6 +144,11 @@ impl PinPad {
     /// Whether an entry is going on.
     pub(crate) fn asks(&self) -> bool {
         self.entry.is_some()
+    }
+
+    /// What was heard of the latest entry, where it helps who does not see the pad: the same sound for each digit.
+    pub(crate) fn sounds(&self) -> &[&'static str] {
+        &self.sounds
     }
 
     /// How many deeds wait for an entry.
@@ -209,7 +225,20 @@ impl PinPad {
                 (Entry::Card(_), Deed::KeyCard(parts)) => self.key(entry, &parts, now, &mut events),
             }
         }
+        self.sound(&events);
         events
+    }
+
+    /// Lets who does not see the pad hear what happens, and no digit.
+    fn sound(&mut self, events: &[Event]) {
+        if !self.sounds.is_empty() {
+            self.sounds.extend(events.iter().filter_map(|event| match event {
+                Event::PinDigits { count: 0, .. } => Some("clear"),
+                Event::PinDigits { .. } => Some("key"),
+                Event::PinEnded { .. } => Some("end"),
+                _ => None,
+            }));
+        }
     }
 
     /// Counts a PIN that was tried.
@@ -230,6 +259,11 @@ impl PinPad {
         }
         self.entry = Some(entry);
     }
+}
+
+/// The sound with which an entry begins; none where nobody has to hear it.
+fn first_sounds(accessible: bool) -> Vec<&'static str> {
+    if accessible { vec!["asks"] } else { Vec::new() }
 }
 
 impl Entry {
@@ -315,6 +349,7 @@ mod tests {
             first_key: 30_000,
             next_key: 10_000,
             bypass: false,
+            accessible: false,
             amount: None,
         }
     }
@@ -383,6 +418,21 @@ mod tests {
         );
         pad.queue(Deed::Type(Zeroizing::new("1234".to_owned())));
         assert!(matches!(end(&pad.poll(Duration::from_secs(1), &mut no_card())), PinResult::Entered(_)));
+    }
+
+    #[test]
+    fn who_does_not_see_the_pad_hears_each_key_and_no_digit() {
+        let accessible = || PinEntry { accessible: true, ..request() };
+        let heard = |digits| {
+            let mut pad = pad(accessible(), &["12", digits]);
+            pad.poll(Duration::ZERO, &mut no_card());
+            pad.sounds().join(" ")
+        };
+        assert_eq!(heard("1111"), "asks key key clear key key key key end");
+        assert_eq!(heard("1111"), heard("9753"));
+        let mut silent = pad(request(), &["1234"]);
+        silent.poll(Duration::ZERO, &mut no_card());
+        assert!(silent.sounds().is_empty());
     }
 
     #[test]

@@ -150,6 +150,7 @@ fn custodians_enter_master_keys_alone_and_not_while_a_pin_is_entered() {
         first_key: 1000,
         next_key: 1000,
         bypass: false,
+        accessible: false,
         amount: None,
     };
     assert_eq!(refusal(ask(&mut device, Request::EnterPin(pin))), Refusal::Busy);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use audit::Octets;
 use audit::seal::Seal;
 use keys::{Pan, Pin, TdesKey, kcv, mac, pin_block, track2};
-use link::{Event, Happening, Host, PinEntry, PinResult, Refusal, Request, Response};
+use link::{Event, Happening, Host, Pace, PinEntry, PinResult, Refusal, Request, Response};
 use sim_control::Reply;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -103,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     async fn open(stream: S) -> Self {
         let mut line = Self {
             stream,
-            host: Host::new(getrandom::u32().unwrap(), Duration::ZERO),
+            host: Host::new(getrandom::u32().unwrap(), Pace::default(), Duration::ZERO),
             started: Instant::now(),
             events: Vec::new(),
         };
@@ -112,6 +112,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     }
 
     async fn happening(&mut self) -> Happening {
+        tokio::time::timeout(Duration::from_secs(10), self.next_happening()).await.unwrap()
+    }
+
+    async fn next_happening(&mut self) -> Happening {
         loop {
             while let Some(bytes) = self.host.output() {
                 self.stream.write_all(&bytes).await.unwrap();
@@ -120,10 +124,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                 Some(happening) => return happening,
                 None => {
                     let mut buffer = [0; 512];
-                    let read = self.stream.read(&mut buffer);
-                    let count = tokio::time::timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
-                    assert_ne!(count, 0, "the module closed the line");
-                    self.host.receive(&buffer[..count], self.started.elapsed());
+                    let deadline = self.host.deadline().unwrap_or(Duration::MAX);
+                    let patience = deadline.saturating_sub(self.started.elapsed());
+                    if let Ok(read) = tokio::time::timeout(patience, self.stream.read(&mut buffer)).await {
+                        let count = read.unwrap();
+                        assert_ne!(count, 0, "the module closed the line");
+                        self.host.receive(&buffer[..count], self.started.elapsed());
+                    }
+                    self.host.tick(self.started.elapsed());
                 }
             }
         }
@@ -181,6 +189,7 @@ fn pin_entry() -> PinEntry {
         first_key: 30_000,
         next_key: 10_000,
         bypass: false,
+        accessible: false,
         amount: Some((1234, 156, 2)),
     }
 }

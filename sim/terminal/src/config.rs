@@ -62,6 +62,7 @@ pub(crate) fn write(
                 "device.status",
             ],
             "card_applications": [MEMBERSHIP],
+            "sam_slots": [1, 2, 3],
         } },
     });
     let device = |part| format!("unix:{}", layout.socket(part).display());

@@ -30,6 +30,8 @@ pub const OFFLINE_PIN: u32 = 1 << 12;
 pub const SELF_TEST: u32 = 1 << 13;
 /// Firmware updates: [`Request::BeginUpdate`](super::Request::BeginUpdate) and those after it.
 pub const UPDATE: u32 = 1 << 14;
+/// Entries of PINs that help who does not see the pad: [`PinEntry::accessible`](crate::PinEntry::accessible).
+pub const ACCESSIBLE_ENTRY: u32 = 1 << 15;
 /// All that this crate knows, on a line that is protected or not.
 pub(crate) const ALL: u32 = PARTS
     | CARD_TOKEN
@@ -44,4 +46,5 @@ pub(crate) const ALL: u32 = PARTS
     | SAM_SLOTS
     | OFFLINE_PIN
     | SELF_TEST
-    | UPDATE;
+    | UPDATE
+    | ACCESSIBLE_ENTRY;

@@ -159,7 +159,11 @@ impl Request {
     pub fn capabilities(&self) -> u32 {
         match self {
             Self::CardSlots => capability::SAM_SLOTS,
+            Self::VerifyPin(OfflinePinEntry { accessible: true, .. }) => {
+                capability::OFFLINE_PIN | capability::ACCESSIBLE_ENTRY
+            }
             Self::VerifyPin(_) => capability::OFFLINE_PIN,
+            Self::EnterPin(PinEntry { accessible: true, .. }) => capability::ACCESSIBLE_ENTRY,
             Self::CardPowerOn { slot: 1.. }
             | Self::CardPowerOff { slot: 1.. }
             | Self::CardTransmit { slot: 1.., .. } => capability::SAM_SLOTS,

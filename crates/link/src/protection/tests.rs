@@ -32,7 +32,7 @@ fn ephemeral(name: &str) -> SecretKey {
 fn channels() -> (Channel, Channel) {
     let key = |name| Key::new(vector(name).try_into().unwrap());
     let (to, from) = (key("key of what the host sends"), key("key of what the module sends"));
-    (Channel::new(to.clone(), from.clone()), Channel::new(from, to))
+    (Channel::new(SESSION, to.clone(), from.clone()), Channel::new(SESSION, from, to))
 }
 
 fn frame(kind: Kind, number: u16, payload: &[u8]) -> Frame {
@@ -64,6 +64,7 @@ fn the_sealed_frames_are_those_of_the_specification_also_after_the_key_has_chang
     let request = frame(Kind::Request, 1, &[2, 0, 8]);
     let sealed = host.seal(&request).unwrap();
     assert_eq!(sealed.payload.to_vec(), vector("Request 1 payload"));
+    assert_eq!(sealed.encode().unwrap().to_vec(), vector("frame of Request 1"));
     assert_eq!(module.open(&sealed), Some(request));
     let response = frame(Kind::Response, 1, &[2, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8]);
     let sealed = module.seal(&response).unwrap();
@@ -91,16 +92,36 @@ fn what_was_changed_repeated_or_moved_is_dropped() {
         assert_eq!(module.open(&changed), None, "{place}");
     }
     for moved in [
-        Frame { kind: Kind::Event, ..first.clone() },
+        Frame { kind: Kind::SealedEvent, ..first.clone() },
+        Frame { kind: Kind::Request, ..first.clone() },
         Frame { number: 2, ..first.clone() },
-        Frame { session: 8, ..first.clone() },
     ] {
         assert_eq!(module.open(&moved), None, "{moved:?}");
     }
+    let (_, mut elsewhere) = channels();
+    elsewhere.session = 8;
+    assert_eq!(elsewhere.open(&first), None, "in another session");
     assert_eq!(host.open(&second), None, "its own frame, echoed");
     assert!(module.open(&second).is_some());
     assert_eq!(module.open(&second), None, "again");
     assert_eq!(module.open(&first), None, "late");
+}
+
+#[test]
+fn what_follows_lost_frames_is_opened_and_what_came_before_is_not_whatever_its_count_ends_in() {
+    let (mut host, mut module) = channels();
+    let request = frame(Kind::Request, 1, &[1]);
+    let mut late = Vec::new();
+    for step in [1, 2, 0x7FFF, 0xFFFE, 0xFFFF] {
+        host.sending.count = module.receiving.count + step - 1;
+        host.sending.key = module.receiving.key_for(host.sending.count).unwrap();
+        let sealed = host.seal(&request).unwrap();
+        assert_eq!(module.open(&sealed).as_ref(), Some(&request), "{step:#x} ahead");
+        late.push(sealed);
+        for late in &late {
+            assert_eq!(module.open(late), None, "after {step:#x}");
+        }
+    }
 }
 
 #[test]
@@ -120,10 +141,10 @@ fn nobody_but_the_other_end_of_the_pairing_opens_a_session() {
     for place in 0..welcome.len() {
         let mut changed = welcome.clone();
         changed[place] ^= 1;
-        assert!(near.welcomed(&end, b"welcome!!", &changed).is_none(), "{place}");
+        assert!(near.welcomed(7, &end, b"welcome!!", &changed).is_none(), "{place}");
     }
-    assert!(near.welcomed(&end, b"Welcome!!", &welcome).is_none(), "other fields");
-    assert!(near.welcomed(&end, b"welcome!!", &welcome).is_some(), "the right one still counts");
+    assert!(near.welcomed(7, &end, b"Welcome!!", &welcome).is_none(), "other fields");
+    assert!(near.welcomed(7, &end, b"welcome!!", &welcome).is_some(), "the right one still counts");
     let (_, another) = near.hello(7, &fields);
     assert_ne!(another, hello, "each session has a new ephemeral key");
 }

@@ -36,7 +36,7 @@ impl ClaimObject {
     }
 
     /// Exchanges a short command APDU (ISO/IEC 7816-4) with the card, within 5 s, and returns its whole response, up to 256 bytes,
-    /// and the status word. The terminal sends GET RESPONSE and the right Le by itself. A claim has 4096 commands at most.
+    /// and the status word. The terminal sends GET RESPONSE and the right Le by itself. An app has 1,200 commands a minute, resets among them.
     ///
     /// Errors: InvalidArgument when it is no short command, NotPermitted (the claim's permission) and for commands that don't pass,
     /// WrongState before PowerOn and SELECT have succeeded, NotClaimed, DeviceGone when no card is in the slot or it does not answer,
@@ -69,7 +69,7 @@ impl ClaimObject {
     #[zbus(signal)]
     pub(super) async fn state_changed(emitter: &SignalEmitter<'_>, state: &str) -> zbus::Result<()>;
 
-    /// The claim has ended, once, and not by `Release`: `payment`, `key-loading`, `timeout`, `card-removed`, `module-gone` or `stopping`.
+    /// The claim has ended, once, and not by `Release`: `payment`, `key-loading`, `module-upkeep`, `timeout`, `card-removed`, `module-gone` or `stopping`.
     #[zbus(signal)]
     pub(super) async fn revoked(emitter: &SignalEmitter<'_>, reason: &str) -> zbus::Result<()>;
 }

@@ -10,6 +10,7 @@ use service::{Error, Result};
 use tokio::sync::{OwnedMutexGuard, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::claims::allowance::Allowance;
 use crate::claims::atr::without_historical;
 use crate::claims::filter::{Exposed, Filter};
 use crate::claims::places::Held;
@@ -20,8 +21,6 @@ use crate::supervisor::{View, refusal};
 const EXCHANGE: Duration = Duration::from_secs(5);
 /// How long the end waits for the card to lose its power, and for a module that has begun anew to be back.
 const CLOSING: Duration = Duration::from_secs(5);
-/// Commands in one claim: what a person does with a card takes a few hundred.
-const MOST_EXCHANGES: u32 = 4096;
 /// Requests that wait for the card.
 const REQUESTS: usize = 4;
 /// Signals that wait for the bus.
@@ -62,6 +61,8 @@ pub(crate) enum End {
     Payment,
     /// The operator loads keys.
     KeyLoading,
+    /// The operator tests or updates the module.
+    Upkeep,
     /// Its time is over.
     TimeLimit,
     /// The card was taken out.
@@ -80,6 +81,7 @@ impl End {
             End::OwnerGone => "owner-gone",
             End::Payment => "payment",
             End::KeyLoading => "key-loading",
+            End::Upkeep => "module-upkeep",
             End::TimeLimit => "timeout",
             End::CardRemoved => "card-removed",
             End::ModuleGone => "module-gone",
@@ -104,9 +106,15 @@ pub(super) enum Signal {
 
 /// What the claim is asked for.
 #[derive(Debug)]
-enum Request {
-    PowerOn(oneshot::Sender<Result<Vec<u8>>>),
-    Exchange(Secret, oneshot::Sender<Result<Vec<u8>>>),
+enum Command {
+    PowerOn,
+    Exchange(Secret),
+}
+
+#[derive(Debug)]
+struct Request {
+    command: Command,
+    reply: oneshot::Sender<Result<Vec<u8>>>,
 }
 
 /// The way to a claim; clones lead to the same one.
@@ -158,17 +166,16 @@ impl Line {
     }
 
     pub(super) async fn power_on(&self) -> Result<Vec<u8>> {
-        let (reply, answer) = oneshot::channel();
-        self.ask(Request::PowerOn(reply), answer).await
+        self.ask(Command::PowerOn).await
     }
 
     pub(super) async fn exchange(&self, command: Vec<u8>) -> Result<Vec<u8>> {
-        let (reply, answer) = oneshot::channel();
-        self.ask(Request::Exchange(command.into(), reply), answer).await
+        self.ask(Command::Exchange(command.into())).await
     }
 
-    async fn ask<T>(&self, request: Request, answer: oneshot::Receiver<Result<T>>) -> Result<T> {
-        self.requests.send(request).await.map_err(|_| self.over())?;
+    async fn ask(&self, command: Command) -> Result<Vec<u8>> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request { command, reply }).await.map_err(|_| self.over())?;
         answer.await.map_err(|_| self.over())?
     }
 
@@ -190,6 +197,7 @@ pub(super) struct Claim {
     pub(super) view: watch::Receiver<View>,
     pub(super) session: u64,
     pub(super) limit: Duration,
+    pub(super) allowance: Allowance,
     pub(super) told: Told,
 }
 
@@ -215,7 +223,7 @@ impl Claim {
     /// Until the end. The `turn` is kept where the module is lost: it is nobody's until the module is back.
     async fn serve(&mut self, held: &Held, turn: &mut Option<OwnedMutexGuard<()>>) -> End {
         let deadline = Instant::now() + self.limit;
-        let (mut card, mut exchanges, mut told) = (None, 0, *self.told.state.borrow());
+        let (mut card, mut told) = (None, *self.told.state.borrow());
         loop {
             match self.look(&mut card) {
                 Ok(()) => {}
@@ -245,23 +253,24 @@ impl Claim {
                 return end;
             }
             // A command that is on its way can't be called back: what ends the claim meanwhile is seen to after it.
-            let lost = match request {
-                Request::PowerOn(reply) => answer(reply, self.power_on().await),
-                Request::Exchange(_, reply) if exchanges == MOST_EXCHANGES => {
-                    let problem =
-                        format!("a claim has {MOST_EXCHANGES} commands at most; claim the slot again");
-                    answer(reply, Err(Failure::Refused(Error::Throttled(problem))))
-                }
-                Request::Exchange(command, reply) => {
-                    exchanges += 1;
-                    answer(reply, self.exchange(&command).await)
-                }
-            };
-            if lost {
+            if self.carry_out(request).await {
                 return End::ModuleGone;
             }
             *turn = None;
         }
+    }
+
+    /// Does what the app asks for. Whether the module is lost.
+    async fn carry_out(&mut self, Request { command, reply }: Request) -> bool {
+        let outcome = match (self.allowance.spend(), command) {
+            (Err(refused), _) => Err(refused.into()),
+            (Ok(()), Command::PowerOn) => self.power_on().await,
+            (Ok(()), Command::Exchange(command)) => self.exchange(&command).await,
+        };
+        if matches!(outcome, Err(Failure::Module(ModuleError::Timeout))) {
+            self.allowance.rest();
+        }
+        answer(reply, outcome)
     }
 
     /// Follows the card in the slot and the module. One card that has been seen is all that a claim is for.

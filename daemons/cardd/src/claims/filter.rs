@@ -14,7 +14,7 @@ use tlv::tags;
 
 /// How many bytes of an application identifier say who registered it (ISO/IEC 7816-5).
 const RID: usize = 5;
-type Rid = [u8; RID];
+pub(super) type Rid = [u8; RID];
 
 /// Registered application providers that pay, whatever this terminal accepts; and the payment system environments.
 const PAYMENT: [&Rid; 35] = [
@@ -127,9 +127,7 @@ pub(super) struct Filter {
 impl Filter {
     /// For an app that may select `allowed`, at a terminal that pays with `applications`.
     pub(super) fn new(allowed: Vec<CardApplication>, applications: &[emv::Application]) -> Filter {
-        let accepted = applications.iter().filter_map(|application| rid(&application.aid));
-        let payment = PAYMENT.into_iter().copied().chain(accepted).collect();
-        Filter { allowed, payment, asked: None, open: false }
+        Filter { allowed, payment: payment_providers(applications), asked: None, open: false }
     }
 
     /// The card was reset, or something is wrong with it: SELECT comes first.
@@ -164,7 +162,7 @@ impl Filter {
         if !CardApplication::LENGTHS.contains(&name.len()) {
             return Err(Error::invalid("command", "an application's name has 5 to 16 bytes"));
         }
-        if rid(name).is_some_and(|rid| self.payment.contains(&rid)) {
+        if pays(&self.payment, name) {
             let problem = "this is a payment application; payments are taken with org.smartpos.Payment1";
             return Err(Error::NotPermitted(problem.to_string()));
         }
@@ -185,7 +183,7 @@ impl Filter {
         let Some(asked) = self.asked.take() else { return Ok(()) };
         let data = response.data.as_slice();
         // Wherever it stands: a name is not only dangerous where it is expected.
-        if data.windows(RID).any(|window| rid(window).is_some_and(|rid| self.payment.contains(&rid))) {
+        if data.windows(RID).any(|window| pays(&self.payment, window)) {
             return Err(Exposed::Payment);
         }
         let name = tlv::find(data, tags::DF_NAME).map_err(|_| Exposed::Unreadable)?;
@@ -199,6 +197,17 @@ impl Filter {
 
 fn rid(name: &[u8]) -> Option<Rid> {
     name.first_chunk().copied()
+}
+
+/// The application providers that pay at a terminal which pays with `applications`.
+pub(super) fn payment_providers(applications: &[emv::Application]) -> BTreeSet<Rid> {
+    let accepted = applications.iter().filter_map(|application| rid(&application.aid));
+    PAYMENT.into_iter().copied().chain(accepted).collect()
+}
+
+/// Whether an application's name, or the beginning of one, is of such a provider.
+pub(super) fn pays(payment: &BTreeSet<Rid>, name: &[u8]) -> bool {
+    rid(name).is_some_and(|rid| payment.contains(&rid))
 }
 
 /// Whether a key's reference is of the selected application (ISO/IEC 7816-4, reference data qualifier), or says nothing.

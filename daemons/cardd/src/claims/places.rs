@@ -55,7 +55,7 @@ impl Places {
     /// The place for a transaction, which has all claims ended. It waits for the claims' cards to lose their power.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another transaction has it, [`Error::Timeout`] when a claim does not give it back in 15 s.
+    /// [`Error::Busy`] while another transaction, or an update, has it, [`Error::Timeout`] when a claim does not give it back in 15 s.
     pub(crate) async fn take(&self, end: End) -> Result<OwnedMutexGuard<Place>> {
         // From here on it is the place itself that keeps claims away.
         self.lock().gives_way = None;
@@ -65,7 +65,8 @@ impl Places {
         // Taken, so that a second transaction does not wait for the first.
         let claims = take(&mut *self.lock()).claims;
         if claims.is_empty() {
-            let problem = "a card transaction is running; start this one when it has ended";
+            let problem =
+                "a card transaction or an update of the card module is running; begin when it has ended";
             return Err(Error::Busy(problem.to_string()));
         }
         claims.iter().for_each(|claim| claim.line.end(end));

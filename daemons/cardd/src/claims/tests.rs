@@ -2,10 +2,12 @@
 
 use async_trait::async_trait;
 use secure_module::{Event, Result as ModuleResult, Secret, Status};
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::Instant;
 
 use super::*;
+use crate::claims::claim::Line;
 use crate::supervisor;
 
 /// How a card takes its time.
@@ -75,6 +77,7 @@ fn select() -> Vec<u8> {
 struct Bench {
     handle: ModuleHandle,
     places: Places,
+    allowances: Allowances,
     line: Line,
     signals: mpsc::Receiver<Signal>,
 }
@@ -87,9 +90,10 @@ impl Bench {
         tokio::spawn(async move { supervisor.attend(module).await });
         handle.watch().wait_for(|view| view.state() == "ready").await.unwrap();
         let places = Places::default();
-        let (line, signals) = claim_of(CONTACT, &handle, &places);
+        let allowances = Allowances::default();
+        let (line, signals) = claim_of(CONTACT, &handle, &places, &allowances);
         line.power_on().await.unwrap();
-        Bench { handle, places, line, signals }
+        Bench { handle, places, allowances, line, signals }
     }
 
     fn claimed(&self) -> Claimed {
@@ -105,19 +109,27 @@ impl Bench {
     }
 }
 
+const APP: &str = "dev.example.shop";
 const CONTACT: Slot = Slot(CardSlot::Contact);
 
 fn claimed(slot: Slot, line: &Line) -> Claimed {
-    Claimed { slot, app: "dev.example.shop".to_owned(), line: line.clone() }
+    Claimed { slot, app: APP.to_owned(), line: line.clone() }
 }
 
-fn claim_of(slot: Slot, handle: &ModuleHandle, places: &Places) -> (Line, mpsc::Receiver<Signal>) {
+fn claim_of(
+    slot: Slot,
+    handle: &ModuleHandle,
+    places: &Places,
+    allowances: &Allowances,
+) -> (Line, mpsc::Receiver<Signal>) {
     let (line, told, signals) = claim::line(slot.first_state());
     let held = places.hold(claimed(slot, &line)).unwrap();
     let (module, session) = handle.ready().unwrap();
     let granted = vec!["F000000001".to_owned().try_into().unwrap()];
     let (filter, view, limit) = (Filter::new(granted, &[]), handle.watch(), Duration::from_secs(60));
-    tokio::spawn(Claim { slot: slot.0, module, filter, view, session, limit, told }.run(held));
+    let claim =
+        Claim { slot: slot.0, module, filter, view, session, limit, allowance: allowances.of(APP), told };
+    tokio::spawn(claim.run(held));
     (line, signals)
 }
 
@@ -138,6 +150,8 @@ async fn a_payment_begins_in_the_session_that_follows_a_card_that_hangs() {
     let (_, after) = bench.handle.ready().unwrap();
     assert_ne!(after, session, "a payment in the old session would be interrupted");
     assert!(matches!(hangs.await.unwrap(), Err(Error::Timeout(_))));
+    let rested = bench.allowances.of(APP).rested();
+    assert!(matches!(rested, Err(Error::Throttled(_))), "it would have the module begin anew again");
     assert!(matches!(places.hold(bench.claimed()), Err(Error::Busy(_))), "the payment has the place");
     assert!(matches!(bench.line.power_on().await, Err(Error::NotClaimed(_))));
     drop(first);
@@ -158,6 +172,7 @@ async fn a_command_takes_5_seconds_however_often_the_card_has_more_to_say() {
     // The second part was under way already.
     assert_eq!(began.elapsed().as_secs(), 8);
     assert_eq!(bench.line.state(), State::Powered, "the module is as it was, and so is the claim");
+    assert!(bench.allowances.of(APP).rested().is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,7 +220,7 @@ async fn no_claim_begins_while_the_operator_loads_keys() {
 #[tokio::test(start_paused = true)]
 async fn one_card_is_talked_to_at_a_time_and_the_others_go_with_the_claim() {
     let bench = Bench::start(Temper::Hangs).await;
-    let (sam, mut told) = claim_of(Slot(CardSlot::Sam(1)), &bench.handle, &bench.places);
+    let (sam, mut told) = claim_of(Slot(CardSlot::Sam(1)), &bench.handle, &bench.places, &bench.allowances);
     sam.power_on().await.unwrap();
     let first = bench.exchange().await;
     let second = tokio::spawn(async move { sam.exchange(select()).await });

@@ -24,6 +24,7 @@ use secure_module::{
     OfflinePinOutcome, OfflinePinRequest, PinOutcome, PinRequest, Result, Secret, SecureModule, Status,
 };
 use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -65,7 +66,7 @@ impl CcidModule {
     /// A sentence that says what is wrong with the reader. A keypad is looked for when a PIN is asked for.
     pub(crate) async fn open(devices: &Module, keys: Arc<SoftwareKeys>) -> std::result::Result<Self, String> {
         let path = devices.reader.clone();
-        let opened = tokio::task::spawn_blocking(move || usb::open(&path)).await;
+        let opened = spawn_blocking(move || usb::open(&path)).await;
         let (pipes, descriptor, identity) = opened.map_err(|error| error.to_string())??;
         let (slot, last) = (devices.slot, descriptor.last_slot);
         if slot > last {
@@ -228,7 +229,10 @@ impl SecureModule for CcidModule {
     }
 
     async fn load_key_block(&self, slot: &KeySlot, block: &[u8]) -> Result<()> {
-        self.keys.load_key_block(slot, block)
+        let (keys, slot, block) = (Arc::clone(&self.keys), slot.clone(), block.to_vec());
+        // The disk takes its time.
+        let loading = spawn_blocking(move || keys.load_key_block(&slot, &block));
+        loading.await.unwrap_or_else(|error| Err(Error::Protocol(error.to_string())))
     }
 
     async fn key_slots(&self) -> Result<Vec<KeySlotInfo>> {

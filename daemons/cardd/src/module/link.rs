@@ -63,10 +63,10 @@ impl LinkModule {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let host = host(pairing).map_err(|error| Error::Protocol(format!("no randomness: {error}")))?;
+        let host = host(pairing, pace).map_err(|error| Error::Protocol(format!("no randomness: {error}")))?;
         let (calls, commands) = mpsc::channel(CALLS);
         let (reports, events) = mpsc::channel(actor::MAX_EVENTS);
-        let mut actor = Actor::new(stream, host.at(pace), commands, reports);
+        let mut actor = Actor::new(stream, host, commands, reports);
         tokio::time::timeout(QUICK, actor.open()).await.map_err(|_| Error::Timeout)??;
         tokio::spawn(actor.run());
         Ok(LinkModule { calls, events: Mutex::new(events), entries: AtomicU16::new(0) })
@@ -164,6 +164,7 @@ impl SecureModule for LinkModule {
             first_key: milliseconds(request.first_key),
             next_key: milliseconds(request.next_key),
             bypass: request.bypass,
+            accessible: request.accessible,
             amount: request.amount.map(|amount| (amount.minor_units, amount.currency, amount.exponent)),
         };
         let (reply, outcome) = oneshot::channel();
@@ -181,6 +182,7 @@ impl SecureModule for LinkModule {
             first_key: milliseconds(request.first_key),
             next_key: milliseconds(request.next_key),
             bypass: request.bypass,
+            accessible: request.accessible,
             amount: request.amount.map(|amount| (amount.minor_units, amount.currency, amount.exponent)),
             encipherment: request.encipherment.map(|with| link::PinEncipherment {
                 modulus: with.modulus,
@@ -410,12 +412,13 @@ impl SecureModule for LinkModule {
 }
 
 /// Our end of the line.
-fn host(pairing: Option<&Pairing>) -> std::result::Result<Host, getrandom::Error> {
+fn host(pairing: Option<&Pairing>, pace: Pace) -> std::result::Result<Host, getrandom::Error> {
     let session = getrandom::u32()?;
-    let Some(pairing) = pairing else { return Ok(Host::new(session, Duration::ZERO)) };
+    let Some(pairing) = pairing else { return Ok(Host::new(session, pace, Duration::ZERO)) };
     let mut entropy = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *entropy)?;
-    Ok(Host::protected(session, Protection::new(pairing.clone(), entropy), Duration::ZERO))
+    let protection = Protection::new(pairing.clone(), entropy);
+    Ok(Host::protected(session, protection, pace, Duration::ZERO))
 }
 
 fn token(token: &Secret) -> Result<Vec<u8>> {

@@ -1,13 +1,10 @@
 //! A PIN that the card verifies: the module has it typed and hands it to the card, and this hears what the card said.
 
-use std::time::Duration;
-
 use emv::{Event, PinResult};
 use secure_module::{CardSlot, Error as ModuleError, OfflinePinOutcome, OfflinePinRequest, PinEncipherment};
 use service::options::Dictionary;
 
 use super::{Progress, Step, Transaction};
-use crate::interruption::Signal;
 
 impl Transaction {
     /// Has a PIN entered for the card; the screen says how many tries are left, where the card told.
@@ -22,14 +19,15 @@ impl Transaction {
             tries_left,
             encipherment,
             digits: super::PIN_DIGITS,
-            first_key: Duration::from_secs(pin.first_key_s.into()),
-            next_key: Duration::from_secs(pin.next_key_s.into()),
+            first_key: pin.first_key(),
+            next_key: pin.next_key(),
             bypass: pin.bypass,
+            accessible: pin.accessible,
             amount: self.amount,
         };
         let tries = tries_left.map(|tries| ("tries_left".to_owned(), u32::from(tries).into()));
-        self.watch.signal(Signal::Progress("pin", Dictionary::from_iter(tries))).await;
-        let event = match self.watch.unless_interrupted(self.module.verify_offline_pin(request)).await {
+        let entry = self.module.verify_offline_pin(request);
+        let event = match self.watch.entry("pin", Dictionary::from_iter(tries), entry).await {
             Ok(Ok(OfflinePinOutcome::Presented(status))) => Event::PinPresented(status),
             Ok(Ok(OfflinePinOutcome::Bypassed)) => Event::Pin(PinResult::Bypassed),
             Ok(Ok(OfflinePinOutcome::Cancelled)) => Event::Pin(PinResult::Cancelled),

@@ -18,6 +18,7 @@ fn entry() -> OfflinePinEntry {
         first_key: 30_000,
         next_key: 10_000,
         bypass: true,
+        accessible: false,
         amount: None,
         encipherment: None,
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use link::{Event, Happening, Host, Incoming, MAX_PAYLOAD, Module, Pairing, Protection, Request};
+use link::{Event, Happening, Host, Incoming, MAX_PAYLOAD, Module, Pace, Pairing, Protection, Request};
 
 use crate::dice::Dice;
 use crate::operations::{self, Operation};
@@ -195,9 +195,12 @@ impl Ends {
 
     fn host(&self, protected: bool, start: u8, now: Duration) -> Host {
         let session = 0x0A0B + u32::from(start) * 0x100;
+        let pace = Pace::default();
         match protected {
-            true => Host::protected(session, Protection::new(self.host.clone(), [start; 32].into()), now),
-            false => Host::new(session, now),
+            true => {
+                Host::protected(session, Protection::new(self.host.clone(), [start; 32].into()), pace, now)
+            }
+            false => Host::new(session, pace, now),
         }
     }
 

@@ -49,6 +49,7 @@ pub(crate) fn all() -> Vec<Operation> {
         first_key: 30_000,
         next_key: 10_000,
         bypass: false,
+        accessible: false,
         amount: Some((1234, 156, 2)),
     };
     let typed = (1..=4).map(|count| Event::PinDigits { entry: 3, count });
@@ -76,6 +77,7 @@ pub(crate) fn all() -> Vec<Operation> {
         first_key: 30_000,
         next_key: 10_000,
         bypass: true,
+        accessible: false,
         amount: Some((1234, 156, 2)),
         encipherment: Some(PinEncipherment {
             modulus: vec![0xC5; 128],

@@ -12,49 +12,15 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use ::keys::mac::{self, Padding, Scheme};
+use ::keys::mac::{self, Scheme};
 use ::keys::pin_block::{self, Format, PinBlock};
+use ::keys::slot::{TOKEN_SCHEME, Use, X919_SCHEME};
 use ::keys::sm2::{self, PrivateKey};
-use ::keys::{Algorithm, Attributes, Key, Mode, Pan, Pin, Usage, kcv, track2};
+use ::keys::{Algorithm, Key, Pan, Pin, kcv, track2};
 use audit::chain::Chain;
 use audit::{Octets, seal};
 use secure_module::{Error, JournalSeal, KeySlot, Result};
 use zeroize::Zeroizing;
-
-/// ANSI X9.19 is ISO/IEC 9797-1 algorithm 3 with padding method 1.
-const X919_SCHEME: Scheme = Scheme::Algorithm3(Padding::Zeros);
-
-/// How card tokens are made.
-const TOKEN_SCHEME: Scheme = Scheme::Algorithm3(Padding::OneAndZeros);
-
-/// What a key is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Use {
-    Keys,
-    Blocks,
-    Mac,
-    X919,
-    Data,
-    Storage,
-    Pin,
-    Token,
-}
-
-impl Use {
-    fn attributes(self, algorithm: Algorithm) -> Attributes {
-        let (usage, mode) = match self {
-            Use::Keys => (Usage::KeyEncryption, Mode::Decrypt),
-            Use::Blocks => (Usage::KeyBlockProtection, Mode::Decrypt),
-            Use::X919 => (X919_SCHEME.usage(), Mode::GenerateVerify),
-            Use::Mac => (Scheme::UnionPay.usage(), Mode::GenerateVerify),
-            Use::Data => (Usage::Data, Mode::Encrypt),
-            Use::Storage => (Usage::Data, Mode::Both),
-            Use::Pin => (Usage::PinEncryption, Mode::Encrypt),
-            Use::Token => (TOKEN_SCHEME.usage(), Mode::Generate),
-        };
-        Attributes::new(usage, algorithm, mode)
-    }
-}
 
 struct Slot {
     name: KeySlot,
@@ -85,8 +51,8 @@ impl PinKey {
 pub(crate) struct SoftwareKeys {
     slots: Mutex<[Slot; 9]>,
     audit: PrivateKey,
-    /// Where keys stay that came in blocks.
-    folder: PathBuf,
+    /// Where keys stay that came in blocks; held by the one who writes there.
+    folder: Mutex<PathBuf>,
 }
 
 impl SoftwareKeys {
@@ -128,7 +94,7 @@ impl SoftwareKeys {
             slot(KeySlot::STORE, Use::Storage, Some(store)),
         ];
         loading::restore(&mut slots, state);
-        Ok(Self { slots: Mutex::new(slots), audit, folder: state.to_path_buf() })
+        Ok(Self { slots: Mutex::new(slots), audit, folder: Mutex::new(state.to_path_buf()) })
     }
 
     /// As [`SecureModule::load_key`](secure_module::SecureModule::load_key), into a slot that holds no key of a block: that one would be
@@ -143,7 +109,7 @@ impl SoftwareKeys {
         let mut slots = self.lock();
         let slot = find(&*slots, name)?;
         let usage = slot.usage;
-        if matches!(usage, Use::Keys | Use::Blocks | Use::Token | Use::Storage) {
+        if !usage.is_working() {
             return Err(Error::WrongUsage);
         }
         if slot.from_block {
@@ -265,7 +231,7 @@ pub(super) fn fill(bytes: &mut [u8]) -> Result<()> {
 
 fn invalid(error: ::keys::Error) -> Error {
     match error {
-        ::keys::Error::NotPermitted { .. } => Error::WrongUsage,
+        ::keys::Error::NotPermitted { .. } | ::keys::Error::NotForSlot { .. } => Error::WrongUsage,
         error => Error::Invalid(error.to_string()),
     }
 }

@@ -164,16 +164,13 @@ impl Pad {
         let _entry = self.entry.try_lock().map_err(|_| Error::Busy)?;
         let typed = async {
             let mut presses = self.keypad.take().await.map_err(broken)?;
+            report(reports, Event::PadAsks)?;
             let mut patience = first_key;
             while let Ok(press) = timeout(patience, presses.next()).await {
                 patience = next_key;
                 match typing.press(press.map_err(broken)?) {
                     Typed::Nothing => {}
-                    // The daemon follows the reader's events: without it there is nobody to type for.
-                    Typed::Shows(event) => {
-                        let reports = reports.upgrade().ok_or(Error::Gone)?;
-                        reports.try_send(event).map_err(|_| Error::Gone)?;
-                    }
+                    Typed::Shows(event) => report(reports, event)?,
                     Typed::Ended(outcome) => return Ok(End::Typed(outcome)),
                 }
             }
@@ -191,6 +188,11 @@ impl Pad {
     fn card(&self) -> MutexGuard<'_, Option<KeyedCard>> {
         self.card.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tells the daemon, which follows the reader's events: without it there is nobody to type for.
+fn report(reports: &WeakSender<Event>, event: Event) -> Result<()> {
+    reports.upgrade().ok_or(Error::Gone)?.try_send(event).map_err(|_| Error::Gone)
 }
 
 fn broken(error: std::io::Error) -> Error {

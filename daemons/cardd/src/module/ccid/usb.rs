@@ -7,15 +7,13 @@ use std::future::poll_fn;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use ccid::{Assembler, Descriptor, Secret};
 use rusb::{Direction, InterfaceDescriptor, TransferType};
 use secure_module::{Error, Result};
 use tokio::task::{JoinHandle, spawn_blocking};
-use usb::Device;
+use usb::{Device, Endpoint, Interface};
 use zeroize::Zeroizing;
 
 use super::Identity;
@@ -24,25 +22,6 @@ use super::pipes::{Incoming, Pipes};
 /// The interface class of smart-card readers, and the type of their descriptor.
 const CLASS: u8 = 0x0B;
 const DESCRIPTOR: u8 = 0x21;
-
-/// How long a reader may take to take a message.
-const SEND: Duration = Duration::from_secs(5);
-/// How long a thread waits before it looks whether anybody still wants what may come: longer than any call.
-const LOOK: Duration = Duration::from_secs(60);
-
-/// An endpoint: its address, and the bytes of its longest packet.
-#[derive(Clone, Copy)]
-struct Endpoint {
-    address: u8,
-    packet: usize,
-}
-
-/// The interface of the reader that was claimed.
-struct Interface {
-    device: Device,
-    number: u8,
-    given_up: AtomicBool,
-}
 
 pub(super) struct UsbPipes {
     interface: Arc<Interface>,
@@ -58,23 +37,18 @@ pub(super) struct UsbPipes {
 /// Opens the reader at `node`. Blocks for a moment.
 pub(super) fn open(node: &Path) -> std::result::Result<(UsbPipes, Descriptor, Identity), String> {
     let place = node.display();
-    let device = Device::open(node).map_err(|error| format!("{place}: {error}"))?;
-    let unreadable = |error: rusb::Error| format!("{place} doesn't describe itself: {error}");
-    let configuration = device.device().active_config_descriptor().map_err(unreadable)?;
-    let mut interfaces = configuration.interfaces().flat_map(|interface| interface.descriptors());
-    let found = interfaces.find(|interface| interface.class_code() == CLASS);
-    let found = found.ok_or_else(|| format!("{place} is no smart-card reader"))?;
-    let descriptor = class_descriptor(&found).map_err(|error| format!("{place}: {error}"))?;
-    let [output, input, interrupt] = endpoints(&found);
-    let (Some(output), Some(input)) = (output, input) else {
+    let here = |error: &dyn std::fmt::Display| format!("{place}: {error}");
+    let opened = Interface::open(node, |found| {
+        (found.class_code() == CLASS).then(|| (class_descriptor(found), endpoints(found)))
+    });
+    let (interface, (descriptor, endpoints)) =
+        opened.map_err(|error| here(&error))?.ok_or_else(|| format!("{place} is no smart-card reader"))?;
+    let descriptor = descriptor.map_err(|error| here(&error))?;
+    let [Some(output), Some(input), interrupt] = endpoints else {
         return Err(format!("{place}: the reader lacks a bulk pipe"));
     };
-    let number = found.interface_number();
-    let claimed = device.claim_interface(number);
-    claimed.map_err(|error| format!("{place} is in use by another driver: {error}"))?;
-    let identity = identity(&device).map_err(unreadable)?;
-    let interface = Arc::new(Interface { device, number, given_up: AtomicBool::new(false) });
-    let max_message = descriptor.max_message;
+    let identity = identity(interface.device()).map_err(|error| here(&usb::Error::Undescribed(error)))?;
+    let (interface, max_message) = (Arc::new(interface), descriptor.max_message);
     let pipes =
         UsbPipes { interface, output, input, interrupt, max_message, message: None, notification: None };
     Ok((pipes, descriptor, identity))
@@ -105,11 +79,7 @@ fn endpoints(interface: &InterfaceDescriptor<'_>) -> [Option<Endpoint>; 3] {
         (TransferType::Bulk, Direction::In),
         (TransferType::Interrupt, Direction::In),
     ]
-    .map(|wanted| {
-        let mut all = interface.endpoint_descriptors();
-        let found = all.find(|endpoint| (endpoint.transfer_type(), endpoint.direction()) == wanted)?;
-        Some(Endpoint { address: found.address(), packet: usize::from(found.max_packet_size()) })
-    })
+    .map(|(kind, direction)| Endpoint::find(interface, kind, direction))
 }
 
 fn identity(device: &Device) -> rusb::Result<Identity> {
@@ -122,65 +92,40 @@ fn identity(device: &Device) -> rusb::Result<Identity> {
     })
 }
 
-impl Interface {
-    fn send(&self, output: Endpoint, message: &[u8]) -> Result<()> {
-        let mut rest = message;
-        while !rest.is_empty() {
-            if self.given_up.load(Ordering::SeqCst) {
-                return Err(Error::Gone);
-            }
-            let sent = self.device.write_bulk(output.address, rest, SEND).map_err(failure)?;
-            rest = rest.get(sent..).unwrap_or_default();
-        }
-        Ok(())
+fn send(interface: &Interface, output: Endpoint, message: &[u8]) -> Result<()> {
+    let mut rest = message;
+    while !rest.is_empty() {
+        let sent = interface.send(output, rest).map_err(failure)?;
+        rest = rest.get(sent..).unwrap_or_default();
     }
+    Ok(())
+}
 
-    /// Asks for packet after packet until they are a message.
-    fn receive(&self, input: Endpoint, max_message: usize) -> Result<Secret> {
-        let mut message = Assembler::new(max_message);
-        let mut packet = Zeroizing::new(vec![0; input.packet]);
-        while !self.given_up.load(Ordering::SeqCst) {
-            let length = match self.device.read_bulk(input.address, &mut packet, LOOK) {
-                Ok(length) => length,
-                Err(rusb::Error::Timeout) => continue,
-                Err(error) => {
-                    // What stalled is free again for whoever opens the reader next; one that is gone has no pipe.
-                    let _ = self.device.clear_halt(input.address);
-                    return Err(failure(error));
-                }
-            };
-            let taken = message.push(packet.get(..length).unwrap_or_default(), input.packet);
-            if let Some(message) = taken.map_err(|error| Error::Protocol(error.to_string()))? {
-                return Ok(message);
-            }
+/// Asks for packet after packet until they are a message.
+fn receive(interface: &Interface, input: Endpoint, max_message: usize) -> Result<Secret> {
+    let mut message = Assembler::new(max_message);
+    let mut packet = Zeroizing::new(vec![0; input.packet()]);
+    loop {
+        let length = interface.receive(input, &mut packet).map_err(failure)?;
+        let taken = message.push(packet.get(..length).unwrap_or_default(), input.packet());
+        if let Some(message) = taken.map_err(|error| Error::Protocol(error.to_string()))? {
+            return Ok(message);
         }
-        Err(Error::Gone)
     }
+}
 
-    fn listen(&self, interrupt: Endpoint) -> Result<Vec<u8>> {
-        let mut packet = vec![0; interrupt.packet];
-        while !self.given_up.load(Ordering::SeqCst) {
-            match self.device.read_interrupt(interrupt.address, &mut packet, LOOK) {
-                Ok(length) => {
-                    packet.truncate(length);
-                    return Ok(packet);
-                }
-                Err(rusb::Error::Timeout) => {}
-                Err(error) => {
-                    let _ = self.device.clear_halt(interrupt.address);
-                    return Err(failure(error));
-                }
-            }
-        }
-        Err(Error::Gone)
-    }
+fn listen(interface: &Interface, interrupt: Endpoint) -> Result<Vec<u8>> {
+    let mut packet = vec![0; interrupt.packet()];
+    let length = interface.receive(interrupt, &mut packet).map_err(failure)?;
+    packet.truncate(length);
+    Ok(packet)
 }
 
 impl UsbPipes {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Secret>> {
         let waiting = self.message.get_or_insert_with(|| {
             let (interface, input, longest) = (Arc::clone(&self.interface), self.input, self.max_message);
-            spawn_blocking(move || interface.receive(input, longest))
+            spawn_blocking(move || receive(&interface, input, longest))
         });
         let done = ready!(Pin::new(waiting).poll(cx));
         self.message = None;
@@ -191,7 +136,7 @@ impl UsbPipes {
         let Some(interrupt) = self.interrupt else { return Poll::Pending };
         let waiting = self.notification.get_or_insert_with(|| {
             let interface = Arc::clone(&self.interface);
-            spawn_blocking(move || interface.listen(interrupt))
+            spawn_blocking(move || listen(&interface, interrupt))
         });
         let done = ready!(Pin::new(waiting).poll(cx));
         self.notification = None;
@@ -206,7 +151,7 @@ impl Pipes for UsbPipes {
 
     async fn send(&mut self, message: Secret) -> Result<()> {
         let (interface, output) = (Arc::clone(&self.interface), self.output);
-        spawn_blocking(move || interface.send(output, &message)).await.unwrap_or(Err(Error::Gone))
+        spawn_blocking(move || send(&interface, output, &message)).await.unwrap_or(Err(Error::Gone))
     }
 
     async fn next(&mut self, expected: bool) -> Result<Incoming> {
@@ -221,11 +166,9 @@ impl Pipes for UsbPipes {
 }
 
 impl Drop for UsbPipes {
-    /// Letting go of the interface ends the transfers that wait, and so their threads.
+    /// Ends the transfers that wait, and so their threads.
     fn drop(&mut self) {
-        self.interface.given_up.store(true, Ordering::SeqCst);
-        // It fails for a reader that was pulled out: then nothing waits.
-        let _ = self.interface.device.release_interface(self.interface.number);
+        self.interface.close();
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use keys::pin_block::PinBlock;
 use link::{
     CardEntry, CardResult, Fault, Happening, Host, OfflinePinEntry, PinEntry, PinResult, Refusal, Request,
-    Response,
+    Response, capability,
 };
 use secure_module::{CardPart, CardSlot, Error, Event, OfflinePinOutcome, PinOutcome, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -186,12 +186,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             Command::EnterPin { reply, .. } if self.entry.is_some() => drop(reply.send(Err(Error::Busy))),
             Command::EnterCard { reply, .. } if self.entry.is_some() => drop(reply.send(Err(Error::Busy))),
             Command::VerifyPin { reply, .. } if self.entry.is_some() => drop(reply.send(Err(Error::Busy))),
-            Command::VerifyPin { entry, reply } => {
+            Command::VerifyPin { mut entry, reply } => {
+                entry.accessible &= self.host.agrees(capability::ACCESSIBLE_ENTRY);
                 let until = now + patience(entry.first_key, entry.next_key, entry.longest) + TRANSMIT;
                 self.entry = Some(Entry { number: entry.entry, until, reply: Reply::OfflinePin(reply) });
                 self.ask(&Request::VerifyPin(entry), QUICK, Waiter::Entry, now);
             }
-            Command::EnterPin { entry, reply } => {
+            Command::EnterPin { mut entry, reply } => {
+                // A pad that can't help is better than none.
+                entry.accessible &= self.host.agrees(capability::ACCESSIBLE_ENTRY);
                 let until = now + patience(entry.first_key, entry.next_key, entry.longest);
                 self.entry = Some(Entry { number: entry.entry, until, reply: Reply::Pin(reply) });
                 self.ask(&Request::EnterPin(entry), QUICK, Waiter::Entry, now);
@@ -218,7 +221,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             // A caller may have gone away meanwhile: nothing to tell it then.
             (Waiter::Caller(reply), answer) => drop(reply.send(answer)),
             (Waiter::Entry, Err(error)) => self.end_entry(Err(error)),
-            (Waiter::Entry, Ok(_)) | (Waiter::Nobody, _) => {}
+            (Waiter::Entry, Ok(_)) => self.report(Event::PadAsks),
+            (Waiter::Nobody, _) => {}
         }
     }
 

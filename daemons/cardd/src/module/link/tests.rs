@@ -79,6 +79,7 @@ fn pin_request() -> PinRequest {
         first_key: Duration::from_secs(30),
         next_key: Duration::from_secs(10),
         bypass: false,
+        accessible: false,
         amount: None,
     }
 }
@@ -180,6 +181,7 @@ async fn verified(result: PinResult) -> Result<OfflinePinOutcome, Error> {
         first_key: Duration::from_secs(30),
         next_key: Duration::from_secs(10),
         bypass: true,
+        accessible: false,
         amount: None,
     };
     module.verify_offline_pin(request).await
@@ -206,6 +208,7 @@ async fn a_module_that_restarts_ends_the_pin_entry_and_says_so() {
     });
     let module = LinkModule::open(near, None, Pace::default()).await.unwrap();
     assert_eq!(module.enter_pin(pin_request()).await, Err(Error::Restarted));
+    assert_eq!(module.next_event().await, Ok(Event::PadAsks));
     assert_eq!(module.next_event().await, Ok(Event::Reset));
     assert_eq!(module.card_power_off(CardSlot::Contact).await, Ok(()));
 }

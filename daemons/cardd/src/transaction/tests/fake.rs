@@ -180,6 +180,9 @@ impl SecureModule for FakeModule {
 
     async fn enter_pin(&self, request: PinRequest) -> Result<PinOutcome> {
         assert_eq!(request.key, KeySlot::PIK);
+        if matches!(self.pin_pad, PinPad::Types(_) | PinPad::Waits) {
+            self.report(Event::PadAsks);
+        }
         match self.pin_pad {
             PinPad::Types(digits) => {
                 for count in 1..=digits {
@@ -200,6 +203,9 @@ impl SecureModule for FakeModule {
 
     async fn verify_offline_pin(&self, request: OfflinePinRequest) -> Result<OfflinePinOutcome> {
         assert_eq!((request.slot, request.digits), (CardSlot::Contact, 4..=12));
+        if matches!(self.pin_pad, PinPad::TypesForCard(_) | PinPad::Waits) {
+            self.report(Event::PadAsks);
+        }
         let pins = match self.pin_pad {
             PinPad::TypesForCard(pins) => pins,
             PinPad::Waits => {

@@ -9,48 +9,24 @@ mod tests;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _};
 use std::path::Path;
+use std::sync::PoisonError;
 
-use ::keys::{Algorithm, Attributes, Key, KeyVersion, Operation, Usage, kcv, key_block};
+use ::keys::slot::{Description, Use};
+use ::keys::{Key, key_block};
 use secure_module::{Error, KeySlot, KeySlotInfo, Result};
 
-use super::{Slot, SoftwareKeys, Use, X919_SCHEME, find, invalid, key};
+use super::{Slot, SoftwareKeys, find, invalid, key};
 use crate::durable;
-
-impl Use {
-    /// What a key must be able to do, one of these at least, to serve this use; nothing where no block is taken: X9.143 has no code
-    /// for UnionPay's MAC, whose keys come with the sign-on, and the rest comes of the credentials.
-    fn needs(self) -> &'static [Operation] {
-        const X919: Usage = X919_SCHEME.usage();
-        match self {
-            Use::Keys => &[Operation::DecryptKey],
-            Use::Pin => &[Operation::EncryptPin],
-            Use::X919 => &[Operation::GenerateMac(X919), Operation::VerifyMac(X919)],
-            Use::Data => &[Operation::EncryptData],
-            Use::Blocks | Use::Mac | Use::Storage | Use::Token => &[],
-        }
-    }
-
-    fn takes(self, key: &Key) -> bool {
-        let attributes = key.attributes();
-        let algorithm = match attributes.algorithm {
-            // X9.19 has keys of double length.
-            Algorithm::Tdes => self != Use::X919 || key.strength() == Some(80),
-            Algorithm::Aes => !matches!(self, Use::Keys | Use::X919),
-            _ => false,
-        };
-        algorithm && self.needs().iter().any(|operation| attributes.permit(*operation).is_ok())
-    }
-}
 
 impl SoftwareKeys {
     /// As [`SecureModule::load_key_block`](secure_module::SecureModule::load_key_block). When this returns the key is there after
-    /// a power cut, too.
+    /// a power cut, too. Blocks until the disk has it; meanwhile the other keys work.
     pub(in super::super) fn load_key_block(&self, name: &KeySlot, block: &[u8]) -> Result<()> {
-        let mut slots = self.lock();
-        let loaded = opened(&*slots, name, block)?;
-        let stored = durable::replace(&self.folder, &file_name(name), block);
+        let folder = self.folder.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = opened(&*self.lock(), name, block)?;
+        let stored = durable::replace(&folder, &file_name(name), block);
         stored.map_err(|error| Error::Protocol(format!("the key can't be kept: {error}")))?;
-        put(&mut *slots, name, loaded);
+        put(&mut *self.lock(), name, loaded);
         Ok(())
     }
 
@@ -88,24 +64,16 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     Ok(block)
 }
 
-/// The key in a block, for a slot that takes it.
+/// The key in a block, for a slot that takes it. The key that protects the blocks is a credential.
 fn opened(slots: &[Slot], name: &KeySlot, block: &[u8]) -> Result<Key> {
     let slot = find(slots, name)?;
-    let protection = key(slots, &KeySlot::KBPK, Use::Blocks)?;
-    let new = key_block::unwrap(protection, block).map_err(invalid)?.key;
-    if !slot.usage.takes(&new) {
+    if slot.usage == Use::Blocks {
         return Err(Error::WrongUsage);
     }
-    let version = |key: &Key| match key.attributes().version {
-        KeyVersion::Number(version) => Some(version),
-        _ => None,
-    };
-    match (slot.key.as_ref().and_then(version), version(&new)) {
-        (Some(held), Some(new)) if new < held => {
-            Err(Error::Invalid(format!("the slot {name} has a newer version of this key")))
-        }
-        _ => Ok(new),
-    }
+    let protection = key(slots, &KeySlot::KBPK, Use::Blocks)?;
+    let new = key_block::unwrap(protection, block).map_err(invalid)?.key;
+    slot.usage.takes(&new, slot.key.as_ref()).map_err(invalid)?;
+    Ok(new)
 }
 
 fn put(slots: &mut [Slot], name: &KeySlot, key: Key) {
@@ -118,29 +86,7 @@ fn put(slots: &mut [Slot], name: &KeySlot, key: Key) {
 impl Slot {
     /// What may be told of it.
     fn info(&self) -> KeySlotInfo {
-        let held = self.key.as_ref().map(Key::attributes);
-        let usage = held.map_or_else(|| self.usage.attributes(Algorithm::Tdes).usage, |held| held.usage);
-        let usage = match usage.code() {
-            Some(code) => code.map(char::from).iter().collect(),
-            None => usage.to_string(),
-        };
-        let algorithm = held.map(|Attributes { algorithm, .. }| match algorithm.code() {
-            Some([code]) => char::from(code).to_string(),
-            None => algorithm.to_string(),
-        });
-        KeySlotInfo {
-            slot: self.name.clone(),
-            usage,
-            algorithm: algorithm.unwrap_or_default(),
-            check: self.key.as_ref().map(shown).unwrap_or_default(),
-        }
+        let Description { usage, algorithm, check } = self.usage.describe(self.key.as_ref());
+        KeySlotInfo { slot: self.name.clone(), usage, algorithm, check }
     }
-}
-
-/// As much of the check value as may be shown (ANSI X9.24-1, annex A).
-fn shown(key: &Key) -> Vec<u8> {
-    let algorithm = key.attributes().algorithm;
-    let length = if algorithm == Algorithm::Aes { 5 } else { 3 };
-    let value = kcv::of(key, kcv::Method::of(algorithm)).unwrap_or_default();
-    value.get(..length).unwrap_or_default().to_vec()
 }

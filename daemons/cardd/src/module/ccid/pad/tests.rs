@@ -131,7 +131,8 @@ impl Bench {
 
     /// What the daemon has heard so far of digits.
     fn shown(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.events.try_recv().ok()).collect()
+        let events = std::iter::from_fn(|| self.events.try_recv().ok());
+        events.filter(|event| *event != Event::PadAsks).collect()
     }
 }
 
@@ -143,6 +144,7 @@ fn request() -> PinRequest {
         first_key: Duration::from_secs(60),
         next_key: Duration::from_secs(20),
         bypass: false,
+        accessible: false,
         amount: None,
     }
 }
@@ -204,6 +206,7 @@ async fn who_stands_at_the_pad_cancels_and_so_does_the_terminal_and_neither_canc
     let entry = bench.begin();
     bench.digits("1");
     assert_eq!(bench.shown(), (1..=4).map(Event::PinDigits).collect::<Vec<_>>());
+    assert_eq!(bench.events.recv().await, Some(Event::PadAsks));
     assert_eq!(bench.events.recv().await, Some(Event::PinDigits(1)));
     assert_eq!(bench.enter(request()).await, Err(Error::Busy));
     bench.pad.cancel();
@@ -260,11 +263,12 @@ async fn what_is_no_keypad_is_no_pin_pad() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "no device").unwrap();
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     for node in [folder.path().join("nothing"), file] {
         let pad = Pad::new(node);
         let entered = pad.enter_pin(&request(), &bench.keys, &bench.reports.downgrade()).await;
         assert_eq!(entered, Err(Error::PinPadBroken));
+        assert!(bench.events.try_recv().is_err(), "nobody is asked to type where others would read it");
     }
 }
 
@@ -352,6 +356,7 @@ fn for_card(encipherment: Option<PinEncipherment>) -> OfflinePinRequest {
         first_key: Duration::from_secs(60),
         next_key: Duration::from_secs(20),
         bypass: true,
+        accessible: false,
         amount: None,
     }
 }

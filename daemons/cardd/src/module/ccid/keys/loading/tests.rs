@@ -2,8 +2,10 @@
 
 use std::fs;
 
+use ::keys::kcv::{self, shown};
 use ::keys::key_block::{Destination, Request, Version};
-use ::keys::{Exportability, Mode, mac, track2};
+use ::keys::slot::X919_SCHEME;
+use ::keys::{Algorithm, Attributes, Exportability, KeyVersion, Mode, Usage, mac, track2};
 use tempfile::TempDir;
 
 use super::*;
