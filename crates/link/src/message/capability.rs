@@ -30,6 +30,8 @@ pub const OFFLINE_PIN: u32 = 1 << 12;
 pub const SELF_TEST: u32 = 1 << 13;
 /// Firmware updates: [`Request::BeginUpdate`](super::Request::BeginUpdate) and those after it.
 pub const UPDATE: u32 = 1 << 14;
+/// The magnetic stripe: [`Request::ArmStripe`](super::Request::ArmStripe) and those after it, and the PIN of a card that was swiped.
+pub const STRIPE: u32 = 1 << 16;
 /// All that this crate knows, on a line that is protected or not.
 pub(crate) const ALL: u32 = PARTS
     | CARD_TOKEN
@@ -44,4 +46,5 @@ pub(crate) const ALL: u32 = PARTS
     | SAM_SLOTS
     | OFFLINE_PIN
     | SELF_TEST
-    | UPDATE;
+    | UPDATE
+    | STRIPE;
