@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
 use sim_terminal::Part;
-use smartpos_tests::Bench;
+use smartpos_tests::{Bench, Sale, Shop};
 use zbus::fdo::MonitoringProxy;
 use zbus::{Connection, MessageStream};
 
@@ -24,8 +24,8 @@ const CARD: &str = "unionpay-debit-pin";
 const PIN: &str = "908172635401";
 
 /// The forms in which the secrets would show: as text, and as the digits of a track or a PIN block.
-fn secrets() -> Vec<(&'static str, Vec<u8>)> {
-    let profile = sim_cards::profiles().find(|profile| profile.name == CARD).expect("the card exists");
+fn secrets(card: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let profile = sim_cards::profiles().find(|profile| profile.name == card).expect("the card exists");
     let pan = profile.pan.digits().to_string();
     vec![
         ("the PAN as text", pan.clone().into_bytes()),
@@ -86,7 +86,7 @@ fn core_dump(bench: &Bench, part: Part) -> Vec<u8> {
 #[tokio::test]
 async fn no_secret_of_the_card_is_in_the_journal_the_logs_the_buses_or_paymentds_memory() {
     let bench = Bench::start().await;
-    let secrets = secrets();
+    let secrets = secrets(CARD);
     let buses = [bench.terminal.system_bus().await.unwrap(), bench.terminal.app_bus().await.unwrap()];
     let seen = [monitor(&buses[0]).await, monitor(&buses[1]).await];
     bench.sim(&format!("card insert {CARD}")).await;
@@ -132,7 +132,7 @@ async fn no_secret_of_the_card_is_in_the_journal_the_logs_the_buses_or_paymentds
 #[tokio::test]
 async fn a_card_that_has_left_leaves_nothing_in_cardds_memory() {
     let bench = Bench::start().await;
-    let secrets = secrets();
+    let secrets = secrets(CARD);
     bench.sim(&format!("card insert {CARD}")).await;
     bench.sim("pin 123456").await;
     bench.sim("host once late 1s").await;
@@ -155,7 +155,7 @@ async fn a_card_that_has_left_leaves_nothing_in_cardds_memory() {
 #[tokio::test]
 async fn a_pin_that_the_card_verifies_is_in_no_daemons_memory_either() {
     let bench = Bench::start().await;
-    let secrets: Vec<_> = secrets().into_iter().filter(|(name, _)| name.contains("PIN")).collect();
+    let secrets: Vec<_> = secrets(CARD).into_iter().filter(|(name, _)| name.contains("PIN")).collect();
     assert_eq!(secrets.len(), 2);
     let buses = [bench.terminal.system_bus().await.unwrap(), bench.terminal.app_bus().await.unwrap()];
     let seen = [monitor(&buses[0]).await, monitor(&buses[1]).await];
@@ -202,16 +202,40 @@ async fn no_daemon_leaves_a_core_dump_and_cardds_memory_is_not_its_users_to_read
 #[tokio::test]
 async fn a_number_that_is_keyed_stays_in_the_module() {
     let bench = Bench::start_with(&[("paymentd", "[moto]\nenabled = true\n")]).await;
-    let secrets = secrets();
+    bench.sim(&format!("key {CARD}")).await;
+    stays_in_the_module(&bench, secrets(CARD), async |shop| {
+        let asked = shop.payment.start_sale(1234, "CNY", "order-1", smartpos_tests::option("moto", true));
+        shop.follow("order-1", asked).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_card_that_is_swiped_stays_in_the_module_and_so_does_its_pin() {
+    let bench = Bench::start().await;
+    bench.sim(&format!("pin {PIN}")).await;
+    stays_in_the_module(&bench, secrets("stripe-track-2"), async |shop| {
+        let mut sale = shop.start(1234, "order-1").await.unwrap();
+        sale.reached("insert-card").await;
+        bench.sim("card swipe stripe-track-2").await;
+        sale
+    })
+    .await;
+}
+
+/// Looks for `secrets` everywhere but in the module while a sale asks the host, and after it.
+async fn stays_in_the_module(
+    bench: &Bench,
+    secrets: Vec<(&'static str, Vec<u8>)>,
+    begin: impl AsyncFnOnce(&Shop) -> Sale,
+) {
     let buses = [bench.terminal.system_bus().await.unwrap(), bench.terminal.app_bus().await.unwrap()];
     let seen = [monitor(&buses[0]).await, monitor(&buses[1]).await];
-    bench.sim(&format!("key {CARD}")).await;
     for _ in 0..2 {
         bench.sim("host once late 1s").await;
     }
     let shop = bench.shop().await;
-    let asked = shop.payment.start_sale(1234, "CNY", "order-1", smartpos_tests::option("moto", true));
-    let mut sale = shop.follow("order-1", asked).await.unwrap();
+    let mut sale = begin(&shop).await;
     sale.reached("host").await;
     let dumps = [Part::Paymentd, Part::Cardd].map(|part| (part, core_dump(&bench, part)));
     let (_, result) = sale.completed().await;

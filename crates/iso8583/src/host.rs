@@ -31,6 +31,8 @@ pub struct Host {
     pub services: BTreeMap<String, Service>,
     /// How the host is told of sales that were approved offline; `None` where it takes none.
     pub offline: Option<Offline>,
+    /// Which cards the host takes by their magnetic stripe; `None` where it takes none.
+    pub stripe: Option<Stripe>,
     /// How mail and telephone orders are said; `None` where the host takes none.
     pub moto: Option<Moto>,
     /// How the issuer is told what became of its scripts; `None` where the host does not want to know.
@@ -63,6 +65,14 @@ pub struct Elements {
     pub upload: Layout,
     /// A transaction certificate in a batch upload.
     pub certificate: Layout,
+}
+
+/// Cards that are swiped: their requests have no DE 23 and no DE 55, and say in DE 22 that it is so.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stripe {
+    /// The services that they have, by their names in the API.
+    pub services: Vec<String>,
 }
 
 /// What tells the messages of one service from those of another.

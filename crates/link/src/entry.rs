@@ -15,7 +15,7 @@ pub struct PinEntry {
     pub entry: u16,
     /// The slot of the PIN key.
     pub key: String,
-    /// The PAN for the format 0 block, in digits.
+    /// The PAN for the format 0 block, in digits; empty for that of the card that was swiped.
     pub pan: Zeroizing<String>,
     /// The fewest digits.
     pub shortest: u8,

@@ -61,6 +61,15 @@ pub enum CardResult {
     TimedOut,
 }
 
+/// What a swipe came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwipeResult {
+    /// The card was read, and the module holds it.
+    Read,
+    /// It could not be read, or is no payment card.
+    Unreadable,
+}
+
 /// What the module reports on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are those of the specification, and named as there")]
@@ -79,6 +88,8 @@ pub enum Event {
     CardDigits { entry: u16, part: CardPart, count: u8 },
     /// The entry of a card has ended.
     CardEnded { entry: u16, result: CardResult },
+    /// A card was swiped while the head was armed.
+    CardSwiped { result: SwipeResult },
 }
 
 impl Event {
@@ -138,6 +149,13 @@ impl Event {
                     CardResult::TimedOut => 3,
                 });
             }
+            Self::CardSwiped { result } => {
+                to.u8(8);
+                to.u8(match result {
+                    SwipeResult::Read => 0,
+                    SwipeResult::Unreadable => 1,
+                });
+            }
         }
         to.finish()
     }
@@ -183,6 +201,13 @@ impl Event {
                     2 => CardResult::Cancelled,
                     3 => CardResult::TimedOut,
                     _ => return Err(Error::Value("result of a card's entry")),
+                },
+            },
+            8 => Self::CardSwiped {
+                result: match from.u8()? {
+                    0 => SwipeResult::Read,
+                    1 => SwipeResult::Unreadable,
+                    _ => return Err(Error::Value("result of a swipe")),
                 },
             },
             _ => return Err(Error::Value("event")),

@@ -23,12 +23,13 @@ mod pace;
 mod parts;
 mod protection;
 mod self_test;
+mod stripe;
 mod wire;
 
 pub use card_slots::{CardSlotInfo, CardSlotKind};
 pub use entry::{CardEntry, PinEntry};
 pub use error::{Error, Result};
-pub use event::{CardPart, CardResult, Event, PinResult};
+pub use event::{CardPart, CardResult, Event, PinResult, SwipeResult};
 pub use frame::{Decoder, Frame, Kind, MAX_PAYLOAD};
 pub use host::{Fault, Happening, Host};
 pub use key_loading::{KeyEntryRequest, KeyEntryState, KeySlotInfo};
@@ -41,6 +42,7 @@ pub use pace::Pace;
 pub use parts::MAX_MESSAGE;
 pub use protection::{Pairing, Protection};
 pub use self_test::SelfTestResult;
+pub use stripe::SwipedCard;
 
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u8 = 1;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use link::{
     CardEntry, CardPart, CardResult, CardSlotInfo, CardSlotKind, Decoder, Event, Frame, Host, Incoming,
     KeyEntryRequest, KeyEntryState, KeySlotInfo, Kind, Module, OfflinePinEntry, Pace, PinEncipherment,
-    PinResult, Refusal, Request, Response, SelfTestResult,
+    PinResult, Refusal, Request, Response, SelfTestResult, SwipeResult, SwipedCard,
 };
 
 const SPECIFICATION: &str = include_str!("../../../docs/secure-module-link.md");
@@ -38,7 +38,7 @@ fn vectors() -> Vec<Vector> {
 
 #[test]
 fn each_frame_of_the_specification_is_what_the_code_sends_and_takes() {
-    assert_eq!(vectors().len(), 51);
+    assert_eq!(vectors().len(), 60);
     for vector in vectors() {
         let frames = Decoder::default().push(&vector.frame);
         let [frame] = frames.as_slice() else { panic!("{}: no frame", vector.kind) };
@@ -164,6 +164,7 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
 
     let results = [("tdes", true), ("store", false)];
     let results = results.map(|(name, passed)| SelfTestResult { name: name.to_owned(), passed });
+    let swiped = SwipedCard { masked_pan: "411111******0039".to_owned(), service_code: "101".to_owned() };
     let update = Request::UpdateData { offset: 4096, data: vec![0xA1, 0xA2, 0xA3, 0xA4].into() };
     let verify = Request::VerifyPin(OfflinePinEntry {
         entry: 6,
@@ -187,6 +188,10 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
         (19, Request::Clock, Response::Clock(1_763_900_000_000)),
         (20, update, Response::Done),
         (21, verify, Response::Done),
+        (22, Request::ArmStripe, Response::Done),
+        (23, Request::SwipedCard, Response::SwipedCard(swiped)),
+        (24, Request::SealSwipedCard { key: "tdk".to_owned() }, Response::Data(vec![0xD1, 0xD2].into())),
+        (25, Request::ForgetSwipedCard, Response::Done),
     ] {
         let payload = request.encode().unwrap();
         let asked = ask(number, &payload);
@@ -209,6 +214,7 @@ fn the_conversation_of_the_specification_is_what_both_ends_say() {
         Event::CardDigits { entry: 5, part: CardPart::Number, count: 16 },
         Event::CardEnded { entry: 5, result: CardResult::Entered },
         Event::PinEnded { entry: 6, result: PinResult::Presented(0x63C1) },
+        Event::CardSwiped { result: SwipeResult::Read },
     ] {
         assert_eq!(Event::decode(&event.encode().unwrap()), Ok(event));
         module.report(event, now);

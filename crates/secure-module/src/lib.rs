@@ -12,6 +12,7 @@ mod offline_pin;
 mod pin;
 mod self_test;
 mod slot;
+mod stripe;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ pub use offline_pin::{OfflinePinOutcome, OfflinePinRequest, PinEncipherment};
 pub use pin::{Amount, PinOutcome, PinRequest};
 pub use self_test::SelfTestResult;
 pub use slot::{CardSlot, KeySlot, SamSlot};
+pub use stripe::{SwipeResult, SwipedCard};
 
 /// Card data that are wiped when dropped.
 pub type Secret = Zeroizing<Vec<u8>>;
@@ -60,6 +62,8 @@ pub enum Event {
     PinDigits(u8),
     /// So many digits of this part of a card are typed now: what the screen shows as asterisks.
     CardDigits(CardPart, u8),
+    /// A card was swiped while the head was [armed](SecureModule::arm_stripe), which it is no more.
+    CardSwiped(SwipeResult),
     /// The module has been tampered with.
     Tampered,
     /// The module, or the line to it, started anew: a PIN entry has ended, the card has lost power, working
@@ -175,6 +179,37 @@ pub trait SecureModule: Send + Sync {
 
     /// Wipes what was keyed. It is no error if there is nothing.
     async fn forget_keyed_card(&self) -> Result<()> {
+        Err(Error::NotSupported)
+    }
+
+    /// Has the head of the stripe read the next card that is swiped: [`Event::CardSwiped`]. Before and after that it reads none. What
+    /// it read before is forgotten.
+    async fn arm_stripe(&self) -> Result<()> {
+        Err(Error::NotSupported)
+    }
+
+    /// The card that was swiped. The module holds it until [`forget_swiped_card`](Self::forget_swiped_card), or until the head is
+    /// armed again.
+    ///
+    /// [`Error::NoCard`] if none was.
+    async fn swiped_card(&self) -> Result<SwipedCard> {
+        Err(Error::NotSupported)
+    }
+
+    /// Seals track 2 of the card that was swiped under a data key, as [`seal_track2`](Self::seal_track2) would.
+    async fn seal_swiped_card(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        let _ = slot;
+        Err(Error::NotSupported)
+    }
+
+    /// The token of the card that was swiped: the one that its chip has.
+    async fn swiped_card_token(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        let _ = slot;
+        Err(Error::NotSupported)
+    }
+
+    /// Wipes what was swiped, and disarms the head. It is no error if there is nothing.
+    async fn forget_swiped_card(&self) -> Result<()> {
         Err(Error::NotSupported)
     }
 

@@ -11,8 +11,8 @@ use crate::slot::KeySlot;
 /// How a PIN is to be entered.
 #[derive(Debug, Clone)]
 pub struct PinRequest {
-    /// The PAN that the PIN block is bound to.
-    pub pan: Pan,
+    /// The PAN that the PIN block is bound to; none for that of the card that was swiped, which stays in the module.
+    pub pan: Option<Pan>,
     /// The slot of the PIN key.
     pub key: KeySlot,
     /// How many digits the PIN may have, within 4 to 12.

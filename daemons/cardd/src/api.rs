@@ -128,7 +128,8 @@ impl CardPaymentService {
     /// `choose_application` b: whether the customer chooses where the card has several applications, or wants one confirmed
     /// (`ChooseApplication`); else the first by priority is taken that needs no confirmation.
     /// `keyed` b, of a sale, a void or a refund: the card is not there, and its number and expiry date are keyed at the
-    /// module's pad; `security_code` b: so is its security code, or Enter alone.
+    /// module's pad; `security_code` b: so is its security code, or Enter alone. `stripe` b: a card without a chip may be swiped, and
+    /// one whose chip fails, as far as `[stripe]` of cardd.toml allows it; the host alone decides then.
     ///
     /// Errors: InvalidArgument, NotPermitted, Busy, DeviceGone, Timeout.
     async fn start(
@@ -401,9 +402,11 @@ impl TransactionObject {
         self.line.tell(Command::UnableToGoOnline).await
     }
 
-    /// `insert-card`, `reading`, `choose-application` (`applications` as: their names, the card's first choice first; a card with one wants that
-    /// confirmed), `card-read` (`masked_pan` s, `label` s, `language` s: ISO 639-1, where the terminal has more than one), `pin` (`tries_left` u,
-    /// where the card verifies it and told: 1 is the last try; it comes again after a wrong one), `pin-digits` (`count` u), `key-card`,
+    /// `insert-card` (`stripe` b: a card may be swiped, too), `use-chip` (one was swiped that has a chip, which is to be inserted), `swipe-card`
+    /// (the chip has failed, and its card may be swiped), `swipe-again` (a stripe could not be read), `reading`, `choose-application` (`applications`
+    /// as: their names, the card's first choice first; a card with one wants that confirmed), `card-read` (`masked_pan` s, `label` s, `language` s:
+    /// ISO 639-1, where the terminal has more than one), `pin` (`tries_left` u, where the card verifies it and told: 1 is the last try; it comes
+    /// again after a wrong one), `pin-digits` (`count` u), `key-card`,
     /// `number-digits`, `expiry-digits` and `code-digits` (`count` u) of a card that is keyed,
     /// `authorizing`, and after the end, if the card is still in the slot, `remove-card`. A card that stays there
     /// gets `remove-card` from the next transaction, too, before `insert-card`.
@@ -422,7 +425,8 @@ impl TransactionObject {
     /// `pin_block` ay (DE 52, if a PIN was entered), `token` s (if the module makes any), `aid` s, `label` s,
     /// `cvm` s (`online-pin`, `offline-pin`, `offline-pin-and-signature`, `signature`, `none`); and where the card decides, too: `chip_data` ay (DE 55),
     /// `tvr` s, `tsi` s, `cryptogram` s. A card that was keyed has `masked_pan`, `entry_mode`, `cvm`, `token` and
-    /// `sealed_track2`: the equivalent of a track with its number, expiry date and security code. `token`, `aid`, `tvr`, `tsi` and `cryptogram` are in hexadecimal. The token
+    /// `sealed_track2`: the equivalent of a track with its number, expiry date and security code. One that was swiped has these, and
+    /// `key_serial` and `pin_block` as above. `token`, `aid`, `tvr`, `tsi` and `cryptogram` are in hexadecimal. The token
     /// is the same for each transaction of a card at this terminal, and tells nothing of its number.
     ///
     /// A card that is only read may be taken out from here on.

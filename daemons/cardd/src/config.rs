@@ -29,6 +29,7 @@ pub(crate) struct Config {
     /// How long a card waits for the host, and before that for a supervisor, in seconds. The payment daemon gives up before.
     pub(crate) host_timeout_s: u32,
     pub(crate) pin: Pin,
+    pub(crate) stripe: Stripe,
 }
 
 /// Which driver the secure module takes.
@@ -68,6 +69,16 @@ pub(crate) struct Pin {
     pub(crate) accessible: bool,
 }
 
+/// What the magnetic stripe is good for. The host's profile has a word in it, too.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Stripe {
+    /// Whether cards without a chip pay by it.
+    pub(crate) accepted: bool,
+    /// Whether cards do whose chip has failed.
+    pub(crate) fallback: bool,
+}
+
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -79,6 +90,7 @@ impl Default for Config {
             card_may_stay: false,
             host_timeout_s: 300,
             pin: Pin::default(),
+            stripe: Stripe::default(),
         }
     }
 }
@@ -109,6 +121,12 @@ impl Pin {
     /// Who finds the keys by touch takes longer.
     fn patience(&self, seconds: u32) -> Duration {
         Duration::from_secs(seconds.into()) * if self.accessible { 2 } else { 1 }
+    }
+}
+
+impl Default for Stripe {
+    fn default() -> Stripe {
+        Stripe { accepted: true, fallback: false }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use secure_module::{CardPart, Error as ModuleError};
+use secure_module::{CardPart, Error as ModuleError, SwipeResult};
 use service::options::Dictionary;
 use service::{Error, Result};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -56,7 +56,7 @@ pub(crate) struct HostAnswer {
 /// Why a transaction ends without a decision of the card.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Interruption {
-    /// `cancelled` or `failed`.
+    /// `cancelled`, `failed` or `declined`.
     pub(crate) outcome: &'static str,
     /// Why, for a person.
     pub(crate) reason: String,
@@ -69,6 +69,10 @@ impl Interruption {
 
     pub(crate) fn failed(reason: impl Into<String>) -> Interruption {
         Interruption { outcome: "failed", reason: reason.into() }
+    }
+
+    pub(crate) fn declined(reason: impl Into<String>) -> Interruption {
+        Interruption { outcome: "declined", reason: reason.into() }
     }
 
     pub(crate) fn card_removed() -> Interruption {
@@ -172,25 +176,40 @@ impl Watch {
 
     /// Waits for a card. One that is in the slot already will do, unless it was `used` in this stay: it has to
     /// leave first, or who forgets a card would pay for the next customer.
+    /// `stripe`: a card that is swiped will do, too, which is waited for elsewhere.
     pub(crate) async fn card_inserted(
         &mut self,
         limit: Duration,
         used: Option<Stay>,
+        stripe: bool,
     ) -> std::result::Result<(), Interruption> {
         let deadline = Instant::now() + limit;
-        let is_used = |view: &View| view.card.is_some() && Some(Stay(view.emptied)) == used;
+        let is_used = |view: &View| view.holds_used(used);
         if is_used(&self.view.borrow()) {
             self.progress("remove-card").await;
             let left = self.seen(|view| !is_used(view), deadline);
             left.await?.ok_or_else(|| Interruption::cancelled("the last card was not taken out in time"))?;
         }
         if self.view.borrow().card.is_none() {
-            self.progress("insert-card").await;
+            let details = Dictionary::from([("stripe".to_string(), stripe.into())]);
+            self.signal(Signal::Progress("insert-card", details)).await;
         }
         let inserted = self.seen(|view| view.card.is_some() && !is_used(view), deadline);
         let view = inserted.await?.ok_or_else(|| Interruption::cancelled("no card was inserted in time"))?;
         (self.card, self.stay) = (view.card, Some(Stay(view.emptied)));
         Ok(())
+    }
+
+    /// Whether a card is in the slot that will do.
+    pub(crate) fn card_waits(&self, used: Option<Stay>) -> bool {
+        let view = self.view.borrow();
+        view.card.is_some() && !view.holds_used(used)
+    }
+
+    /// The swipes from now on.
+    pub(crate) fn swipes(&self) -> Swipes {
+        let seen = self.view.borrow().swipes;
+        Swipes { view: self.view.clone(), seen, signals: self.signals.clone() }
     }
 
     /// The view once it is as `wanted`; none where it is not by the `deadline`.
@@ -421,6 +440,42 @@ impl Watch {
         };
         self.phase = Phase::AfterHost;
         Ok(answer)
+    }
+}
+
+impl View {
+    /// Whether the card in the slot has been there since the stay `used`.
+    fn holds_used(&self, used: Option<Stay>) -> bool {
+        self.card.is_some() && Some(Stay(self.emptied)) == used
+    }
+}
+
+/// What is swiped while a transaction waits.
+pub(crate) struct Swipes {
+    view: watch::Receiver<View>,
+    seen: u64,
+    signals: mpsc::Sender<Signal>,
+}
+
+impl Swipes {
+    /// What the next swipe came to.
+    pub(crate) async fn next(&mut self) -> std::result::Result<SwipeResult, Interruption> {
+        loop {
+            let (count, result) = {
+                let view = self.view.wait_for(|view| view.swipes != self.seen).await.map_err(|_| lost())?;
+                (view.swipes, view.swipe)
+            };
+            self.seen = count;
+            if let Some(result) = result {
+                return Ok(result);
+            }
+        }
+    }
+
+    /// Tells a step that has no details.
+    pub(crate) async fn tell(&self, step: &'static str) {
+        // Nobody may be listening any more.
+        let _ = self.signals.send(Signal::Progress(step, Dictionary::new())).await;
     }
 }
 

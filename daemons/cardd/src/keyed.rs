@@ -33,12 +33,7 @@ impl Keyed {
         // A module that is gone has forgotten it.
         let _ = self.module.forget_keyed_card().await;
         drop(place);
-        let (outcome, reason) = match processed {
-            Ok(Some(answer)) if answer.code == APPROVED => ("approved", String::new()),
-            Ok(Some(_)) => ("declined", "the host declined".to_string()),
-            Ok(None) => ("declined", "the host could not be reached".to_string()),
-            Err(Interruption { outcome, reason }) => (outcome, reason),
-        };
+        let (outcome, reason) = end_of(processed);
         log::info!("transaction with a keyed card {outcome}: {reason}");
         let result = report::keyed_for_end(masked_pan.as_deref(), &reason);
         self.watch.signal(Signal::Completed(outcome, result)).await;
@@ -46,7 +41,7 @@ impl Keyed {
 
     async fn process(&mut self, masked_pan: &mut Option<String>) -> Result<Option<HostAnswer>, Interruption> {
         let masked = masked_pan.insert(self.enter().await?);
-        self.watch.signal(Signal::Progress("card-read", report::keyed_for_screen(masked))).await;
+        self.watch.signal(Signal::Progress("card-read", report::masked_for_screen(masked))).await;
         let sealing = self.module.seal_keyed_card(&KeySlot::TDK);
         let sealed = self.watch.unless_interrupted(sealing).await??;
         let token = self.module.keyed_card_token(&KeySlot::TOKEN);
@@ -91,5 +86,15 @@ impl Keyed {
             log::warn!("the entry of the card is not cancelled: {error}");
         }
         interruption
+    }
+}
+
+/// How a transaction ended in which the host alone decides.
+pub(crate) fn end_of(processed: Result<Option<HostAnswer>, Interruption>) -> (&'static str, String) {
+    match processed {
+        Ok(Some(answer)) if answer.code == APPROVED => ("approved", String::new()),
+        Ok(Some(_)) => ("declined", "the host declined".to_string()),
+        Ok(None) => ("declined", "the host could not be reached".to_string()),
+        Err(Interruption { outcome, reason }) => (outcome, reason),
     }
 }

@@ -86,6 +86,7 @@ impl Reader {
                     choose_application: terms.choose_application(),
                     amount: terms.amount(),
                     protection: terms.protection(),
+                    swipe: terms.swipe().filter(|_| config.stripe.accepted),
                     key_serial: None,
                     watch,
                 };

@@ -7,12 +7,21 @@ use service::options::Dictionary;
 use tlv::{Tag, tags};
 use zbus::{OwnedVariant, Variant};
 
+use crate::transaction::stripe::{Swiped, Verified};
+
 /// POS entry mode (DE 22): chip, with a PIN for the host in the message.
 const CHIP_WITH_PIN: &str = "051";
 /// POS entry mode (DE 22): chip, without a PIN in the message. One that the card has verified never leaves the secure module: the
 /// CVM results (9F34) tell of it.
 const CHIP_WITHOUT_PIN: &str = "052";
-
+/// POS entry mode (DE 22): stripe, with the PIN that was entered.
+const STRIPE_WITH_PIN: &str = "021";
+/// POS entry mode (DE 22): stripe, without a PIN.
+const STRIPE_WITHOUT_PIN: &str = "022";
+/// POS entry mode (DE 22): stripe of a card whose chip has failed, with the PIN that was entered.
+const FALLBACK_WITH_PIN: &str = "801";
+/// POS entry mode (DE 22): stripe of a card whose chip has failed, without a PIN.
+const FALLBACK_WITHOUT_PIN: &str = "802";
 /// POS entry mode (DE 22): keyed, at a terminal that takes no PIN for it.
 const KEYED: &str = "012";
 
@@ -47,7 +56,10 @@ pub(crate) struct Sealed {
 
 /// The dictionary of `OnlineRequested`.
 pub(crate) fn for_host(kernel: &Kernel, sealed: &Sealed) -> Dictionary {
-    let mut values = card(kernel, sealed.pin_block.is_some());
+    put_sealed(card(kernel, sealed.pin_block.is_some()), sealed)
+}
+
+fn put_sealed(mut values: Dictionary, sealed: &Sealed) -> Dictionary {
     put(&mut values, "sealed_track2", sealed.track2.clone());
     if let Some(block) = sealed.pin_block {
         put(&mut values, "pin_block", block.as_bytes().to_vec());
@@ -125,8 +137,8 @@ pub(crate) fn keyed_for_end(masked_pan: Option<&str>, reason: &str) -> Dictionar
     values
 }
 
-/// What is shown once a card has been keyed.
-pub(crate) fn keyed_for_screen(masked_pan: &str) -> Dictionary {
+/// What is shown once a card has been keyed or swiped.
+pub(crate) fn masked_for_screen(masked_pan: &str) -> Dictionary {
     let mut values = Dictionary::new();
     put(&mut values, "masked_pan", masked_pan);
     values
@@ -134,9 +146,40 @@ pub(crate) fn keyed_for_screen(masked_pan: &str) -> Dictionary {
 
 /// Nobody is verified whose card is not there.
 fn keyed(masked_pan: &str) -> Dictionary {
-    let mut values = keyed_for_screen(masked_pan);
+    let mut values = masked_for_screen(masked_pan);
     put(&mut values, "entry_mode", KEYED);
     put(&mut values, "cvm", "none");
+    values
+}
+
+/// The dictionary of `OnlineRequested` for a card that was swiped.
+pub(crate) fn swiped_for_host(card: &Swiped, verified: Verified, sealed: &Sealed) -> Dictionary {
+    put_sealed(swiped(card, verified), sealed)
+}
+
+/// The dictionary of `Completed` for a card that was swiped.
+pub(crate) fn swiped_for_end(card: &Swiped, verified: Verified, reason: &str) -> Dictionary {
+    let mut values = swiped(card, verified);
+    put(&mut values, "reason", reason);
+    values
+}
+
+fn swiped(card: &Swiped, verified: Verified) -> Dictionary {
+    let with_pin = verified == Verified::OnlinePin;
+    let entry_mode = match (card.fallback, with_pin) {
+        (false, true) => STRIPE_WITH_PIN,
+        (false, false) => STRIPE_WITHOUT_PIN,
+        (true, true) => FALLBACK_WITH_PIN,
+        (true, false) => FALLBACK_WITHOUT_PIN,
+    };
+    let cvm = match verified {
+        Verified::OnlinePin => "online-pin",
+        Verified::Signature => "signature",
+        Verified::None => "none",
+    };
+    let mut values = masked_for_screen(&card.masked_pan);
+    put(&mut values, "entry_mode", entry_mode);
+    put(&mut values, "cvm", cvm);
     values
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secure_module::{CardPart, Error as ModuleError, Event, SecureModule, Status};
+use secure_module::{CardPart, Error as ModuleError, Event, SecureModule, Status, SwipeResult};
 use service::{Error, Result};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -41,6 +41,10 @@ pub(crate) struct View {
     pub(crate) digits: u8,
     /// Which part of a card that is; none for a PIN.
     pub(crate) part: Option<CardPart>,
+    /// Counts the swipes that the head was armed for.
+    pub(crate) swipes: u64,
+    /// What the last of them came to.
+    pub(crate) swipe: Option<SwipeResult>,
     insertions: u64,
 }
 
@@ -228,6 +232,10 @@ fn take(view: &mut View, event: Event) {
         Event::CardDigits(part, digits) => {
             view.keystrokes = view.keystrokes.wrapping_add(1);
             (view.digits, view.part) = (digits, Some(part));
+        }
+        Event::CardSwiped(result) => {
+            view.swipes = view.swipes.wrapping_add(1);
+            view.swipe = Some(result);
         }
         Event::Tampered => {
             log::error!("{}", ModuleError::Tampered);

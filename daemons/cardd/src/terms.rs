@@ -66,6 +66,13 @@ pub(crate) enum Entry {
     },
 }
 
+/// How a card is taken that is swiped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SwipeTerms {
+    /// Whether its holder enters a PIN; `None` where that is for the card's service code to say.
+    pub(crate) pin: Option<bool>,
+}
+
 /// The terms of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
@@ -76,6 +83,8 @@ pub(crate) struct Terms {
     offline: bool,
     /// Whether somebody has the customer choose among the card's applications.
     choose_application: bool,
+    /// Whether the host takes a card that is swiped.
+    stripe: bool,
     /// 9C.
     kind: u8,
     amount: Amount,
@@ -86,7 +95,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Reads what `Start` was given: minor units, three letters of ISO 4217, `YYMMDDhhmmss`, up to eight
-    /// digits, and the options `type`, `protection`, `pin`, `offline`, `choose_application`, `keyed` and
+    /// digits, and the options `type`, `protection`, `pin`, `offline`, `choose_application`, `stripe`, `keyed` and
     /// `security_code`.
     pub(crate) fn new(
         minor_units: u64,
@@ -101,10 +110,14 @@ impl Terms {
         let pin = options.take("pin")?;
         let offline = options.take("offline")?.unwrap_or_default();
         let choose_application = options.take("choose_application")?.unwrap_or_default();
+        let stripe = options.take("stripe")?.unwrap_or_default();
         let keyed = options.take("keyed")?.unwrap_or_default();
         let security_code = options.take("security_code")?.unwrap_or_default();
         options.finish()?;
         let entry = if keyed { Entry::Keyed { security_code } } else { Entry::Card };
+        if keyed && stripe {
+            return Err(Error::invalid("options.stripe", "a card that is keyed is not swiped"));
+        }
         check_entry(entry, security_code, service, protection)?;
         if keyed && choose_application {
             return Err(Error::invalid(
@@ -140,7 +153,19 @@ impl Terms {
             .ok_or_else(|| Error::invalid("when", "give an existing local time as YYMMDDhhmmss"))?;
         let amount = Amount { minor_units, currency: currency.code, exponent: currency.exponent };
         let kind = service.kind;
-        Ok(Terms { protection, entry, flow, offline, choose_application, kind, amount, date, time, counter })
+        Ok(Terms {
+            protection,
+            entry,
+            flow,
+            offline,
+            choose_application,
+            stripe,
+            kind,
+            amount,
+            date,
+            time,
+            counter,
+        })
     }
 
     /// Whose keys protect what leaves of the card.
@@ -156,6 +181,15 @@ impl Terms {
     /// Whether somebody has the customer choose among the card's applications.
     pub(crate) fn choose_application(&self) -> bool {
         self.choose_application
+    }
+
+    /// How a card is taken that is swiped; `None` where the host takes none.
+    pub(crate) fn swipe(&self) -> Option<SwipeTerms> {
+        let pin = match self.flow {
+            Flow::Full => None,
+            Flow::Identify { pin } => Some(pin),
+        };
+        self.stripe.then_some(SwipeTerms { pin })
     }
 
     /// What the PIN pad shows: nothing where no money moves.

@@ -4,6 +4,8 @@
 //! confirmed, the customer chooses on the app's, if it offers that; else the first by priority is taken that needs no
 //! confirmation.
 
+pub(crate) mod stripe;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +21,11 @@ use service::options::Dictionary;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
+use self::stripe::{Swiped, chip_failed};
 use crate::config::Config;
 use crate::interruption::{Interruption, Signal, Stay, Watch};
 use crate::report::{self, Sealed, Stored};
-use crate::terms::Protection;
+use crate::terms::{Protection, SwipeTerms};
 
 /// DE 39 of an approval.
 pub(crate) const APPROVED: [u8; 2] = *b"00";
@@ -81,6 +84,8 @@ pub(crate) struct Transaction {
     /// What the PIN pad shows.
     pub(crate) amount: Option<Amount>,
     pub(crate) protection: Protection,
+    /// How a card is taken that is swiped; `None` where none is.
+    pub(crate) swipe: Option<SwipeTerms>,
     /// Of the DUKPT transaction, once its keys are needed.
     pub(crate) key_serial: Option<[u8; 12]>,
     pub(crate) watch: Watch,
@@ -91,7 +96,11 @@ impl Transaction {
     /// anew.
     pub(crate) async fn run(mut self, mut place: OwnedMutexGuard<Place>) {
         let mut pin_block = None;
-        let processed = self.process(place.used, &mut pin_block).await;
+        let processed = match self.process(place.used, &mut pin_block).await {
+            Ok(Some(swiped)) => return self.run_swiped(swiped, place).await,
+            Ok(None) => Ok(()),
+            Err(interruption) => Err(interruption),
+        };
         let stored = match &processed {
             Ok(()) => self.store().await,
             Err(_) => Ok(None),
@@ -115,11 +124,33 @@ impl Transaction {
         }
     }
 
-    async fn process(&mut self, used: Option<Stay>, pin_block: &mut Option<PinBlock>) -> Progress<()> {
+    /// The card in the slot, to its end. Where a card was swiped in its place, that is returned.
+    async fn process(
+        &mut self,
+        used: Option<Stay>,
+        pin_block: &mut Option<PinBlock>,
+    ) -> Progress<Option<Swiped>> {
         let used = used.filter(|_| !self.config.card_may_stay);
-        self.watch.card_inserted(self.config.card_timeout(), used).await?;
+        if let Some(swiped) = self.card_presented(used).await? {
+            return Ok(Some(swiped));
+        }
         self.watch.progress("reading").await;
-        self.watch.unless_interrupted(self.module.card_power_on(CardSlot::Contact)).await??;
+        match self.watch.unless_interrupted(self.module.card_power_on(CardSlot::Contact)).await? {
+            Ok(_) => self.run_kernel(pin_block).await?,
+            Err(ModuleError::CardMute) if self.may_fall_back() => {
+                let swiped = self.swiped_instead().await?;
+                return swiped.map(Some).ok_or_else(|| ModuleError::CardMute.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if self.may_fall_back() && chip_failed(&mut self.kernel) {
+            return self.swiped_instead().await;
+        }
+        Ok(None)
+    }
+
+    /// What the kernel wants, until its end.
+    async fn run_kernel(&mut self, pin_block: &mut Option<PinBlock>) -> Progress<()> {
         let mut shown = false;
         let mut step = Step::from(self.kernel.start());
         loop {
@@ -181,8 +212,24 @@ impl Transaction {
     }
 
     async fn enter_pin(&mut self, pin_block: &mut Option<PinBlock>) -> Progress<Step> {
+        let pan = pan(&self.kernel)?;
+        let result = match self.ask_pin(Some(pan)).await? {
+            Some(PinOutcome::Entered(block)) => {
+                *pin_block = Some(block);
+                PinResult::Entered
+            }
+            Some(PinOutcome::Bypassed) => PinResult::Bypassed,
+            Some(PinOutcome::Cancelled) => PinResult::Cancelled,
+            Some(PinOutcome::TimedOut) => PinResult::TimedOut,
+            None => PinResult::PinPadBroken,
+        };
+        Ok(self.kernel.step(Event::Pin(result)).into())
+    }
+
+    /// Has the PIN entered for `pan`, or for that of the card that was swiped. `None` where no pad works.
+    async fn ask_pin(&mut self, pan: Option<Pan>) -> Progress<Option<PinOutcome>> {
         let request = PinRequest {
-            pan: pan(&self.kernel)?,
+            pan,
             key: self.slot(KeySlot::PIK).await?,
             digits: PIN_DIGITS,
             first_key: self.config.pin.first_key(),
@@ -192,19 +239,12 @@ impl Transaction {
             amount: self.amount,
         };
         let entry = self.module.enter_pin(request);
-        let result = match self.watch.entry("pin", Dictionary::new(), entry).await {
-            Ok(Ok(PinOutcome::Entered(block))) => {
-                *pin_block = Some(block);
-                PinResult::Entered
-            }
-            Ok(Ok(PinOutcome::Bypassed)) => PinResult::Bypassed,
-            Ok(Ok(PinOutcome::Cancelled)) => PinResult::Cancelled,
-            Ok(Ok(PinOutcome::TimedOut)) => PinResult::TimedOut,
-            Ok(Err(ModuleError::NotSupported | ModuleError::PinPadBroken)) => PinResult::PinPadBroken,
-            Ok(Err(error)) => return Err(self.stop_pin(error.into()).await),
-            Err(interruption) => return Err(self.stop_pin(interruption).await),
-        };
-        Ok(self.kernel.step(Event::Pin(result)).into())
+        match self.watch.entry("pin", Dictionary::new(), entry).await {
+            Ok(Ok(outcome)) => Ok(Some(outcome)),
+            Ok(Err(ModuleError::NotSupported | ModuleError::PinPadBroken)) => Ok(None),
+            Ok(Err(error)) => Err(self.stop_pin(error.into()).await),
+            Err(interruption) => Err(self.stop_pin(interruption).await),
+        }
     }
 
     /// The PIN pad goes on by itself until it is told.

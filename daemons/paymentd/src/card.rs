@@ -60,6 +60,8 @@ pub(crate) struct Way<'a> {
     pub(crate) service: &'a iso8583::Service,
     /// Whether it may be approved without the host.
     pub(crate) offline: bool,
+    /// Whether the host takes a card that is swiped.
+    pub(crate) stripe: bool,
     /// Whether what leaves of it is protected with the keys of DUKPT, and not with the working keys.
     pub(crate) dukpt: bool,
     /// Whether the security code of a card whose number is keyed is asked for.
@@ -87,7 +89,7 @@ impl CardSession {
             .interface("org.smartpos.CardTransaction1")
             .build()?;
         let signals = MessageStream::for_match_rule(rule, bus, None).await?;
-        let Way { service, offline, dukpt, security_code, scripts } = way;
+        let Way { service, offline, stripe, dukpt, security_code, scripts } = way;
         let mut options = match service.card {
             _ if transaction.is_moto() => HashMap::from([
                 ("type", transaction.service().as_str().into()),
@@ -103,6 +105,9 @@ impl CardSession {
         };
         if transaction.request.choose_application && !transaction.is_moto() {
             options.insert("choose_application", true.into());
+        }
+        if stripe && !transaction.is_moto() {
+            options.insert("stripe", true.into());
         }
         if dukpt {
             options.insert("protection", "dukpt".into());

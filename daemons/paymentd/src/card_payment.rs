@@ -56,7 +56,8 @@ async fn begin(teller: &mut Teller, ticket: &Ticket, offline: bool) -> Result<Be
     let when = Zoned::now().strftime("%y%m%d%H%M%S").to_string();
     let (dukpt, security_code) = (teller.host().wants_dukpt(), teller.host().wants_security_code());
     let scripts = teller.host().wants_scripts();
-    let way = Way { service, offline, dukpt, security_code, scripts };
+    let stripe = teller.host().takes_stripe(&transaction);
+    let way = Way { service, offline, stripe, dukpt, security_code, scripts };
     let started = CardSession::start(teller.system_bus(), teller.card(), &transaction, way, &when).await;
     let mut session = started.map_err(|error| failed(format!("the card daemon: {error}")))?;
     let mut cancelling = false;

@@ -128,10 +128,9 @@ fn head<'a>(
 /// The card, and what the host called it.
 fn card<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
     document.push(pair("卡号 CARD", &transaction.card.masked_pan));
-    if transaction.is_moto() {
-        document.push(pair("卡号输入 ENTRY", "手工 KEYED, MO/TO"));
-    } else {
-        document.push(pair("应用 APP", &transaction.card.label));
+    match entry(transaction) {
+        Some(entry) => document.push(pair("卡号输入 ENTRY", entry)),
+        None => document.push(pair("应用 APP", &transaction.card.label)),
     }
     if transaction.advice.is_some() {
         document.push(text("脱机批准 APPROVED OFFLINE".to_string(), &[("align", "center".into())]));
@@ -142,6 +141,16 @@ fn card<'a>(document: &mut Document<'a>, transaction: &'a Transaction) {
         document.push(pair("原批次号 ORIG BATCH", &format!("{batch:06}")));
         document.push(pair("原凭证号 ORIG TRACE", &format!("{stan:06}")));
         document.push(pair("原授权码 ORIG AUTH", &answer.approval));
+    }
+}
+
+/// How the terminal came to know a card other than by its chip.
+fn entry(transaction: &Transaction) -> Option<&'static str> {
+    match transaction.card.entry_mode.as_str() {
+        _ if transaction.is_moto() => Some("手工 KEYED, MO/TO"),
+        mode if mode.starts_with("02") => Some("刷卡 SWIPE"),
+        mode if mode.starts_with("80") => Some("刷卡 FALLBACK"),
+        _ => None,
     }
 }
 

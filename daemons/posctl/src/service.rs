@@ -190,7 +190,10 @@ fn in_words(state: &str, progress: &str, tries: Option<u32>) -> String {
     let words = match progress {
         "pin" if tries == Some(1) => "the customer types the PIN: this is the last try",
         "approval" => "over a limit: a supervisor has to approve it",
-        "insert-card" => "insert the card",
+        "insert-card" => "insert the card, or swipe one that has no chip",
+        "use-chip" => "this card has a chip: insert it",
+        "swipe-card" => "the chip does not work: swipe the card",
+        "swipe-again" => "the stripe could not be read: swipe the card again",
         "choose-application" => "the customer chooses an application of the card",
         "key-card" => "key the card's number, expiry date (MMYY) and security code at the PIN pad",
         "reading" => "reading the card",

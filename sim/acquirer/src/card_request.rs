@@ -13,10 +13,13 @@ use crate::ledger::Key;
 use crate::moto;
 use crate::request::{self, FORMAT, INVALID, INVALID_AMOUNT, Refusal};
 use crate::service::{Form, Service};
+use crate::stripe::Swipe;
 use crate::working_keys::WorkingKeys;
 
 /// Where a card was read.
 const CARD: [u8; 4] = [22, 23, 35, 53];
+/// Where one was swiped.
+const SWIPED: [u8; 3] = [22, 35, 53];
 /// Where one was keyed.
 const KEYED: [u8; 3] = [22, 53, moto::CARD];
 const AMOUNT: u8 = 4;
@@ -36,6 +39,8 @@ pub(crate) struct CardRequest<'a> {
     pub(crate) in_instalments: bool,
     /// Whether the card's number was keyed.
     pub(crate) moto: bool,
+    /// How the card was swiped, where it was.
+    pub(crate) swipe: Option<Swipe>,
     /// The number of its own instalments; 0 for none.
     pub(crate) instalments: u8,
     pub(crate) key: Key,
@@ -47,7 +52,7 @@ pub(crate) struct CardRequest<'a> {
 /// What the card gave.
 pub(crate) struct CardData {
     pub(crate) track: Track2,
-    /// DE 23; none where the card was keyed.
+    /// DE 23; none where the card was keyed or swiped.
     pub(crate) psn: Option<String>,
     pub(crate) pin_block: Option<Vec<u8>>,
     /// What the card signed, and its cryptogram, where it was asked to decide.
@@ -70,10 +75,15 @@ impl<'a> CardRequest<'a> {
         let mut mandatory = dialect.transaction();
         mandatory.push(message.mac_number());
         let moto = moto::is_meant(message, form);
-        let card = if moto { &KEYED[..] } else { &CARD };
+        let swipe = Swipe::of_request(message, form);
+        let card = match swipe {
+            _ if moto => &KEYED[..],
+            Some(_) => &SWIPED,
+            None => &CARD,
+        };
         mandatory.extend(card.iter().filter(|_| service.has_card()));
         mandatory.extend(service.has_amount().then_some(AMOUNT));
-        mandatory.extend((service.has_chip_data() && !moto).then_some(CHIP_DATA));
+        mandatory.extend((service.has_chip_data() && !moto && swipe.is_none()).then_some(CHIP_DATA));
         mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
         mandatory.extend(dialect.original().iter().filter(|_| form.original));
         // Nobody has checked a PIN offline, and none is kept for later.
@@ -84,7 +94,7 @@ impl<'a> CardRequest<'a> {
         let batch = form.check(dialect, message)?;
         request::check_is(message, 49, CURRENCY, INVALID)?;
         if service.has_card() {
-            check_card(&profile.security, message, moto)?;
+            check_card(&profile.security, message, moto, swipe)?;
         }
         let amount = if service.has_amount() { request::amount(message)? } else { 0 };
         if service.has_amount() && amount == 0 {
@@ -107,6 +117,7 @@ impl<'a> CardRequest<'a> {
             offline,
             in_instalments,
             moto,
+            swipe,
             instalments,
             key,
             amount,
@@ -127,8 +138,13 @@ impl<'a> CardRequest<'a> {
             moto::check_track(&track)?;
             return Ok(CardData { track, psn: None, pin_block: None, cryptogram: None });
         }
-        let psn = Some(request::text(message, 23)?);
         let block = message.get(52).map(|value| value.content());
+        if let Some(swipe) = self.swipe {
+            swipe.check_track(&track)?;
+            let pin_block = block.map(|block| block.into_owned());
+            return Ok(CardData { track, psn: None, pin_block, cryptogram: None });
+        }
+        let psn = Some(request::text(message, 23)?);
         if !self.service.has_chip_data() {
             let pin_block = block.map(|block| block.into_owned());
             return Ok(CardData { track, psn, pin_block, cryptogram: None });
@@ -146,7 +162,12 @@ impl<'a> CardRequest<'a> {
 }
 
 /// Checks the elements that say how the card was read and the message protected.
-fn check_card(security: &iso8583::Security, message: &Message<'_>, moto: bool) -> Result<(), Refusal> {
+fn check_card(
+    security: &iso8583::Security,
+    message: &Message<'_>,
+    moto: bool,
+    swipe: Option<Swipe>,
+) -> Result<(), Refusal> {
     let [capture, block] = PIN.map(|number| message.get(number).is_some());
     if capture != block {
         return Err(Refusal::new(FORMAT, "DE 26 and DE 52: both or none"));
@@ -156,6 +177,8 @@ fn check_card(security: &iso8583::Security, message: &Message<'_>, moto: bool) -
     let expected = if block { ["051", "071"] } else { ["052", "072"] };
     if moto {
         moto::check_entry(message)?;
+    } else if let Some(swipe) = swipe {
+        request::check_is(message, 22, swipe.entry_mode(block), FORMAT)?;
     } else if !expected.contains(&entry.as_str()) {
         let [a, b] = expected;
         return Err(Refusal::new(FORMAT, format!("DE 22: expected {a} or {b}, got {entry}")));

@@ -35,6 +35,7 @@ pub mod server;
 pub mod service;
 pub mod settlement;
 pub mod sign_on;
+mod stripe;
 mod terminal_values;
 pub mod transaction;
 pub mod working_keys;

@@ -14,6 +14,8 @@ pub(crate) const INVALID_AMOUNT: &str = "13";
 pub(crate) const UNKNOWN_CARD: &str = "14";
 pub(crate) const NO_ORIGINAL: &str = "25";
 pub(crate) const FORMAT: &str = "30";
+/// The chip of the card has to be used.
+pub(crate) const NO_FALLBACK: &str = "45";
 pub(crate) const INSUFFICIENT: &str = "51";
 pub(crate) const EXPIRED: &str = "54";
 pub(crate) const WRONG_PIN: &str = "55";

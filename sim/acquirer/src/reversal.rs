@@ -13,15 +13,18 @@ use crate::moto;
 use crate::request::{self, APPROVED, FORMAT, INVALID, NO_ORIGINAL, Refusal, WRONG_AMOUNT};
 use crate::rules::Rule;
 use crate::service::Form;
+use crate::stripe::Swipe;
 
 /// Besides what every request of a transaction has.
 const MANDATORY: [u8; 2] = [4, 39];
 /// How the card was read, where one was.
 const CARD: [u8; 2] = [22, 23];
-/// How one was keyed.
-const KEYED: [u8; 1] = [22];
+/// How one was keyed or swiped.
+const WITHOUT_CHIP: [u8; 1] = [22];
 /// Approval code and chip data, as far as the terminal has them.
 const OPTIONAL: [u8; 2] = [38, 55];
+/// The same without a chip.
+const APPROVAL: [u8; 1] = [38];
 
 /// Checks a reversal and undoes what it names.
 pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) -> Result<Answer, Refusal> {
@@ -30,10 +33,11 @@ pub(crate) fn reversal(host: &mut Acquirer, message: &Message<'_>, rule: &Rule) 
     let mut mandatory = [&MANDATORY[..], &dialect.transaction()].concat();
     mandatory.extend([dialect.names_original(), message.mac_number()]);
     let moto = moto::is_meant(message, form);
-    let card = if moto { &KEYED[..] } else { &CARD };
+    let without_chip = moto || Swipe::of_request(message, form).is_some();
+    let card = if without_chip { &WITHOUT_CHIP[..] } else { &CARD };
     mandatory.extend(card.iter().filter(|_| form.service.has_card()));
     mandatory.extend(instalments::has_number(message, form).then_some(instalments::NUMBER));
-    request::check_elements(message, &mandatory, &OPTIONAL)?;
+    request::check_elements(message, &mandatory, if without_chip { &APPROVAL[..] } else { &OPTIONAL })?;
     request::check_terminal(message)?;
     request::check_mac(message, host.keys(message))?;
     if moto {

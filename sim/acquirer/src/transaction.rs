@@ -15,7 +15,7 @@ use crate::originals::{self, Successor};
 use crate::request::{DO_NOT_HONOUR, DUPLICATE, INSUFFICIENT, INVALID, Refusal};
 use crate::rules::Rule;
 use crate::service::Service;
-use crate::{CURRENCY, advice, certificate, moto, scripts};
+use crate::{CURRENCY, advice, certificate, moto, scripts, stripe};
 
 /// A transaction that is being decided.
 struct Booking {
@@ -105,6 +105,9 @@ fn decide(
     let card = host.issuer.card(&data.track, data.psn.as_deref(), valid_on)?;
     if request.moto {
         moto::check_code(card, &data.track)?;
+    }
+    if request.swipe.is_some() {
+        stripe::check(request, card, &data.track, data.pin_block.is_some())?;
     }
     if let Some((input, arqc)) = &data.cryptogram {
         let verified = Issuer::verify(card, input, *arqc)?;

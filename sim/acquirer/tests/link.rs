@@ -68,6 +68,37 @@ async fn each_wrong_thing_gets_its_own_code_and_reason() {
 }
 
 #[tokio::test]
+async fn a_stripe_is_taken_where_the_card_has_no_chip_or_its_chip_has_failed() {
+    let bank = Bank::open().await;
+    let mut terminal = Terminal::signed_on(&bank).await;
+    let credit = |stan| Sale::of("unionpay-credit", stan, 100);
+    let stripe = |stan| Sale::of("stripe-only", stan, 100);
+    let debit = |stan| Sale::of("stripe-track-2", stan, 100);
+    let copied = Some(("802", "2010000000000".to_owned()));
+    for (sale, code, reason) in [
+        (stripe(1).swiped("022", "101"), "00", ""),
+        (debit(2).swiped("021", "120").with_pin("123456"), "00", ""),
+        (credit(3).swiped("802", "201"), "00", ""),
+        (credit(4).swiped("022", "201"), "45", "not tried"),
+        (stripe(5).swiped("802", "101"), "30", "no chip that could fail"),
+        (Sale { swiped: copied, ..credit(6) }, "05", "verification value"),
+        (debit(7).swiped("022", "120"), "55", "needs a PIN"),
+        (debit(8).swiped("022", "120").with_pin("123456"), "30", "expected 021"),
+        (stripe(9).swiped("022", "104"), "05", "cash alone"),
+        (stripe(10).swiped("022", "801"), "30", "service code"),
+    ] {
+        let answer = terminal.sell(&sale).await.unwrap();
+        let (_, _, why) = bank.last().await;
+        assert_eq!(answer.code(), code, "{}: {why}", sale.stan);
+        assert!(why.contains(reason), "{}: {why}", sale.stan);
+        assert_eq!(answer.text(55), "", "no chip is told anything");
+    }
+    let late = stripe(11).swiped("022", "101");
+    terminal.sell(&late).await.unwrap();
+    assert_eq!(terminal.reverse(&late, 100).await.unwrap().code(), "00");
+}
+
+#[tokio::test]
 async fn a_changed_bit_anywhere_in_a_sale_is_never_approved() {
     let bank = Bank::open().await;
     let mut terminal = Terminal::signed_on(&bank).await;

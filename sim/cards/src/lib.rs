@@ -14,12 +14,14 @@ mod files;
 mod hexadecimal;
 mod profile;
 mod scheme;
+mod stripe;
 
 pub use applet::seal_script;
 pub use card::Card;
 pub use drawer::Drawer;
 pub use profile::{Profile, names, profiles};
 pub use scheme::{capk_records, capks_toml};
+pub use stripe::Encoded;
 
 /// Why there is no such card.
 #[derive(Debug, thiserror::Error)]

@@ -7,6 +7,7 @@ use serde::de::{Deserializer, Error as _};
 use crate::applet::PIN_TRIES;
 use crate::certificate::RsaKey;
 use crate::scheme::Scheme;
+use crate::stripe::Stripe;
 use crate::{Error, hexadecimal};
 
 macro_rules! sources {
@@ -45,6 +46,9 @@ const SOURCES: &[(&str, &str)] = &sources![
     "blocked-card",
     "chip-mute",
     "removed-early",
+    "stripe-only",
+    "stripe-track-2",
+    "stripe-damaged",
 ];
 
 /// The card whose name takes a parameter: `removed-early:N`.
@@ -93,6 +97,8 @@ pub struct Profile {
     pub(crate) behaviour: Behaviour,
     #[serde(rename = "application")]
     pub(crate) applications: Vec<Application>,
+    #[serde(default)]
+    pub(crate) stripe: Stripe,
     /// An application that pays nothing.
     pub(crate) membership: Option<Membership>,
 }

@@ -16,6 +16,7 @@ simctl [--json] [--dir DIR] COMMAND
 
   card insert NAME      put a card of the drawer into the slot; removed-early:N is pulled at APDU N
   card remove           pull the card out
+  card swipe NAME       swipe a card of the drawer at the stripe reader
   card list             the cards in the drawer
   card status           what is in the slot
 

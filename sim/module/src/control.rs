@@ -10,7 +10,8 @@ use crate::device::Device;
 use crate::key_slots::MasterKeys;
 use crate::pin_pad::Deed;
 
-const CARD_HELP: &str = "say `card insert NAME`, `card remove`, `card list` or `card status`";
+const CARD_HELP: &str =
+    "say `card insert NAME`, `card remove`, `card swipe NAME`, `card list` or `card status`";
 const PIN_HELP: &str = "say `pin DIGITS`, `pin enter`, `pin cancel`, `pin timeout` or `pin clear`";
 const KEY_HELP: &str = "say `key NAME`, or `key NAME CODE` for another security code, `key NAME -` for none";
 const COMPONENT_HELP: &str =
@@ -34,6 +35,11 @@ pub fn command(
         ["card", "remove"] => match device.remove() {
             Some(name) => Reply::ok(format!("{name} is out")),
             None => Reply::refused("no card is in the slot"),
+        },
+        ["card", "swipe", name] => match device.swipe(name) {
+            Ok(true) => Reply::ok(format!("{name} is swiped")),
+            Ok(false) => Reply::ok(format!("{name} is swiped, and nobody waits for a stripe")),
+            Err(reason) => Reply::refused(reason),
         },
         ["card", "list"] => list(),
         ["card", "status"] => card_status(&device),

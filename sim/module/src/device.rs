@@ -8,7 +8,7 @@ use keys::mac;
 use keys::slot::{TOKEN_SCHEME, Use};
 use keys::sm2::{self, PrivateKey};
 use keys::{Key, Pan, track2};
-use link::{CardSlotInfo, CardSlotKind, Event, Refusal, Request, Response, STORE, Status};
+use link::{CardSlotInfo, CardSlotKind, Event, PinEntry, Refusal, Request, Response, STORE, Status};
 use sim_cards::Drawer;
 use zeroize::Zeroizing;
 
@@ -20,6 +20,7 @@ use crate::key_slots::{KeySlots, MasterKeys, invalid};
 use crate::keyed_card::KeyedCard;
 use crate::pin_pad::PinPad;
 use crate::store::Store;
+use crate::stripe::Head;
 use crate::tls_key::TlsKey;
 use crate::{Refused, refused};
 
@@ -38,6 +39,7 @@ pub struct Device {
     /// Slots 1 and 2 on the line.
     sams: [CardSlot; 2],
     pub(crate) pad: PinPad,
+    head: Head,
     key_entry: KeyEntry,
     /// The time of the latest poll.
     now: Duration,
@@ -66,6 +68,7 @@ impl Device {
             sams: [CardSlot::with(&drawer, "psam"), CardSlot::new(drawer.clone())],
             slot: CardSlot::new(drawer),
             pad: PinPad::new(PINS),
+            head: Head::default(),
             key_entry: KeyEntry::default(),
             now: Duration::ZERO,
             events: Vec::new(),
@@ -95,6 +98,7 @@ impl Device {
     /// A host has opened a session: what an earlier one began ends.
     pub(crate) fn opened(&mut self) {
         self.pad.abandon();
+        self.head.forget();
         self.key_entry.end("the terminal began a new session");
         self.power_off();
         self.events.clear();
@@ -161,6 +165,16 @@ impl Device {
         Some(name)
     }
 
+    /// Swipes a card; whether the head was armed for it. The error is for the tester.
+    pub(crate) fn swipe(&mut self, name: &str) -> Result<bool, String> {
+        let card = sim_cards::profiles().find(|card| card.name == name);
+        let card = card.ok_or_else(|| format!("there is no card {name}; `card list` shows the cards"))?;
+        let event = self.head.swipe(&card.swipe());
+        let read = event.is_some();
+        self.events.extend(event);
+        Ok(read)
+    }
+
     /// Opens the case: all keys are wiped, and the module stays useless until it is [reset](Self::reset), also over starts.
     pub(crate) fn tamper(&mut self) {
         self.keys.wipe();
@@ -169,6 +183,7 @@ impl Device {
         self.events.push(Event::Tampered);
         self.events.extend(self.pad.cancel());
         self.pad.card = None;
+        self.head.forget();
         self.power_off();
         self.update = None;
     }
@@ -220,7 +235,8 @@ impl Device {
             }
             Request::EnterPin(entry) => {
                 let key = self.keys.key(&entry.key, Use::Pin)?;
-                self.pad.begin(entry, key, now).map(|()| Response::Done)
+                let pan = self.pan_for(&entry)?;
+                self.pad.begin(entry, pan, key, now).map(|()| Response::Done)
             }
             Request::VerifyPin(entry) => {
                 self.pad.begin_offline(entry, &mut self.slot, now).map(|()| Response::Done)
@@ -242,6 +258,23 @@ impl Device {
             }
             Request::ForgetKeyedCard => {
                 self.pad.card = None;
+                Ok(Response::Done)
+            }
+            Request::ArmStripe => {
+                self.head.arm();
+                Ok(Response::Done)
+            }
+            Request::SwipedCard => self.head.shown().map(Response::SwipedCard),
+            Request::SealSwipedCard { key } => {
+                let key = self.keys.key(&key, Use::Data)?;
+                seal_track2(&key, self.head.card()?.track2()).map(Response::Data)
+            }
+            Request::SwipedCardToken { key } => {
+                let key = self.keys.key(&key, Use::Token)?;
+                card_token(&key, self.head.card()?.pan()).map(Response::Data)
+            }
+            Request::ForgetSwipedCard => {
+                self.head.forget();
                 Ok(Response::Done)
             }
             Request::CancelPin => {
@@ -332,6 +365,14 @@ impl Device {
 
     fn tls_key(&self) -> Result<TlsKey, Refused> {
         TlsKey::new(&*self.keys.own(b"TLS client")?)
+    }
+
+    /// The PAN that a PIN is for.
+    fn pan_for(&self, entry: &PinEntry) -> Result<Pan, Refused> {
+        if entry.pan.is_empty() {
+            return self.head.card().map(|card| card.pan().clone());
+        }
+        Pan::new(&entry.pan).map_err(|_| (Refusal::Invalid, "the PAN is not one".to_owned()))
     }
 
     fn keyed_card(&self) -> Result<&KeyedCard, Refused> {

@@ -24,6 +24,7 @@ mod plug;
 pub mod pty;
 mod self_test;
 mod store;
+mod stripe;
 #[cfg(test)]
 mod tests;
 mod tls_key;

@@ -68,12 +68,15 @@ impl PinPad {
         }
     }
 
-    /// Begins an entry under `key`.
-    pub(crate) fn begin(&mut self, request: PinEntry, key: Key, now: Duration) -> Result<(), Refused> {
+    /// Begins an entry for `pan` under `key`.
+    pub(crate) fn begin(
+        &mut self,
+        request: PinEntry,
+        pan: Pan,
+        key: Key,
+        now: Duration,
+    ) -> Result<(), Refused> {
         self.check_free()?;
-        let Ok(pan) = Pan::new(&request.pan) else {
-            return refused(Refusal::Invalid, "the PAN is not one");
-        };
         let PinEntry { entry, shortest, longest, first_key, next_key, bypass, .. } = request;
         let rules = Rules { shortest, longest, next_key, bypass };
         rules.check(first_key)?;
@@ -354,6 +357,10 @@ mod tests {
         }
     }
 
+    fn pan() -> Pan {
+        Pan::new(PAN).unwrap()
+    }
+
     fn pik(algorithm: Algorithm) -> Key {
         Key::new(Attributes::new(Usage::PinEncryption, algorithm, Mode::Both), &[5; 16]).unwrap()
     }
@@ -363,7 +370,7 @@ mod tests {
         for digits in deeds {
             pad.queue(Deed::Type(Zeroizing::new((*digits).to_owned())));
         }
-        pad.begin(request, pik(Algorithm::Tdes), Duration::ZERO).unwrap();
+        pad.begin(request, pan(), pik(Algorithm::Tdes), Duration::ZERO).unwrap();
         pad
     }
 
@@ -384,7 +391,7 @@ mod tests {
         assert_eq!(events.len(), 7);
         assert_eq!(events[5], Event::PinDigits { entry: 9, count: 6 });
         let PinResult::Entered(block) = end(&events) else { panic!("{events:?}") };
-        let pin = pin_block::decipher(&TdesKey::new([5; 16]), block, &Pan::new(PAN).unwrap());
+        let pin = pin_block::decipher(&TdesKey::new([5; 16]), block, &pan());
         assert_eq!(pin, Ok(Pin::new("123456").unwrap()));
     }
 
@@ -392,12 +399,11 @@ mod tests {
     fn under_a_key_of_sm4_the_block_has_16_bytes() {
         let mut pad = PinPad::new(9);
         pad.queue(Deed::Type(Zeroizing::new("123456".to_owned())));
-        pad.begin(request(), pik(Algorithm::Sm4), Duration::ZERO).unwrap();
+        pad.begin(request(), pan(), pik(Algorithm::Sm4), Duration::ZERO).unwrap();
         let PinResult::EnteredLong(block) = end(&pad.poll(Duration::ZERO, &mut no_card())) else {
             panic!("a short block")
         };
-        let pan = Pan::new(PAN).unwrap();
-        let pin = pin_block::decrypt(&pik(Algorithm::Sm4), Format::UnionPaySm4(&pan), &block);
+        let pin = pin_block::decrypt(&pik(Algorithm::Sm4), Format::UnionPaySm4(&pan()), &block);
         assert_eq!(pin, Ok(Pin::new("123456").unwrap()));
     }
 
@@ -405,7 +411,7 @@ mod tests {
     fn a_digit_too_many_is_not_taken() {
         let events = pad(request(), &["1234567"]).poll(Duration::ZERO, &mut no_card());
         let PinResult::Entered(block) = end(&events) else { panic!("{events:?}") };
-        let pin = pin_block::decipher(&TdesKey::new([5; 16]), block, &Pan::new(PAN).unwrap());
+        let pin = pin_block::decipher(&TdesKey::new([5; 16]), block, &pan());
         assert_eq!(pin, Ok(Pin::new("123456").unwrap()));
     }
 
@@ -462,8 +468,12 @@ mod tests {
     fn who_tries_pins_has_to_wait_and_who_enters_none_does_not_count() {
         let mut pad = PinPad::new(2);
         for (digits, may) in [("", true), ("1234", true), ("1235", true), ("1236", false)] {
-            let begun =
-                pad.begin(PinEntry { bypass: true, ..request() }, pik(Algorithm::Tdes), Duration::ZERO);
+            let begun = pad.begin(
+                PinEntry { bypass: true, ..request() },
+                pan(),
+                pik(Algorithm::Tdes),
+                Duration::ZERO,
+            );
             assert_eq!(begun.map_err(|(refusal, _)| refusal), if may { Ok(()) } else { Err(Refusal::Busy) });
             pad.queue(Deed::Type(Zeroizing::new(digits.to_owned())));
             pad.poll(Duration::ZERO, &mut no_card());
@@ -482,7 +492,7 @@ mod tests {
     #[test]
     fn a_second_entry_is_refused_while_one_goes_on() {
         let mut pad = pad(request(), &[]);
-        let again = pad.begin(request(), pik(Algorithm::Tdes), Duration::ZERO);
+        let again = pad.begin(request(), pan(), pik(Algorithm::Tdes), Duration::ZERO);
         assert_eq!(again.unwrap_err().0, Refusal::Busy);
     }
 }

@@ -14,6 +14,7 @@ mod module;
 mod paper;
 mod reader;
 mod token;
+mod tracks;
 
 /// A parser and its promises.
 pub struct Target {
@@ -24,7 +25,7 @@ pub struct Target {
 }
 
 /// All targets, by name.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "ccid-reader", check: reader::ccid_reader },
     Target { name: "emv-kernel", check: card::emv_kernel },
     Target { name: "escpos-document", check: paper::escpos_document },
@@ -38,6 +39,7 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "link-message", check: module::link_message },
     Target { name: "qr-consumer", check: code::qr_consumer },
     Target { name: "qr-merchant", check: code::qr_merchant },
+    Target { name: "stripe-tracks", check: tracks::stripe_tracks },
     Target { name: "tlv", check: card::tlv },
     Target { name: "tr34-token", check: token::tr34_token },
 ];

@@ -32,6 +32,8 @@ pub const SELF_TEST: u32 = 1 << 13;
 pub const UPDATE: u32 = 1 << 14;
 /// Entries of PINs that help who does not see the pad: [`PinEntry::accessible`](crate::PinEntry::accessible).
 pub const ACCESSIBLE_ENTRY: u32 = 1 << 15;
+/// The magnetic stripe: [`Request::ArmStripe`](super::Request::ArmStripe) and those after it, and the PIN of a card that was swiped.
+pub const STRIPE: u32 = 1 << 16;
 /// All that this crate knows, on a line that is protected or not.
 pub(crate) const ALL: u32 = PARTS
     | CARD_TOKEN
@@ -47,4 +49,5 @@ pub(crate) const ALL: u32 = PARTS
     | OFFLINE_PIN
     | SELF_TEST
     | UPDATE
-    | ACCESSIBLE_ENTRY;
+    | ACCESSIBLE_ENTRY
+    | STRIPE;

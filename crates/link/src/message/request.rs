@@ -45,6 +45,16 @@ pub enum Request {
     KeyedCardToken { key: String },
     /// Wipe what was keyed.
     ForgetKeyedCard,
+    /// Read the next card that is swiped, which is an event.
+    ArmStripe,
+    /// What may be known of it.
+    SwipedCard,
+    /// Seal it.
+    SealSwipedCard { key: String },
+    /// Its token.
+    SwipedCardToken { key: String },
+    /// Wipe it, and read no other one.
+    ForgetSwipedCard,
     /// Load a key enciphered under another.
     LoadKey { key: String, under: String, wrapped: [u8; 16], check: [u8; 4] },
     /// The check value of a key.
@@ -123,6 +133,11 @@ impl Request {
             Self::SealKeyedCard { .. } => 0x25,
             Self::KeyedCardToken { .. } => 0x26,
             Self::ForgetKeyedCard => 0x27,
+            Self::ArmStripe => 0x28,
+            Self::SwipedCard => 0x29,
+            Self::SealSwipedCard { .. } => 0x2A,
+            Self::SwipedCardToken { .. } => 0x2B,
+            Self::ForgetSwipedCard => 0x2C,
             Self::LoadKey { .. } => 0x30,
             Self::KeyCheckValue { .. } => 0x31,
             Self::Mac { .. } => 0x32,
@@ -176,6 +191,12 @@ impl Request {
             | Self::SealKeyedCard { .. }
             | Self::KeyedCardToken { .. }
             | Self::ForgetKeyedCard => capability::KEYED_CARD,
+            Self::ArmStripe
+            | Self::SwipedCard
+            | Self::SealSwipedCard { .. }
+            | Self::SwipedCardToken { .. }
+            | Self::ForgetSwipedCard => capability::STRIPE,
+            Self::EnterPin(entry) if entry.pan.is_empty() => capability::STRIPE,
             Self::SealJournal { .. } => capability::JOURNAL_SEAL,
             Self::LoadKey { key, .. } if key == MAK_X919 => capability::X919,
             Self::TlsPublicKey | Self::SignTls { .. } | Self::TlsRequest { .. } => capability::TLS_KEY,
@@ -202,6 +223,7 @@ impl Request {
             Self::KeySlots | Self::KeyEntry | Self::CancelKeyEntry | Self::KeyCredential | Self::KeyNonce => {
             }
             Self::CardSlots | Self::SelfTest | Self::Clock | Self::FinishUpdate | Self::CancelUpdate => {}
+            Self::ArmStripe | Self::SwipedCard | Self::ForgetSwipedCard => {}
             Self::BeginUpdate { manifest } => to.data(manifest),
             Self::UpdateData { offset, data } => {
                 to.u32(*offset);
@@ -230,7 +252,9 @@ impl Request {
             Self::KeyCheckValue { key }
             | Self::NextDukptKey { key }
             | Self::SealKeyedCard { key }
-            | Self::KeyedCardToken { key } => to.text(key),
+            | Self::KeyedCardToken { key }
+            | Self::SealSwipedCard { key }
+            | Self::SwipedCardToken { key } => to.text(key),
             Self::Mac { key, message } => {
                 to.text(key);
                 to.data(message);
@@ -293,6 +317,11 @@ impl Request {
             0x25 => Self::SealKeyedCard { key: key_name(&mut from)? },
             0x26 => Self::KeyedCardToken { key: key_name(&mut from)? },
             0x27 => Self::ForgetKeyedCard,
+            0x28 => Self::ArmStripe,
+            0x29 => Self::SwipedCard,
+            0x2A => Self::SealSwipedCard { key: key_name(&mut from)? },
+            0x2B => Self::SwipedCardToken { key: key_name(&mut from)? },
+            0x2C => Self::ForgetSwipedCard,
             0x30 => Self::LoadKey {
                 key: key_name(&mut from)?,
                 under: key_name(&mut from)?,

@@ -7,6 +7,7 @@ use crate::card_slots::CardSlotInfo;
 use crate::error::{Error, Result};
 use crate::key_loading::{KeyEntryState, KeySlotInfo};
 use crate::self_test::SelfTestResult;
+use crate::stripe::SwipedCard;
 use crate::wire::{Reader, Writer};
 
 /// What the module says of itself.
@@ -89,6 +90,8 @@ pub enum Response {
     Data(Secret),
     /// To [`Request::CardSlots`](super::Request::CardSlots).
     CardSlots(Vec<CardSlotInfo>),
+    /// To [`Request::SwipedCard`](super::Request::SwipedCard).
+    SwipedCard(SwipedCard),
     /// To [`Request::KeyCheckValue`](super::Request::KeyCheckValue).
     CheckValue([u8; 4]),
     /// To [`Request::Mac`](super::Request::Mac).
@@ -127,6 +130,7 @@ impl Response {
                 to.text(&status.serial);
             }
             Self::Data(data) => to.data(data),
+            Self::SwipedCard(card) => card.encode(&mut to),
             Self::CheckValue(value) => to.raw(value),
             Self::Mac(mac) => to.raw(mac),
             Self::Verified(equal) => to.u8((*equal).into()),
@@ -180,6 +184,9 @@ impl Response {
             | 0x4A
             | 0x4C..=0x4E => Self::Done,
             0x13 => Self::CardSlots(CardSlotInfo::decode_all(&mut from)?),
+            0x28 | 0x2C => Self::Done,
+            0x29 => Self::SwipedCard(SwipedCard::decode(&mut from)?),
+            0x2A | 0x2B => Self::Data(from.data()?),
             0x50 => Self::SelfTest(SelfTestResult::decode_all(&mut from)?),
             0x51 => Self::Clock(from.u64()?),
             0x52..=0x55 => Self::Done,
@@ -202,6 +209,7 @@ impl fmt::Debug for Response {
             Self::Status(status) => status.fmt(f),
             Self::Data(data) => write!(f, "Data({} bytes)", data.len()),
             Self::CardSlots(slots) => write!(f, "CardSlots({slots:?})"),
+            Self::SwipedCard(card) => card.fmt(f),
             Self::CheckValue(_) => f.write_str("CheckValue"),
             Self::Mac(_) => f.write_str("Mac"),
             Self::Verified(equal) => write!(f, "Verified({equal})"),

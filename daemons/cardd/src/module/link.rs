@@ -19,7 +19,7 @@ use link::{
 use secure_module::{
     CardEntryOutcome, CardEntryRequest, CardSlot, Error, Event, JournalSeal, KeyEntryRequest, KeyEntryState,
     KeySlot, KeySlotInfo, OfflinePinOutcome, OfflinePinRequest, PinOutcome, PinRequest, Result, SamSlot,
-    Secret, SecureModule, SelfTestResult, Status,
+    Secret, SecureModule, SelfTestResult, Status, SwipedCard,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -158,7 +158,7 @@ impl SecureModule for LinkModule {
         let entry = PinEntry {
             entry: self.entries.fetch_add(1, Ordering::Relaxed),
             key: request.key.name().to_owned(),
-            pan: Zeroizing::new(request.pan.digits().to_owned()),
+            pan: Zeroizing::new(request.pan.as_ref().map_or("", Pan::digits).to_owned()),
             shortest: *request.digits.start(),
             longest: *request.digits.end(),
             first_key: milliseconds(request.first_key),
@@ -226,6 +226,32 @@ impl SecureModule for LinkModule {
 
     async fn forget_keyed_card(&self) -> Result<()> {
         self.done(Request::ForgetKeyedCard, QUICK).await
+    }
+
+    async fn arm_stripe(&self) -> Result<()> {
+        self.done(Request::ArmStripe, QUICK).await
+    }
+
+    async fn swiped_card(&self) -> Result<SwipedCard> {
+        match self.call(Request::SwipedCard, QUICK).await? {
+            Response::SwipedCard(link::SwipedCard { masked_pan: masked, service_code }) => {
+                Ok(SwipedCard { masked_pan: masked_pan(masked.as_bytes())?, service_code })
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn seal_swiped_card(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        let sealed = self.data(Request::SealSwipedCard { key: slot.name().to_owned() }, QUICK).await?;
+        Ok(sealed.to_vec())
+    }
+
+    async fn swiped_card_token(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        token(&self.data(Request::SwipedCardToken { key: slot.name().to_owned() }, QUICK).await?)
+    }
+
+    async fn forget_swiped_card(&self) -> Result<()> {
+        self.done(Request::ForgetSwipedCard, QUICK).await
     }
 
     async fn cancel_pin(&self) -> Result<()> {
@@ -435,7 +461,7 @@ fn masked_pan(bytes: &[u8]) -> Result<String> {
     let masked = bytes.iter().all(|byte| byte.is_ascii_digit() || *byte == b'*');
     match std::str::from_utf8(bytes) {
         Ok(text) if masked && shown <= SHOWN_DIGITS && bytes.len() <= PAN_DIGITS => Ok(text.to_owned()),
-        _ => Err(Error::Protocol("what it says of a keyed card is no masked PAN".to_owned())),
+        _ => Err(Error::Protocol("what it says of a card is no masked PAN".to_owned())),
     }
 }
 

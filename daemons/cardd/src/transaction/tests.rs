@@ -4,6 +4,7 @@ mod fake;
 mod identified;
 mod offline;
 mod offline_pin;
+mod stripe;
 mod used_card;
 
 use std::collections::HashMap;
@@ -87,6 +88,7 @@ fn begin_at(
         choose_application: terms.choose_application(),
         amount: terms.amount(),
         protection: terms.protection(),
+        swipe: terms.swipe(),
         key_serial: None,
         watch,
     };

@@ -108,7 +108,8 @@ impl TransactionObject {
         Ok(self.ticket.transaction().state.as_str().to_string())
     }
 
-    /// What the transaction waits for: `approval`, `insert-card`, `choose-application`, `pin`, `host`, `gateway`, `customer`, `show-code` …
+    /// What the transaction waits for: `approval`, `insert-card`, `use-chip`, `swipe-card`, `swipe-again`, `choose-application`, `pin`, `host`,
+    /// `gateway`, `customer`, `show-code` …
     #[zbus(property(emits_changed_signal = "false"))]
     async fn progress(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {
         self.check_reader(header).await?;

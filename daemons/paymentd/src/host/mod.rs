@@ -310,6 +310,15 @@ impl Host {
         self.profile.moto.as_ref().is_some_and(|moto| moto.security_code)
     }
 
+    /// Whether `transaction` can be with a card that is swiped.
+    pub(crate) fn takes_stripe(&self, transaction: &Transaction) -> bool {
+        let service = transaction.service().as_str();
+        self.profile
+            .stripe
+            .as_ref()
+            .is_some_and(|stripe| stripe.services.iter().any(|offered| offered == service))
+    }
+
     /// Signs `request` and returns what comes back.
     async fn exchange(&self, link: &mut Link, request: Vec<u8>) -> Result<Vec<u8>, HostError> {
         let request = self.authenticate(request).await?;

@@ -281,6 +281,8 @@ pub(crate) struct Sale {
     pub(crate) psn: u64,
     /// DE 25 is that of instalments, and DE 62 this.
     pub(crate) plan: Option<&'static str>,
+    /// DE 22, and what the track has after its expiry date, where the card is swiped.
+    pub(crate) swiped: Option<(&'static str, String)>,
 }
 
 impl Sale {
@@ -303,7 +305,14 @@ impl Sale {
             wrong_method: false,
             psn: 1,
             plan: None,
+            swiped: None,
         }
+    }
+
+    /// The same with the card's stripe: DE 22, and its service code.
+    pub(crate) fn swiped(self, entry: &'static str, service_code: &str) -> Sale {
+        let rest = format!("{service_code}{}", self.card.stripe_data());
+        Sale { swiped: Some((entry, rest)), ..self }
     }
 
     pub(crate) fn with_pin(self, pin: &'static str) -> Sale {
@@ -323,7 +332,8 @@ impl Sale {
     pub(crate) fn pack(&self, keys: &Keys) -> Vec<u8> {
         let (_, mti, .., has_chip) = self.form();
         let [year, month, _] = self.card.expiry;
-        let mut track = format!("{}D{year:02x}{month:02x}2010000000", self.card.pan.digits());
+        let rest = self.swiped.as_ref().map_or("2010000000", |(_, rest)| rest);
+        let mut track = format!("{}D{year:02x}{month:02x}{rest}", self.card.pan.digits());
         if track.len() % 2 == 1 {
             track.push('F');
         }
@@ -340,7 +350,7 @@ impl Sale {
             sale.bytes(35, &sealed);
             sale.text(53, if block.is_some() { "2610000000000000" } else { "0610000000000000" });
         }
-        if has_chip {
+        if has_chip && self.swiped.is_none() {
             sale.bytes(55, &chip);
         }
         if let Some((one, original)) = &named {
@@ -384,8 +394,14 @@ impl Sale {
         if let Some(plan) = self.plan.filter(|plan| !plan.is_empty()) {
             message.bytes(62, plan.as_bytes());
         }
-        if self.has_card() {
-            message.number(23, self.psn).text(22, if self.pin.is_some() { "051" } else { "052" });
+        match &self.swiped {
+            _ if !self.has_card() => {}
+            Some((entry, _)) => {
+                message.text(22, entry);
+            }
+            None => {
+                message.number(23, self.psn).text(22, if self.pin.is_some() { "051" } else { "052" });
+            }
         }
         message.text(41, self.terminal).text(42, self.merchant).text(49, "156").text(60, kind);
         message.bytes(64, &[0; 8]);

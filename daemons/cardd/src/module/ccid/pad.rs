@@ -66,11 +66,12 @@ impl Pad {
         keys: &SoftwareKeys,
         reports: &WeakSender<Event>,
     ) -> Result<PinOutcome> {
+        let pan = request.pan.as_ref().ok_or(Error::NotSupported)?;
         // Nobody types a PIN for a key that is not there.
         let key = keys.pin_key(&request.key)?;
         let times = [request.first_key, request.next_key];
         Ok(match self.type_pin(&request.digits, request.bypass, times, reports).await? {
-            End::Typed(TypedPin::Entered(pin)) => PinOutcome::Entered(key.encipher(&pin, &request.pan)?),
+            End::Typed(TypedPin::Entered(pin)) => PinOutcome::Entered(key.encipher(&pin, pan)?),
             End::Typed(TypedPin::Bypassed) => PinOutcome::Bypassed,
             End::Typed(TypedPin::Cancelled) | End::Cancelled => PinOutcome::Cancelled,
             End::TimedOut => PinOutcome::TimedOut,

@@ -11,7 +11,7 @@ use link::{
     CardEntry, CardResult, Fault, Happening, Host, OfflinePinEntry, PinEntry, PinResult, Refusal, Request,
     Response, capability,
 };
-use secure_module::{CardPart, CardSlot, Error, Event, OfflinePinOutcome, PinOutcome, Result};
+use secure_module::{CardPart, CardSlot, Error, Event, OfflinePinOutcome, PinOutcome, Result, SwipeResult};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -263,6 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Actor<S> {
             link::Event::CardEnded { entry, result } if current(entry) => {
                 self.end_entry(Ok(Ended::Card(result)));
             }
+            link::Event::CardSwiped { result } => self.report(Event::CardSwiped(swipe_result(result))),
             link::Event::Tampered => self.report(Event::Tampered),
             other => log::debug!("the secure module reported {other:?}, which concerns nothing here"),
         }
@@ -312,6 +313,13 @@ fn card_part(part: link::CardPart) -> CardPart {
         link::CardPart::Number => CardPart::Number,
         link::CardPart::Expiry => CardPart::Expiry,
         link::CardPart::SecurityCode => CardPart::SecurityCode,
+    }
+}
+
+fn swipe_result(result: link::SwipeResult) -> SwipeResult {
+    match result {
+        link::SwipeResult::Read => SwipeResult::Read,
+        link::SwipeResult::Unreadable => SwipeResult::Unreadable,
     }
 }
 

@@ -73,7 +73,7 @@ async fn served(mut handle: impl FnMut(Request) -> Response + Send + 'static) ->
 
 fn pin_request() -> PinRequest {
     PinRequest {
-        pan: Pan::new("6217001234567890123").unwrap(),
+        pan: Some(Pan::new("6217001234567890123").unwrap()),
         key: KeySlot::PIK,
         digits: 4..=12,
         first_key: Duration::from_secs(30),

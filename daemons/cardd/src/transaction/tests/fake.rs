@@ -9,7 +9,7 @@ use keys::pin_block::PinBlock;
 use keys::{Pan, Pin, TdesKey};
 use secure_module::{
     CardSlot, Error, Event, KeySlot, OfflinePinOutcome, OfflinePinRequest, PinOutcome, PinRequest, Result,
-    Secret, SecureModule, Status,
+    Secret, SecureModule, Status, SwipeResult, SwipedCard,
 };
 use sim_cards::Card;
 use tokio::sync::{Notify, mpsc};
@@ -44,6 +44,10 @@ pub(super) struct FakeModule {
     pub(super) hides_track: bool,
     /// How many PINs were typed for the card.
     typed: AtomicUsize,
+    /// Whether it has a head for stripes.
+    pub(super) has_head: bool,
+    pub(super) armed: AtomicBool,
+    swiped: Mutex<Option<stripe::Swipe>>,
     apdus: AtomicU32,
     reports: mpsc::UnboundedSender<Event>,
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
@@ -72,6 +76,9 @@ impl FakeModule {
             makes_tokens: true,
             hides_track: false,
             typed: AtomicUsize::new(0),
+            has_head: false,
+            armed: AtomicBool::new(false),
+            swiped: Mutex::new(None),
             apdus: AtomicU32::new(0),
             reports,
             events: tokio::sync::Mutex::new(events),
@@ -83,6 +90,22 @@ impl FakeModule {
     pub(super) fn insert(&self, name: &str) {
         *self.card.lock().unwrap() = Some(sim_cards::load(name).unwrap());
         self.report(Event::CardInserted(CardSlot::Contact));
+    }
+
+    /// Swipes a card; nothing comes of it where the head is not armed.
+    pub(super) fn swipe(&self, name: &str) {
+        let card = sim_cards::profiles().find(|card| card.name == name).unwrap();
+        if self.armed.swap(false, Ordering::Relaxed) {
+            let swiped = stripe::Swipe::read(&card.swipe().tracks()).ok();
+            let result = if swiped.is_some() { SwipeResult::Read } else { SwipeResult::Unreadable };
+            *self.swiped.lock().unwrap() = swiped;
+            self.report(Event::CardSwiped(result));
+        }
+    }
+
+    /// Whether it holds a card that was swiped.
+    pub(super) fn holds_swiped(&self) -> bool {
+        self.swiped.lock().unwrap().is_some()
     }
 
     pub(super) fn remove(&self) {
@@ -242,6 +265,38 @@ impl SecureModule for FakeModule {
     async fn seal_track2(&self, slot: &KeySlot, track2: &[u8]) -> Result<Vec<u8>> {
         assert!([KeySlot::TDK, KeySlot::STORE].contains(slot));
         keys::track2::seal(&tdk(), [9; 8], track2).map_err(|error| Error::Invalid(error.to_string()))
+    }
+
+    async fn arm_stripe(&self) -> Result<()> {
+        self.here()?;
+        if !self.has_head {
+            return Err(Error::NotSupported);
+        }
+        *self.swiped.lock().unwrap() = None;
+        self.armed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn swiped_card(&self) -> Result<SwipedCard> {
+        let swiped = self.swiped.lock().unwrap();
+        let card = swiped.as_ref().ok_or(Error::NoCard)?;
+        Ok(SwipedCard { masked_pan: card.pan().masked(), service_code: card.service_code().to_string() })
+    }
+
+    async fn seal_swiped_card(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        let track2 = self.swiped.lock().unwrap().as_ref().ok_or(Error::NoCard)?.track2().to_vec();
+        self.seal_track2(slot, &track2).await
+    }
+
+    async fn swiped_card_token(&self, slot: &KeySlot) -> Result<Vec<u8>> {
+        let pan = self.swiped.lock().unwrap().as_ref().ok_or(Error::NoCard)?.pan().clone();
+        self.card_token(slot, &pan).await
+    }
+
+    async fn forget_swiped_card(&self) -> Result<()> {
+        *self.swiped.lock().unwrap() = None;
+        self.armed.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn card_token(&self, slot: &KeySlot, pan: &Pan) -> Result<Vec<u8>> {

@@ -138,7 +138,7 @@ impl Bench {
 
 fn request() -> PinRequest {
     PinRequest {
-        pan: Pan::new(PAN).unwrap(),
+        pan: Some(Pan::new(PAN).unwrap()),
         key: KeySlot::PIK,
         digits: 4..=6,
         first_key: Duration::from_secs(60),
