@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test ends at the first surprise")]
 
+use std::collections::HashMap;
+
 use smartpos_tests::{Bench, Sale, Shop, error_name, option, text};
 
 const CREDIT: &str = "A000000333010102";
@@ -22,6 +24,9 @@ async fn the_customer_pays_with_the_application_that_was_chosen_and_gets_the_mon
     let names = sale.reached_with("choose-application").await;
     let names = Vec::<String>::try_from(names["applications"].try_clone().unwrap()).unwrap();
     assert_eq!(names, ["UNIONPAY DEBIT", "UNIONPAY CREDIT"]);
+    assert_eq!(sale.proxy.applications().await.unwrap(), names, "for who comes later");
+    let again = shop.payment.start_sale(1234, "CNY", "chosen", HashMap::new()).await;
+    assert_eq!(again.unwrap(), shop.path("chosen"), "the same key, from one who shows no choice");
     assert_eq!(error_name(sale.proxy.choose_application(2).await), "InvalidArgument");
     sale.proxy.choose_application(1).await.unwrap();
     assert_eq!(error_name(sale.proxy.choose_application(0).await), "WrongState", "it was chosen already");

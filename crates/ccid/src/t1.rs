@@ -105,6 +105,15 @@ impl Line {
 
     /// Takes the card's block; none when nothing came, or nothing that the reader could read.
     pub(crate) fn take(&mut self, bytes: Option<&[u8]>) -> Result<Next> {
+        let next = self.take_block(bytes);
+        // A PIN may have been in it.
+        if matches!(next, Ok(Next::Done(_)) | Err(_)) {
+            self.command = Secret::default();
+        }
+        next
+    }
+
+    fn take_block(&mut self, bytes: Option<&[u8]>) -> Result<Next> {
         self.blocks += 1;
         if self.blocks > MOST_BLOCKS {
             return Err(Error::Card("it is never done with one command"));

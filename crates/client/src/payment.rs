@@ -212,6 +212,10 @@ pub trait Transaction {
     #[zbus(property(emits_changed_signal = "false"))]
     fn progress(&self) -> zbus::Result<String>;
 
+    /// The names of the card's applications that the customer is to choose from; empty while nothing is to be chosen.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn applications(&self) -> zbus::Result<Vec<String>>;
+
     /// The text of the QR code that the customer is to scan; empty while there is none.
     #[zbus(property(emits_changed_signal = "false"))]
     fn shown_code(&self) -> zbus::Result<String>;

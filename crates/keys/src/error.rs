@@ -114,7 +114,7 @@ pub enum Error {
     State,
     /// A card's public key that PINs can't be enciphered with.
     #[error(
-        "a card's key for PINs has a modulus of 64 to 248 bytes with its highest bit set, and the exponent 3 or 65537"
+        "a card's key for PINs has an odd modulus of 64 to 248 bytes with its highest bit set, and the exponent 3 or 65537"
     )]
     CardKey,
     /// A signature that doesn't verify.

@@ -3,6 +3,7 @@
 //!
 //! It is made where the PIN is typed, and goes to the card from there: nobody else ever has it.
 
+use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
 use zeroize::Zeroizing;
 
@@ -27,14 +28,15 @@ const MODULUS: std::ops::RangeInclusive<usize> = 64..=248;
 /// The RSA public key of a card that PINs are enciphered with. It is no secret.
 #[derive(Debug, Clone)]
 pub struct CardKey {
-    modulus: Odd<BoxedUint>,
-    exponent: BoxedUint,
+    modulus: BoxedMontyParams,
+    /// How often a number is squared to raise it to the public exponent, before it is multiplied with itself: 1 for 3, 16 for 65537.
+    squarings: u32,
     /// Of the modulus, in bytes.
     length: usize,
 }
 
 impl CardKey {
-    /// A key by its modulus of 64 to 248 bytes, whose highest bit is set, and its public exponent, 3 or 65537; big endian.
+    /// A key by its odd modulus of 64 to 248 bytes, whose highest bit is set, and its public exponent, 3 or 65537; big endian.
     ///
     /// # Errors
     /// [`Error::CardKey`] for any other.
@@ -42,14 +44,18 @@ impl CardKey {
         let length = modulus.len();
         // A block that begins with 7F is then below the modulus, so that it can be recovered.
         let whole = modulus.first().is_some_and(|top| *top >= 0x80);
-        if !MODULUS.contains(&length) || !whole || !matches!(exponent, [3] | [1, 0, 1]) {
+        let squarings = match exponent {
+            [3] => 1,
+            [1, 0, 1] => 16,
+            _ => return Err(Error::CardKey),
+        };
+        if !MODULUS.contains(&length) || !whole {
             return Err(Error::CardKey);
         }
         let bits = u32::try_from(length * 8).map_err(|_| Error::CardKey)?;
         let modulus = BoxedUint::from_be_slice(modulus, bits).map_err(|_| Error::CardKey)?;
         let modulus: Option<Odd<BoxedUint>> = modulus.to_odd().into();
-        let exponent = BoxedUint::from_be_slice(exponent, 32).map_err(|_| Error::CardKey)?;
-        Ok(Self { modulus: modulus.ok_or(Error::CardKey)?, exponent, length })
+        Ok(Self { modulus: BoxedMontyParams::new(modulus.ok_or(Error::CardKey)?), squarings, length })
     }
 
     /// How many random bytes [`enciphered`] takes for this key.
@@ -58,11 +64,16 @@ impl CardKey {
         self.length.saturating_sub(FIXED)
     }
 
-    /// The RSA public operation on a block as long as the modulus. Its time does not depend on the block.
+    /// The RSA public operation on a block as long as the modulus. Its time does not depend on the block, and no power of it is left
+    /// in memory, as the library's own exponentiation leaves them.
     fn encipher(&self, block: &[u8]) -> Result<Vec<u8>> {
-        let bits = self.modulus.bits_precision();
-        let block = BoxedUint::from_be_slice(block, bits).map(Zeroizing::new).map_err(|_| Error::CardKey)?;
-        let enciphered = block.pow_mod(&self.exponent, &self.modulus).to_be_bytes();
+        let block = BoxedUint::from_be_slice(block, self.modulus.modulus().bits_precision());
+        let block = Zeroizing::new(BoxedMontyForm::new(block.map_err(|_| Error::CardKey)?, &self.modulus));
+        let mut power = Zeroizing::new(block.square());
+        for _ in 1..self.squarings {
+            power = Zeroizing::new(power.square());
+        }
+        let enciphered = power.mul(&block).retrieve().to_be_bytes();
         let start = enciphered.len().checked_sub(self.length).ok_or(Error::CardKey)?;
         enciphered.get(start..).map(<[u8]>::to_vec).ok_or(Error::CardKey)
     }
@@ -131,7 +142,7 @@ mod tests {
         let key = key();
         let number = |bytes: &[u8]| BoxedUint::from_be_slice(bytes, 768).unwrap();
         let private = number(&hex::decode(PRIVATE).unwrap());
-        number(data).pow_mod(&private, &key.modulus).to_be_bytes().to_vec()
+        number(data).pow_mod(&private, key.modulus.modulus()).to_be_bytes().to_vec()
     }
 
     #[test]

@@ -42,8 +42,8 @@ pub enum Error {
     /// A loaded key doesn't have the check value that came with it.
     #[error("the key does not have its check value; the host and the module have different master keys")]
     BadCheckValue,
-    /// The module is busy with a PIN entry or another operation of this kind.
-    #[error("the secure module is busy; cancel the PIN entry or wait for its end")]
+    /// The module is busy with a PIN entry or another operation of this kind, or takes no more PINs for now.
+    #[error("the secure module is busy with an entry, or takes no more PINs for now; wait half a minute")]
     Busy,
     /// The module's PIN pad is not there, or does not work. The rest of the module does.
     #[error("the PIN pad does not work; attach it again, and see that no other program has it")]

@@ -53,7 +53,7 @@ impl PaymentService {
     ///
     /// Those that read a card know `choose_application` (b): where the card has several applications, or wants its one confirmed, the
     /// customer chooses: show what the progress `choose-application` has in `applications` (as), and call `Transaction1.ChooseApplication`.
-    /// Else the first by the card's priority is taken, and a card that wants a confirmation is not.
+    /// Else the first by the card's priority is taken that needs no confirmation; a card that has none such is refused.
     ///
     /// A sale, and a refund without an original, know `moto` (b): it is a mail or telephone order (`payment.moto`). The card is not
     /// there: its number, expiry date and security code are keyed at the PIN pad (progress `key-card`), and come to no app. What

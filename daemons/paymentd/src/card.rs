@@ -22,8 +22,8 @@ const END_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) enum CardEvent {
     /// A step, for the cardholder and the app.
     Progress(String, Dictionary),
-    /// The customer is to choose one of so many applications of the card.
-    Choice(u32, Dictionary),
+    /// The customer is to choose one of these applications of the card.
+    Choice(Vec<String>, Dictionary),
     /// The host has to decide.
     Online(Box<OnlineCard>),
     /// The end of the card's part.
@@ -206,9 +206,10 @@ fn progress(step: String, details: Dictionary) -> CardEvent {
     if step != CHOOSE_APPLICATION {
         return CardEvent::Progress(step, details);
     }
-    let applications =
-        get::<&Array<'_>>(&details, "applications").map(|names| names.len()).unwrap_or_default();
-    CardEvent::Choice(u32::try_from(applications).unwrap_or_default(), details)
+    let names = get::<&Array<'_>>(&details, "applications").map(|names| {
+        names.iter().map(|name| <&str>::try_from(name).unwrap_or_default().to_string()).collect()
+    });
+    CardEvent::Choice(names.unwrap_or_default(), details)
 }
 
 fn online_card(values: &Dictionary) -> CardEvent {

@@ -76,7 +76,7 @@ async fn begin(teller: &mut Teller, ticket: &Ticket, offline: bool) -> Result<Be
         };
         match event {
             CardEvent::Progress(step, details) => ticket.progress(&step, details).await,
-            CardEvent::Choice(count, details) => ticket.offer(count, details).await,
+            CardEvent::Choice(names, details) => ticket.offer(names, details).await,
             CardEvent::Online(card) if !cancelling => {
                 return match why_not(&transaction, &card.card) {
                     None => Ok(match unreachable.take() {

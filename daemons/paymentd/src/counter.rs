@@ -92,7 +92,7 @@ impl Counter {
     ) -> Result<Ticket> {
         let _door = self.door.lock().await;
         if let Some(known) = self.look_up(Some(&request.owner), &request.key).await? {
-            if known.request != request {
+            if !known.request.is_repeated_by(&request) {
                 let problem =
                     "it was used before with another service, amount, currency, code, original or options";
                 return Err(Error::invalid("key", problem));

@@ -69,12 +69,12 @@ struct Shared {
 }
 
 /// Which of the card's applications the customer wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Choice {
     /// None is to be chosen.
     None,
-    /// One of so many is.
-    Among(u32),
+    /// One of these is.
+    Among(Vec<String>),
     /// This one was.
     Chosen(u32),
 }
@@ -236,10 +236,18 @@ impl Ticket {
         self.shared.cancel.borrow().unwrap_or("called off")
     }
 
-    /// Shows the card's applications: the customer chooses one of `count`.
-    pub(crate) async fn offer(&self, count: u32, details: Dictionary) {
-        self.shared.choice.send_replace(Choice::Among(count));
+    /// Shows the card's applications, called `names`: the customer chooses one.
+    pub(crate) async fn offer(&self, names: Vec<String>, details: Dictionary) {
+        self.shared.choice.send_replace(Choice::Among(names));
         self.progress(CHOOSE_APPLICATION, details).await;
+    }
+
+    /// The names that the customer chooses from; none where nothing is to be chosen.
+    pub(crate) fn applications(&self) -> Vec<String> {
+        match &*self.shared.choice.borrow() {
+            Choice::Among(names) if self.current_progress() == CHOOSE_APPLICATION => names.clone(),
+            _ => Vec::new(),
+        }
     }
 
     /// Takes the customer's choice, if it waits for one.
@@ -253,13 +261,14 @@ impl Ticket {
             return Err(not_now());
         }
         let mut refused = Ok(());
-        self.shared.choice.send_if_modified(|choice| match *choice {
-            Choice::Among(count) if index < count => {
+        let chosen = usize::try_from(index).unwrap_or(usize::MAX);
+        self.shared.choice.send_if_modified(|choice| match choice {
+            Choice::Among(names) if chosen < names.len() => {
                 *choice = Choice::Chosen(index);
                 true
             }
-            Choice::Among(count) => {
-                let problem = format!("{index} is none of the {count} applications; the first is 0");
+            Choice::Among(names) => {
+                let problem = format!("{index} is none of the {} applications; the first is 0", names.len());
                 refused = Err(Error::invalid("index", problem));
                 false
             }
@@ -275,8 +284,11 @@ impl Ticket {
     pub(crate) async fn chosen(&self) -> u32 {
         let mut choice = self.shared.choice.subscribe();
         loop {
-            let seen = *choice.borrow_and_update();
-            if let Choice::Chosen(index) = seen {
+            let chosen = match *choice.borrow_and_update() {
+                Choice::Chosen(index) => Some(index),
+                Choice::None | Choice::Among(_) => None,
+            };
+            if let Some(index) = chosen {
                 self.shared.choice.send_replace(Choice::None);
                 return index;
             }

@@ -294,7 +294,7 @@ fn columns(name: &str) -> u32 {
 fn verification(cvm: &str) -> &'static str {
     match cvm {
         "online-pin" | "offline-pin" => "已输入密码 无需签名 PIN VERIFIED",
-        "offline-pin-and-signature" => "已输入密码 PIN VERIFIED 持卡人签名 SIGNATURE: ______________",
+        "offline-pin-and-signature" => "已输入密码 PIN VERIFIED\n持卡人签名 SIGNATURE: ______________",
         "signature" => "持卡人签名 SIGNATURE: ______________",
         _ => "无需验证 NO VERIFICATION",
     }

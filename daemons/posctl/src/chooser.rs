@@ -4,7 +4,6 @@ use std::io::{self, BufRead, IsTerminal};
 use std::thread;
 
 use tokio::sync::mpsc;
-use zbus::{Array, OwnedVariant};
 
 use crate::output;
 
@@ -19,15 +18,19 @@ pub(crate) fn is_there() -> bool {
 /// Asks, and hands on what is answered.
 #[derive(Debug, Default)]
 pub(crate) struct Chooser {
+    /// What was asked last.
+    asked: Vec<String>,
     answers: Option<mpsc::Receiver<u32>>,
 }
 
 impl Chooser {
-    /// Shows `names`, the applications of the card, and asks for a number.
-    pub(crate) fn ask(&mut self, names: &OwnedVariant) {
-        let Ok(names) = <&Array<'_>>::try_from(names) else { return };
-        for (number, name) in (1..).zip(names.iter()) {
-            let name = <&str>::try_from(name).unwrap_or_default();
+    /// Shows `names`, the applications of the card, and asks for a number; once for each list.
+    pub(crate) fn ask(&mut self, names: &[String]) {
+        if names.is_empty() || names == self.asked {
+            return;
+        }
+        self.asked = names.to_vec();
+        for (number, name) in (1..).zip(names) {
             output::note(&format!("    {number}  {name}"));
         }
         output::note("  type its number and Enter; Ctrl-C cancels");

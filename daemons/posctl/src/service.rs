@@ -148,6 +148,7 @@ async fn follow(transaction: &TransactionProxy<'_>, key: &str) -> Result<(), Err
     }
     let mut asked_to_cancel = false;
     let mut chooser = Chooser::default();
+    chooser.ask(&transaction.applications().await?);
     let mut shown = shown::show(&transaction.shown_code().await?, "");
     loop {
         tokio::select! {
@@ -158,8 +159,8 @@ async fn follow(transaction: &TransactionProxy<'_>, key: &str) -> Result<(), Err
                 output::progress(&in_words(step.state(), step.progress(), tries));
                 let code = get::<&str>(step.details(), "code").unwrap_or_default();
                 shown = shown::show(code, &shown);
-                if let Some(names) = step.details().get("applications") {
-                    chooser.ask(names);
+                if *step.progress() == "choose-application" {
+                    chooser.ask(&transaction.applications().await?);
                 }
             }
             end = ends.next() => return match end {

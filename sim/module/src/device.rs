@@ -28,6 +28,8 @@ mod upkeep;
 
 /// The serial number: each virtual module is the same device.
 const SERIAL: &str = "SIM-00000001";
+/// The instruction by which a card verifies a PIN (EMV Book 3 clause 6.5.12).
+const VERIFY: u8 = 0x20;
 /// How many PINs may be entered at once: an hour's.
 const PINS: u32 = 120;
 
@@ -212,6 +214,9 @@ impl Device {
             Request::Random { length } => random(length).map(Response::Data),
             Request::CardTransmit { slot: 0, .. } if self.pad.has_card() => {
                 refused(Refusal::Busy, "a PIN is being entered for the card")
+            }
+            Request::CardTransmit { slot: 0, command } if command.get(1) == Some(&VERIFY) => {
+                refused(Refusal::Invalid, "a PIN comes from the pad, by Verify PIN")
             }
             Request::CardPowerOn { slot } => {
                 self.reset_card(slot);

@@ -244,9 +244,12 @@ impl PinPad {
         }
     }
 
-    /// Counts a PIN that was tried.
+    /// Counts a PIN that was tried. A card that says nothing about one has still had it.
     fn count(&mut self, result: PinResult) {
-        if matches!(result, PinResult::Entered(_) | PinResult::EnteredLong(_) | PinResult::Presented(_)) {
+        if matches!(
+            result,
+            PinResult::Entered(_) | PinResult::EnteredLong(_) | PinResult::Presented(_) | PinResult::CardMute
+        ) {
             self.pace.entered(Instant::now());
         }
     }

@@ -116,6 +116,13 @@ impl TransactionObject {
         Ok(self.ticket.current_progress())
     }
 
+    /// The names of the card's applications that the customer is to choose from (`choose-application`); empty while nothing is to be chosen.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn applications(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<Vec<String>> {
+        self.check_reader(header).await?;
+        Ok(self.ticket.applications())
+    }
+
     /// The text of the QR code that the customer is to scan; empty while there is none.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn shown_code(&self, #[zbus(header)] header: Option<Header<'_>>) -> fdo::Result<String> {

@@ -46,6 +46,14 @@ pub(crate) struct Request {
     pub(crate) print: bool,
 }
 
+impl Request {
+    /// Whether `again`, under the same key, asks for the same thing. Who shows the customer a choice may be another one by now.
+    pub(crate) fn is_repeated_by(&self, again: &Request) -> bool {
+        let Request { choose_application, .. } = *self;
+        *self == Request { choose_application, ..again.clone() }
+    }
+}
+
 /// For serde, which passes a reference.
 fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
     *number == T::default()

@@ -128,7 +128,7 @@ fn while_a_pin_is_typed_the_card_hears_nothing_else_and_its_leaving_ends_the_ent
 #[test]
 fn a_card_that_is_pulled_as_it_gets_the_pin_is_gone() {
     // SELECT and GET PROCESSING OPTIONS, then VERIFY.
-    let mut device = device(None);
+    let mut device = device(None).with_pins(1);
     device.insert("removed-early:3").unwrap();
     assert!(matches!(ask(&mut device, Request::CardPowerOn { slot: 0 }), Response::Data(_)));
     transmit(&mut device, "00A4040008A00000033301010200");
@@ -137,6 +137,24 @@ fn a_card_that_is_pulled_as_it_gets_the_pin_is_gone() {
     let events = verified(&mut device, entry(), &["1234"]);
     assert!(events.contains(&Event::CardRemoved { slot: 0 }));
     assert_eq!(events.last().copied(), ended(PinResult::CardMute));
+    // It has had the PIN: who pulls it each time tries no more PINs than others.
+    device.insert("offline-pin").unwrap();
+    assert!(matches!(ask(&mut device, Request::CardPowerOn { slot: 0 }), Response::Data(_)));
+    assert_eq!(refusal(ask(&mut device, Request::VerifyPin(entry()))), Refusal::Busy);
+}
+
+#[test]
+fn a_pin_that_the_host_made_up_reaches_no_card() {
+    let mut device = with_card("offline-pin");
+    for class in [0x00, 0x0C, 0x80] {
+        let command =
+            vec![class, 0x20, 0x00, 0x80, 0x08, 0x24, 0x12, 0x34, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF].into();
+        assert_eq!(refusal(ask(&mut device, Request::CardTransmit { slot: 0, command })), Refusal::Invalid);
+    }
+    assert_eq!(
+        verified(&mut device, entry(), &["4321"]).last().copied(),
+        ended(PinResult::Presented(0x63C2))
+    );
 }
 
 #[test]
