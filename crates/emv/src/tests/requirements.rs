@@ -103,7 +103,7 @@ fn an_offline_only_terminal_approves_or_declines_by_the_default_codes_alone() {
 #[test]
 fn a_card_that_allows_no_such_service_has_its_own_reason() {
     let (_, outcome) = run(&mut with(|card| card.first_ac = "01 0021 1122334455667788"), ALL_WELL);
-    assert_eq!((outcome.decision, outcome.reason), (Decision::Declined, Reason::ServiceNotAllowed));
+    assert_eq!((outcome.decision, outcome.reason), (Decision::Terminated, Reason::ServiceNotAllowed));
 }
 
 #[test]
