@@ -234,6 +234,44 @@ async fn a_document_is_previewed_and_printed_and_a_wrong_one_is_refused() {
 }
 
 #[tokio::test]
+async fn a_sale_is_traced_and_replayed_without_a_terminal_to_the_same_end() {
+    let bench = Bench::start().await;
+    bench.sim("card insert unionpay-debit-pin").await;
+    bench.sim("pin 123456").await;
+    let sold = posctl(&bench, &["sale", "12.34", "--json"]).await;
+    assert_eq!(sold.json()["outcome"], "approved", "{}{}", sold.out, sold.err);
+    let trace = bench.sim("card trace").await.text;
+    assert!(trace.contains("amount 1234\n") && trace.contains("! host approve arc=00"), "{trace}");
+    fs::write(bench.folder().join("sale.trace"), &trace).unwrap();
+
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let folders = [format!("{root}/config/emv"), format!("{root}/sim/cards")];
+    let arguments = ["emv", "replay", "sale.trace", "--parameters", &folders[0], "--parameters", &folders[1]];
+    // Without the terminal's buses.
+    let run = |arguments: &[&str]| {
+        let program = sim_terminal::programs().unwrap().join("posctl");
+        let output = Command::new(program).args(arguments).current_dir(bench.folder()).env_clear().output();
+        Run::of(output.expect("posctl starts"))
+    };
+    let told = run(&[&["--json"], &arguments[..]].concat()).json();
+    assert_eq!((&told["decision"], &told["response_code"]), (&"approved".into(), &"00".into()), "{told}");
+    assert!(told["pan"].as_str().unwrap().contains("******"), "{told}");
+    let steps = told["steps"].as_array().unwrap();
+    assert!(steps.iter().all(|step| step["difference"].is_null()), "{told}");
+    let words = run(&arguments);
+    assert_eq!(words.code, 0, "{}", words.err);
+    assert!(words.out.contains("online CVM captured (Book 3, 10.5.2)"), "{}", words.out);
+
+    let tree = run(&["tlv", "5A08", "6228480000001234", "9505", "0000048000"]);
+    assert!(tree.code == 0 && tree.out.contains("not shown") && !tree.out.contains("6228"), "{}", tree.out);
+    assert!(run(&["atr", "3B60", "0000"]).out.contains("protocols: T=0"));
+    assert_eq!((run(&["atr", "3B"]).code, run(&["tlv", "xyz"]).code), (3, 2));
+    fs::write(bench.folder().join("sale.trace"), trace.replace("amount 1234", "amount")).unwrap();
+    let refused = run(&arguments);
+    assert!(refused.code == 3 && refused.err.contains("line "), "{}", refused.err);
+}
+
+#[tokio::test]
 async fn status_shows_each_service_and_fails_when_one_is_away() {
     let mut bench = Bench::start().await;
     let status = posctl(&bench, &["status", "--json"]).await;

@@ -1,5 +1,7 @@
 //! The answer to reset (ISO/IEC 7816-3, 8.2).
 
+mod words;
+
 use crate::error::{Error, Result};
 
 /// TS and at most 32 characters.

@@ -6,12 +6,13 @@ use crate::descriptor::{Descriptor, Level};
 use crate::error::{Error, Result};
 
 /// F = 372 and D = 1: what holds unless something else is agreed.
-const DEFAULT_FI_DI: u8 = 0x11;
+pub(crate) const DEFAULT_FI_DI: u8 = 0x11;
 
 /// The clock rate conversion integer F by FI (table 7); 0 is reserved.
-const F: [u32; 16] = [372, 372, 558, 744, 1116, 1488, 1860, 0, 0, 512, 768, 1024, 1536, 2048, 0, 0];
+pub(crate) const F: [u32; 16] =
+    [372, 372, 558, 744, 1116, 1488, 1860, 0, 0, 512, 768, 1024, 1536, 2048, 0, 0];
 /// The baud rate adjustment integer D by DI (table 8); 0 is reserved.
-const D: [u32; 16] = [0, 1, 2, 4, 8, 16, 32, 64, 12, 20, 0, 0, 0, 0, 0, 0];
+pub(crate) const D: [u32; 16] = [0, 1, 2, 4, 8, 16, 32, 64, 12, 20, 0, 0, 0, 0, 0, 0];
 
 /// The parameters of a protocol as a reader takes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

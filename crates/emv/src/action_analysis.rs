@@ -4,6 +4,7 @@ use tlv::{Tag, tags};
 
 use crate::bits::tvr::ActionCode;
 use crate::cryptogram::reference_control;
+use crate::findings::{ActionCodes, Finding};
 use crate::kernel::{Kernel, Progress};
 
 impl Kernel {
@@ -22,29 +23,34 @@ impl Kernel {
     }
 
     /// What to ask for where the issuer can't be asked: the default action codes decide.
-    pub(crate) fn offline_request(&self) -> u8 {
+    pub(crate) fn offline_request(&mut self) -> u8 {
         let tac = self.application().map(|ours| ours.tac_default);
-        if self.matches(tags::IAC_DEFAULT, [0xFF; 5], tac) {
+        if self.shares(ActionCodes::Default, tags::IAC_DEFAULT, [0xFF; 5], tac) {
             reference_control::AAC
         } else {
             reference_control::TC
         }
     }
 
-    fn denies(&self) -> bool {
+    fn denies(&mut self) -> bool {
         let tac = self.application().map(|ours| ours.tac_denial);
-        self.matches(tags::IAC_DENIAL, [0x00; 5], tac)
+        self.shares(ActionCodes::Denial, tags::IAC_DENIAL, [0x00; 5], tac)
     }
 
-    fn wants_online(&self) -> bool {
+    fn wants_online(&mut self) -> bool {
         let tac = self.application().map(|ours| ours.tac_online);
-        self.matches(tags::IAC_ONLINE, [0xFF; 5], tac)
+        self.shares(ActionCodes::Online, tags::IAC_ONLINE, [0xFF; 5], tac)
     }
 
     /// Whether a bit of the TVR is set that the issuer's or the terminal's action code has too.
-    fn matches(&self, iac: Tag, absent: ActionCode, tac: Option<ActionCode>) -> bool {
+    fn shares(&mut self, with: ActionCodes, iac: Tag, absent: ActionCode, tac: Option<ActionCode>) -> bool {
         let iac: ActionCode = self.data.array(iac).unwrap_or(absent);
         let tac = tac.unwrap_or(absent);
-        self.tvr().iter().zip(iac).zip(tac).any(|((tvr, iac), tac)| tvr & (iac | tac) != 0)
+        let mut common = self.tvr();
+        for ((common, iac), tac) in common.iter_mut().zip(iac).zip(tac) {
+            *common &= iac | tac;
+        }
+        self.note(Finding::Compared { with, common });
+        common != [0; 5]
     }
 }

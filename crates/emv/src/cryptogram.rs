@@ -5,6 +5,7 @@ use tlv::{Output, Tag, tags};
 
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{tsi, tvr};
+use crate::findings::Finding;
 use crate::kernel::{Kernel, Pending, Progress, Wait};
 use crate::outcome::{Cryptogram, CryptogramKind, Decision, Reason};
 use crate::selection::{child, template};
@@ -42,6 +43,11 @@ impl Kernel {
         let cdol = self.data.get(list).ok_or(Reason::DataMissing(list))?;
         let values = self.data.build(cdol).map_err(|unbuilt| unbuilt.reason(list))?;
         self.requested = Some(request);
+        self.note(Finding::Requested(match request {
+            reference_control::TC => CryptogramKind::Tc,
+            reference_control::ARQC => CryptogramKind::Arqc,
+            _ => CryptogramKind::Aac,
+        }));
         self.authentication.combined.add_sent(&values);
         self.send(Command::generate_ac(control, &values), pending)
     }
@@ -110,6 +116,7 @@ impl Kernel {
         let parts = parse_response(&response.data).ok_or_else(|| self.malformed())?;
         let kind = kind(parts.cid).ok_or_else(|| self.malformed())?;
         let asked = self.requested.and_then(self::kind).unwrap_or(CryptogramKind::Aac);
+        self.note(Finding::Given(kind));
         if rank(kind) > rank(asked) {
             return Err(Reason::CryptogramUnexpected);
         }

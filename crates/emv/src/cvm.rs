@@ -3,6 +3,7 @@
 use tlv::tags;
 
 use crate::bits::{aip, terminal_capabilities, tsi, tvr};
+use crate::findings::Finding;
 use crate::kernel::{Kernel, PinResult, Progress, Wait};
 use crate::offline_pin::Asking;
 use crate::outcome::{Cvm, Reason};
@@ -103,6 +104,7 @@ impl Kernel {
 
     pub(crate) fn set_cvm_results(&mut self, code: u8, condition: u8, result: u8) {
         self.data.set(tags::CVM_RESULTS, &[code, condition, result]);
+        self.note(Finding::CvmResults([code, condition, result]));
     }
 
     fn rule(&self, position: usize) -> Option<Rule> {
@@ -116,6 +118,7 @@ impl Kernel {
         while let Some(rule) = self.rule(self.verification.position) {
             self.verification.position += 1;
             if !self.condition_holds(rule) {
+                self.note(Finding::RulePassedOver { code: rule.code, condition: rule.condition });
                 continue;
             }
             match self.perform(rule) {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use tlv::{Buffer, Dol, Output, Tag, element, is_sensitive, tags};
+use tlv::{Buffer, Dol, Output, Tag, is_sensitive, meanings, tags};
 
 use crate::bytes::Bytes;
 use crate::objects::Objects;
@@ -48,7 +48,7 @@ const NOT_FROM_CARD: &[Tag] = &[
     tags::TC_HASH,
     tags::DATA_AUTHENTICATION_CODE,
     tags::ICC_DYNAMIC_NUMBER,
-    tags::SCRIPT_RESULTS,
+    tags::visa::SCRIPT_RESULTS,
 ];
 
 /// The most data of a command (Book 1 clause 9.4).
@@ -205,9 +205,11 @@ impl Output for Counted<'_> {
     }
 }
 
-/// Book 3 clause 7.5 and Annex A: a value that is longer than its element is in the wrong format.
+/// Book 3 clause 7.5 and Annex A: a value that is longer than its element is in the wrong format; where the payment
+/// systems differ in what the tag means, longer than each of them.
 fn check_length(tag: Tag, value: &[u8]) -> Result<(), Reason> {
-    let fits = element(tag).is_none_or(|element| value.len() <= element.max_length);
+    let longest = meanings(tag).map(|element| element.max_length).max();
+    let fits = longest.is_none_or(|longest| value.len() <= longest);
     if fits { Ok(()) } else { Err(Reason::DataMalformed(tag)) }
 }
 
@@ -287,14 +289,14 @@ mod tests {
     fn what_the_acquirer_wants_fits_field_55_at_its_longest() {
         let mut data = Data::default();
         for &tag in crate::FIELD_55 {
-            data.set(tag, &vec![0; element(tag).unwrap().max_length]);
+            data.set(tag, &vec![0; meanings(tag).next().unwrap().max_length]);
         }
         assert!(data.field_55(crate::FIELD_55, &mut [0; MAX_FIELD_55]).is_ok());
     }
 
     #[test]
     fn a_value_is_taken_up_to_its_longest_and_no_longer() {
-        let tag = tags::PRODUCT_IDENTIFICATION;
+        let tag = tags::unionpay::PRODUCT_IDENTIFICATION;
         assert_eq!(Data::default().add_from_card(tag, &[0; 16]), Ok(()));
         assert_eq!(Data::default().add_from_card(tag, &[0; 17]), Err(Reason::DataMalformed(tag)));
         assert_eq!(Data::default().set_fci(tags::PDOL, &[0; 252]), Ok(()));

@@ -6,6 +6,7 @@
 //! enters a PIN is the caller's to say. An expired card is read like any other, since its account may still get money back.
 
 use crate::cvm::{method, result};
+use crate::findings::Finding;
 use crate::kernel::{Kernel, PinResult, Progress, Wait};
 use crate::outcome::{Cvm, Decision, Online, Reason};
 
@@ -41,6 +42,7 @@ impl Kernel {
             None => (Online::Unreachable, Decision::Declined, Reason::DeclinedUnableToGoOnline),
         };
         self.online = online;
+        self.note(Finding::Online(online));
         self.end(decision, reason)
     }
 }

@@ -7,9 +7,10 @@ use tlv::{Tag, tags};
 
 use crate::apdu::{Command, Exchange, Response, Step};
 use crate::authentication::Authentication;
-use crate::bits::{Bit, clear, set};
+use crate::bits::{Bit, clear, is_set, set};
 use crate::cvm::Verification;
 use crate::data::{Data, MAX_FIELD_55, bcd};
+use crate::findings::{Finding, Findings};
 use crate::offline_pin::OfflinePin;
 use crate::outcome::{Cryptogram, Decision, Online, Outcome, Reason};
 use crate::read::Reading;
@@ -183,6 +184,7 @@ pub struct Kernel {
     pub(crate) requested: Option<u8>,
     /// Whether the card has accepted GET PROCESSING OPTIONS: from there on no fallback.
     pub(crate) initiated: bool,
+    pub(crate) findings: Findings,
     /// Set once the card has decided: nothing that happens later changes it.
     pub(crate) verdict: Option<(Decision, Reason)>,
     tvr: [u8; 5],
@@ -208,6 +210,7 @@ impl Kernel {
             cryptogram: None,
             requested: None,
             initiated: false,
+            findings: Findings::default(),
             verdict: None,
             tvr: [0; 5],
             tsi: [0; 2],
@@ -312,6 +315,7 @@ impl Kernel {
     }
 
     fn finish(&mut self, (decision, reason): (Decision, Reason)) {
+        self.note(Finding::Ended(decision, reason));
         let chip_failed = matches!(
             reason,
             Reason::NoCommonApplication
@@ -387,6 +391,9 @@ impl Kernel {
     }
 
     pub(crate) fn mark_tvr(&mut self, bit: Bit) {
+        if !is_set(&self.tvr, bit) {
+            self.note(Finding::Tvr { byte: bit.byte, mask: bit.mask });
+        }
         set(&mut self.tvr, bit);
         self.data.set(tags::TVR, &self.tvr);
     }
@@ -397,6 +404,9 @@ impl Kernel {
     }
 
     pub(crate) fn mark_tsi(&mut self, bit: Bit) {
+        if !is_set(&self.tsi, bit) {
+            self.note(Finding::Tsi { byte: bit.byte, mask: bit.mask });
+        }
         set(&mut self.tsi, bit);
         self.data.set(tags::TSI, &self.tsi);
     }

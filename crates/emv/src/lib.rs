@@ -25,6 +25,8 @@
 //! }
 //! # }
 //! ```
+//!
+//! [`Kernel::record_findings`] has it say what it decides, and by which clause; [`words`] puts results in words.
 
 mod action_analysis;
 pub mod apdu;
@@ -39,6 +41,7 @@ mod cryptogram;
 mod cvm;
 mod data;
 mod exceptions;
+mod findings;
 mod identify;
 mod initiate;
 mod kernel;
@@ -49,6 +52,7 @@ mod online;
 mod outcome;
 mod read;
 mod records;
+pub mod replay;
 mod restrictions;
 mod risk;
 pub mod rsa;
@@ -56,11 +60,14 @@ mod scripts;
 mod selection;
 #[cfg(test)]
 mod tests;
+pub mod trace;
+pub mod words;
 
 pub use bits::tvr::ActionCode;
 pub use config::{Application, Capk, Config, ConfigError, Revoked, Terminal};
 pub use data::{Field55Error, MAX_FIELD_55, Sensitive};
 pub use exceptions::Exceptions;
+pub use findings::{ActionCodes, Finding};
 pub use kernel::{Action, Event, Flow, HostAnswer, Kernel, PinResult, Transaction};
 pub use names::{Aid, Label};
 pub use offline_pin::{OfflinePin, PinEncipherment};
@@ -91,5 +98,5 @@ pub const FIELD_55: &[Tag] = &[
     tags::DF_NAME,
     tags::VERSION_TERMINAL,
     tags::SEQUENCE_COUNTER,
-    tags::PRODUCT_IDENTIFICATION,
+    tags::unionpay::PRODUCT_IDENTIFICATION,
 ];

@@ -5,6 +5,7 @@ use tlv::tags;
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{aip, tsi, tvr};
 use crate::cryptogram::reference_control;
+use crate::findings::Finding;
 use crate::kernel::{HostAnswer, Kernel, Pending, Progress};
 use crate::outcome::{Cvm, Online};
 use crate::scripts::{Phase, Scripts};
@@ -13,6 +14,7 @@ use crate::selection::child;
 impl Kernel {
     pub(crate) fn take_host_answer(&mut self, answer: HostAnswer<'_>) -> Progress {
         self.online = if answer.approved { Online::Approved } else { Online::Declined };
+        self.note(Finding::Online(self.online));
         self.data.set(tags::ARC, &answer.arc);
         if let Some(code) = answer.authorisation_code {
             self.data.set(tags::AUTHORISATION_CODE, &code);
@@ -60,6 +62,7 @@ impl Kernel {
     pub(crate) fn decide_without_host(&mut self) -> Progress {
         self.online = Online::Unreachable;
         self.expect_second_signature();
+        self.note(Finding::Online(self.online));
         let unverified = self.verification.cvm() == Cvm::OnlinePin;
         let request =
             if self.is_online_only() || unverified { reference_control::AAC } else { self.offline_request() };

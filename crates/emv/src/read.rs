@@ -5,6 +5,7 @@ use zeroize::Zeroize;
 
 use crate::apdu::{Command, OK, Response};
 use crate::data::digits;
+use crate::findings::Finding;
 use crate::kernel::{Flow, Kernel, Pending, Progress};
 use crate::objects::{Wiped, append, room};
 use crate::outcome::Reason;
@@ -71,6 +72,7 @@ impl Kernel {
             return Err(Reason::DataMissing(tags::AIP));
         }
         self.reading.begin(afl).ok_or(Reason::DataMalformed(tags::AFL))?;
+        self.note(Finding::Records(self.reading.records.len()));
         self.read_next_record()
     }
 

@@ -142,7 +142,8 @@ impl Kernel {
 
     fn add_script_result(&mut self, result: [u8; 5]) {
         self.scripts.results.push(result);
+        // Annex A5 gives them no tag; this one is Visa's, and hosts of others know it, too.
         let all = self.scripts.results.concat();
-        self.data.set(tags::SCRIPT_RESULTS, &all);
+        self.data.set(tags::visa::SCRIPT_RESULTS, &all);
     }
 }

@@ -4,6 +4,7 @@ use tlv::{Reader, Tag, find, tags};
 
 use crate::apdu::{Command, OK, Response};
 use crate::bytes::Bytes;
+use crate::findings::Finding;
 use crate::kernel::{Kernel, Pending, Progress, Wait};
 use crate::names::{Aid, Label};
 use crate::outcome::Reason;
@@ -202,6 +203,7 @@ impl Kernel {
 
     /// Clause 12.4: final selection. Also where a candidate that failed leads back to; it is off the list by then.
     pub(crate) fn choose(&mut self) -> Progress {
+        self.note(Finding::Candidates(self.selection.candidates.len()));
         let candidates = &mut self.selection.candidates;
         // No priority comes last; the order of the list decides between equals.
         candidates.sort_by_key(|candidate| if candidate.priority == 0 { 16 } else { candidate.priority });
@@ -228,6 +230,7 @@ impl Kernel {
 
     pub(crate) fn on_final_select(&mut self, response: &Response) -> Progress {
         if response.status == OK && self.take_fci(&response.data).is_some() {
+            self.note(Finding::ApplicationSelected);
             return self.initiate();
         }
         self.selection.selected = None;

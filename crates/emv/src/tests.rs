@@ -6,6 +6,7 @@ mod heap;
 mod identify;
 mod mutations;
 mod offline_pin;
+mod requirements;
 mod selection;
 
 use std::sync::Arc;
@@ -473,7 +474,7 @@ fn scripts_run_before_and_after_the_second_cryptogram_and_report() {
 #[test]
 fn an_object_that_is_longer_than_its_element_ends_the_transaction() {
     let mut card = with(|card| card.more = tlv("9F63", &[0; 100]));
-    let reason = Reason::DataMalformed(tags::PRODUCT_IDENTIFICATION);
+    let reason = Reason::DataMalformed(tags::unionpay::PRODUCT_IDENTIFICATION);
     assert_eq!(run(&mut card, ALL_WELL).1.reason, reason);
 
     let mut card = Personalisation::default().card();

@@ -1,6 +1,6 @@
 //! EMV Book 3 clause 5.4: rules for using a data object list (DOL).
 
-use crate::{Error, Format, Output, Tag, element};
+use crate::{Error, Format, Output, Tag, meanings};
 
 /// A data object list: tags and lengths of what the card wants to be given, one after the other without tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl<'a> Dol<'a> {
         for entry in self.entries() {
             let entry = entry?;
             let value = if entry.tag.is_constructed() { None } else { lookup(entry.tag) };
-            let format = element(entry.tag).map_or(Format::Binary, |element| element.format);
+            let format = meanings(entry.tag).next().map_or(Format::Binary, |element| element.format);
             put_fitted(out, value, format, usize::from(entry.length))?;
         }
         Ok(())
@@ -101,6 +101,7 @@ fn put_fitted(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn built(dol: &str, tag: u32, value: &'static [u8]) -> String {
         let dol = hex::decode(dol).unwrap();
@@ -131,5 +132,37 @@ mod tests {
     fn a_list_that_ends_within_an_entry_is_refused() {
         assert_eq!(Dol::new(&[0x9F, 0x37]).total_length(), Err(Error::Truncated));
         assert_eq!(Dol::new(&[0x95, 5, 0x9F, 0x37, 4]).total_length(), Ok(9));
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_gets_each_value_in_its_place_and_as_long_as_it_asks(
+            asked in proptest::collection::vec((0..4_usize, 0..=255_u8), 0..20),
+            value in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            // Binary, numeric, compressed numeric, and one that nobody has.
+            let tags = [0x9F37, 0x9F02, 0x5A, 0x9F66].map(Tag::new);
+            let asked: Vec<_> = asked.into_iter().map(|(tag, length)| (tags[tag], length)).collect();
+            let list: Vec<u8> =
+                asked.iter().flat_map(|(tag, length)| [&tag.encoded(), &[*length][..]].concat()).collect();
+            let entries: Result<Vec<_>, _> = Dol::new(&list).entries().collect();
+            let entries: Vec<_> = entries.unwrap().iter().map(|entry| (entry.tag, entry.length)).collect();
+            prop_assert_eq!(&entries, &asked);
+            let mut built = Vec::new();
+            let known = |tag| (tag != Tag::new(0x9F66)).then_some(&value[..]);
+            Dol::new(&list).build(&mut built, known).unwrap();
+            let mut rest = &built[..];
+            for (tag, length) in asked {
+                let (part, after) = rest.split_at(length.into());
+                let kept = part.len().min(value.len());
+                match tag.number() {
+                    0x9F02 => prop_assert_eq!(&part[part.len() - kept..], &value[value.len() - kept..]),
+                    0x9F66 => prop_assert!(part.iter().all(|&byte| byte == 0)),
+                    _ => prop_assert_eq!(&part[..kept], &value[..kept]),
+                }
+                rest = after;
+            }
+            prop_assert!(rest.is_empty());
+        }
     }
 }

@@ -1,4 +1,15 @@
-//! EMV Book 3 Annex A: the data elements that a contact transaction meets, their formats and lengths.
+//! The data elements of EMV and of the payment systems: what a tag means, who gives it, its format and length.
+//!
+//! Book 3 Annex A names the elements that all have in common; `9F50` to `9F7F` and most private tags are the payment
+//! systems' own (Book 3 Annex B1), and each gives them a meaning of its own: `9F6B` is a limit of Visa and a track of
+//! Mastercard. So [`element`] knows the Books alone, [`element_of`] one payment system, and [`meanings`] them all.
+
+mod books;
+mod mastercard;
+mod unionpay;
+mod visa;
+
+use core::fmt;
 
 use crate::Tag;
 
@@ -19,39 +30,131 @@ pub enum Format {
     Numeric,
 }
 
+/// Who gives a data element (Book 3 Annex A1, column "source").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The card.
+    Icc,
+    /// The terminal.
+    Terminal,
+    /// The issuer.
+    Issuer,
+    /// The issuer, or the terminal where the issuer was not asked.
+    IssuerOrTerminal,
+}
+
+/// Whose meaning of a tag it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Definer {
+    /// EMV Books 1 to 4, A and B: the same for all.
+    Books,
+    /// UnionPay, and PBOC.
+    UnionPay,
+    /// Visa.
+    Visa,
+    /// Mastercard.
+    Mastercard,
+}
+
+impl Definer {
+    /// The payment system that the application with this name belongs to, by its RID (Book 1 clause 12.2.1).
+    pub fn of_application(name: &[u8]) -> Option<Self> {
+        match name {
+            [0xA0, 0x00, 0x00, 0x03, 0x33, ..] => Some(Self::UnionPay),
+            [0xA0, 0x00, 0x00, 0x00, 0x03, ..] => Some(Self::Visa),
+            [0xA0, 0x00, 0x00, 0x00, 0x04, ..] => Some(Self::Mastercard),
+            _ => None,
+        }
+    }
+
+    fn rows(self) -> &'static [Element] {
+        match self {
+            Self::Books => books::ROWS,
+            Self::UnionPay => unionpay::ROWS,
+            Self::Visa => visa::ROWS,
+            Self::Mastercard => mastercard::ROWS,
+        }
+    }
+}
+
 /// One row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Element {
     /// Its tag.
     pub tag: Tag,
-    /// Its name in Book 3.
+    /// Whose meaning this is.
+    pub definer: Definer,
+    /// Its name there.
     pub name: &'static str,
+    /// Who gives it.
+    pub source: Source,
     /// Its format.
     pub format: Format,
+    /// The fewest bytes that its value has; 0 where none is said.
+    pub min_length: usize,
     /// The most bytes that its value has.
     pub max_length: usize,
     /// Whether it is cardholder or sensitive authentication data that may not be shown.
     pub sensitive: bool,
 }
 
+/// Those whose tags are their own.
+const SYSTEMS: [Definer; 3] = [Definer::UnionPay, Definer::Visa, Definer::Mastercard];
+
 /// A length that the annex leaves variable: what a command or response of Book 3 clause 6.3 can hold.
 const VARIABLE: usize = 255;
 
-/// The row of this tag, if Book 3 names it and the terminal uses it.
+/// What the tag means in the Books, if they name it.
 pub fn element(tag: Tag) -> Option<&'static Element> {
-    let row = ELEMENTS.binary_search_by_key(&tag, |element| element.tag).ok()?;
-    ELEMENTS.get(row)
+    row(Definer::Books, tag)
 }
 
-/// Whether the data element is cardholder or sensitive authentication data.
+/// What the tag means on a card of this payment system: to the Books, or else to the system itself.
+pub fn element_of(definer: Definer, tag: Tag) -> Option<&'static Element> {
+    element(tag).or_else(|| row(definer, tag))
+}
+
+/// All that the tag may mean: what the Books say, or else what each payment system does, which may be several things
+/// where nothing says whose card it is.
+pub fn meanings(tag: Tag) -> impl Iterator<Item = &'static Element> {
+    let common = element(tag);
+    let systems = if common.is_some() { &[][..] } else { &SYSTEMS };
+    common.into_iter().chain(systems.iter().filter_map(move |&definer| row(definer, tag)))
+}
+
+/// Whether the tag may mean cardholder or sensitive authentication data: to one of the payment systems is enough.
 pub fn is_sensitive(tag: Tag) -> bool {
-    element(tag).is_some_and(|element| element.sensitive)
+    meanings(tag).any(|element| element.sensitive)
 }
 
+fn row(definer: Definer, tag: Tag) -> Option<&'static Element> {
+    let rows = definer.rows();
+    rows.get(rows.binary_search_by_key(&tag, |element| element.tag).ok()?)
+}
+
+/// The tags of the Books, by name; each payment system's own are in a module of its name.
+pub mod tags {
+    pub use super::books::tags::*;
+
+    /// UnionPay's and PBOC's own.
+    pub mod unionpay {
+        pub use crate::elements::unionpay::tags::*;
+    }
+    /// Visa's own.
+    pub mod visa {
+        pub use crate::elements::visa::tags::*;
+    }
+    /// Mastercard's own.
+    pub mod mastercard {
+        pub use crate::elements::mastercard::tags::*;
+    }
+}
+
+/// The rows of one definer: tag, constant, format, source, shortest, longest, whether it may be shown, name.
 macro_rules! elements {
-    ($($number:literal $constant:ident $format:ident $max_length:tt $shown:ident $name:literal;)*) => {
-        /// The tags of the table, by name.
-        pub mod tags {
+    ($definer:ident:
+     $($number:literal $constant:ident $format:ident $source:ident $min:tt $max:tt $shown:ident $name:literal;)*) => {
+        pub(super) mod tags {
             use crate::Tag;
             $(
                 #[doc = $name]
@@ -60,160 +163,151 @@ macro_rules! elements {
         }
 
         /// In the order of the tag, for the binary search.
-        static ELEMENTS: &[Element] = &[
-            $(Element {
+        pub(super) static ROWS: &[super::Element] = &[
+            $(super::Element {
                 tag: tags::$constant,
+                definer: super::Definer::$definer,
                 name: $name,
-                format: Format::$format,
-                max_length: $max_length,
-                sensitive: elements!(@sensitive $shown),
+                source: super::Source::$source,
+                format: super::Format::$format,
+                min_length: $min,
+                max_length: $max,
+                sensitive: super::elements!(@sensitive $shown),
             },)*
         ];
     };
     (@sensitive open) => { false };
     (@sensitive secret) => { true };
 }
+use elements;
 
-elements! {
-    0x42 ISSUER_IDENTIFICATION_NUMBER Numeric 3 open "Issuer Identification Number (IIN)";
-    0x4F ADF_NAME Binary 16 open "Application Dedicated File (ADF) Name";
-    0x50 APPLICATION_LABEL AlphanumericSpecial 16 open "Application Label";
-    0x56 TRACK_1 AlphanumericSpecial 76 secret "Track 1 Data";
-    0x57 TRACK_2 Binary 19 secret "Track 2 Equivalent Data";
-    0x5A PAN CompressedNumeric 10 secret "Application Primary Account Number (PAN)";
-    0x61 APPLICATION_TEMPLATE Binary 252 open "Application Template";
-    0x6F FCI_TEMPLATE Binary 252 open "File Control Information (FCI) Template";
-    0x70 RECORD_TEMPLATE Binary 252 open "READ RECORD Response Message Template";
-    0x71 ISSUER_SCRIPT_1 Binary VARIABLE open "Issuer Script Template 1";
-    0x72 ISSUER_SCRIPT_2 Binary VARIABLE open "Issuer Script Template 2";
-    0x73 DIRECTORY_DISCRETIONARY Binary 252 open "Directory Discretionary Template";
-    0x77 RESPONSE_FORMAT_2 Binary VARIABLE open "Response Message Template Format 2";
-    0x80 RESPONSE_FORMAT_1 Binary VARIABLE open "Response Message Template Format 1";
-    0x81 AMOUNT_AUTHORISED_BINARY Binary 4 open "Amount, Authorised (Binary)";
-    0x82 AIP Binary 2 open "Application Interchange Profile";
-    0x83 COMMAND_TEMPLATE Binary VARIABLE open "Command Template";
-    0x84 DF_NAME Binary 16 open "Dedicated File (DF) Name";
-    0x86 ISSUER_SCRIPT_COMMAND Binary 261 open "Issuer Script Command";
-    0x87 APPLICATION_PRIORITY Binary 1 open "Application Priority Indicator";
-    0x88 SFI Binary 1 open "Short File Identifier (SFI)";
-    0x89 AUTHORISATION_CODE Alphanumeric 6 open "Authorisation Code";
-    0x8A ARC Alphanumeric 2 open "Authorisation Response Code";
-    0x8C CDOL1 Binary 252 open "Card Risk Management Data Object List 1 (CDOL1)";
-    0x8D CDOL2 Binary 252 open "Card Risk Management Data Object List 2 (CDOL2)";
-    0x8E CVM_LIST Binary 252 open "Cardholder Verification Method (CVM) List";
-    0x8F CAPK_INDEX_ICC Binary 1 open "Certification Authority Public Key Index (card)";
-    0x90 ISSUER_PK_CERTIFICATE Binary 248 open "Issuer Public Key Certificate";
-    0x91 ISSUER_AUTHENTICATION Binary 16 open "Issuer Authentication Data";
-    0x92 ISSUER_PK_REMAINDER Binary VARIABLE open "Issuer Public Key Remainder";
-    0x93 SIGNED_STATIC_DATA Binary 248 open "Signed Static Application Data";
-    0x94 AFL Binary 252 open "Application File Locator (AFL)";
-    0x95 TVR Binary 5 open "Terminal Verification Results";
-    0x97 TDOL Binary 252 open "Transaction Certificate Data Object List (TDOL)";
-    0x98 TC_HASH Binary 20 open "Transaction Certificate (TC) Hash Value";
-    0x99 PIN_DATA Binary VARIABLE secret "Transaction Personal Identification Number (PIN) Data";
-    0x9A TRANSACTION_DATE Numeric 3 open "Transaction Date";
-    0x9B TSI Binary 2 open "Transaction Status Information";
-    0x9C TRANSACTION_TYPE Numeric 1 open "Transaction Type";
-    0x9D DDF_NAME Binary 16 open "Directory Definition File (DDF) Name";
-    0xA5 FCI_PROPRIETARY Binary VARIABLE open "File Control Information (FCI) Proprietary Template";
-    0x5F20 CARDHOLDER_NAME AlphanumericSpecial 26 secret "Cardholder Name";
-    0x5F24 EXPIRATION_DATE Numeric 3 open "Application Expiration Date";
-    0x5F25 EFFECTIVE_DATE Numeric 3 open "Application Effective Date";
-    0x5F28 ISSUER_COUNTRY Numeric 2 open "Issuer Country Code";
-    0x5F2A TRANSACTION_CURRENCY Numeric 2 open "Transaction Currency Code";
-    0x5F2D LANGUAGE_PREFERENCE Alphanumeric 8 open "Language Preference";
-    0x5F30 SERVICE_CODE Numeric 2 open "Service Code";
-    0x5F34 PAN_SEQUENCE Numeric 1 open "Application PAN Sequence Number";
-    0x5F36 CURRENCY_EXPONENT Numeric 1 open "Transaction Currency Exponent";
-    0x5F57 ACCOUNT_TYPE Numeric 1 open "Account Type";
-    0x9F01 ACQUIRER_IDENTIFIER Numeric 6 open "Acquirer Identifier";
-    0x9F02 AMOUNT_AUTHORISED Numeric 6 open "Amount, Authorised (Numeric)";
-    0x9F03 AMOUNT_OTHER Numeric 6 open "Amount, Other (Numeric)";
-    0x9F04 AMOUNT_OTHER_BINARY Binary 4 open "Amount, Other (Binary)";
-    0x9F06 AID Binary 16 open "Application Identifier (AID), terminal";
-    0x9F07 USAGE_CONTROL Binary 2 open "Application Usage Control";
-    0x9F08 VERSION_ICC Binary 2 open "Application Version Number (card)";
-    0x9F09 VERSION_TERMINAL Binary 2 open "Application Version Number (terminal)";
-    0x9F0B CARDHOLDER_NAME_EXTENDED AlphanumericSpecial 45 secret "Cardholder Name Extended";
-    0x9F0D IAC_DEFAULT Binary 5 open "Issuer Action Code - Default";
-    0x9F0E IAC_DENIAL Binary 5 open "Issuer Action Code - Denial";
-    0x9F0F IAC_ONLINE Binary 5 open "Issuer Action Code - Online";
-    0x9F10 IAD Binary 32 open "Issuer Application Data";
-    0x9F11 CODE_TABLE_INDEX Numeric 1 open "Issuer Code Table Index";
-    0x9F12 PREFERRED_NAME AlphanumericSpecial 16 open "Application Preferred Name";
-    0x9F13 LAST_ONLINE_ATC Binary 2 open "Last Online Application Transaction Counter (ATC) Register";
-    0x9F14 LOWER_CONSECUTIVE_LIMIT Binary 1 open "Lower Consecutive Offline Limit";
-    0x9F15 MERCHANT_CATEGORY Numeric 2 open "Merchant Category Code";
-    0x9F16 MERCHANT_IDENTIFIER AlphanumericSpecial 15 open "Merchant Identifier";
-    0x9F17 PIN_TRY_COUNTER Binary 1 open "Personal Identification Number (PIN) Try Counter";
-    0x9F18 ISSUER_SCRIPT_IDENTIFIER Binary 4 open "Issuer Script Identifier";
-    0x9F1A TERMINAL_COUNTRY Numeric 2 open "Terminal Country Code";
-    0x9F1B FLOOR_LIMIT Binary 4 open "Terminal Floor Limit";
-    0x9F1C TERMINAL_IDENTIFICATION Alphanumeric 8 open "Terminal Identification";
-    0x9F1E IFD_SERIAL_NUMBER Alphanumeric 8 open "Interface Device (IFD) Serial Number";
-    0x9F1F TRACK_1_DISCRETIONARY AlphanumericSpecial VARIABLE secret "Track 1 Discretionary Data";
-    0x9F20 TRACK_2_DISCRETIONARY CompressedNumeric VARIABLE secret "Track 2 Discretionary Data";
-    0x9F21 TRANSACTION_TIME Numeric 3 open "Transaction Time";
-    0x9F22 CAPK_INDEX_TERMINAL Binary 1 open "Certification Authority Public Key Index (terminal)";
-    0x9F23 UPPER_CONSECUTIVE_LIMIT Binary 1 open "Upper Consecutive Offline Limit";
-    0x9F26 CRYPTOGRAM Binary 8 open "Application Cryptogram";
-    0x9F27 CID Binary 1 open "Cryptogram Information Data";
-    0x9F2D PIN_ENCIPHERMENT_CERTIFICATE Binary 248 open "ICC PIN Encipherment Public Key Certificate";
-    0x9F2E PIN_ENCIPHERMENT_EXPONENT Binary 3 open "ICC PIN Encipherment Public Key Exponent";
-    0x9F2F PIN_ENCIPHERMENT_REMAINDER Binary VARIABLE open "ICC PIN Encipherment Public Key Remainder";
-    0x9F32 ISSUER_PK_EXPONENT Binary 3 open "Issuer Public Key Exponent";
-    0x9F33 TERMINAL_CAPABILITIES Binary 3 open "Terminal Capabilities";
-    0x9F34 CVM_RESULTS Binary 3 open "Cardholder Verification Method (CVM) Results";
-    0x9F35 TERMINAL_TYPE Numeric 1 open "Terminal Type";
-    0x9F36 ATC Binary 2 open "Application Transaction Counter (ATC)";
-    0x9F37 UNPREDICTABLE_NUMBER Binary 4 open "Unpredictable Number";
-    0x9F38 PDOL Binary 252 open "Processing Options Data Object List (PDOL)";
-    0x9F39 POS_ENTRY_MODE Numeric 1 open "Point-of-Service (POS) Entry Mode";
-    0x9F3A AMOUNT_REFERENCE Binary 4 open "Amount, Reference Currency";
-    0x9F3C REFERENCE_CURRENCY Numeric 2 open "Transaction Reference Currency Code";
-    0x9F40 ADDITIONAL_CAPABILITIES Binary 5 open "Additional Terminal Capabilities";
-    0x9F41 SEQUENCE_COUNTER Numeric 4 open "Transaction Sequence Counter";
-    0x9F42 APPLICATION_CURRENCY Numeric 2 open "Application Currency Code";
-    0x9F44 APPLICATION_CURRENCY_EXPONENT Numeric 1 open "Application Currency Exponent";
-    0x9F45 DATA_AUTHENTICATION_CODE Binary 2 open "Data Authentication Code";
-    0x9F46 ICC_PK_CERTIFICATE Binary 248 open "ICC Public Key Certificate";
-    0x9F47 ICC_PK_EXPONENT Binary 3 open "ICC Public Key Exponent";
-    0x9F48 ICC_PK_REMAINDER Binary VARIABLE open "ICC Public Key Remainder";
-    0x9F49 DDOL Binary 252 open "Dynamic Data Authentication Data Object List (DDOL)";
-    0x9F4A STATIC_DATA_TAG_LIST Binary VARIABLE open "Static Data Authentication Tag List";
-    0x9F4B SIGNED_DYNAMIC_DATA Binary 248 open "Signed Dynamic Application Data";
-    0x9F4C ICC_DYNAMIC_NUMBER Binary 8 open "ICC Dynamic Number";
-    0x9F4D LOG_ENTRY Binary 2 open "Log Entry";
-    0x9F4E MERCHANT_NAME AlphanumericSpecial VARIABLE open "Merchant Name and Location";
-    0x9F4F LOG_FORMAT Binary VARIABLE open "Log Format";
-    0x9F5B SCRIPT_RESULTS Binary VARIABLE open "Issuer Script Results";
-    0x9F63 PRODUCT_IDENTIFICATION Binary 16 open "Card Product Identification Information (UnionPay)";
-    0x9F6B TRACK_2_CONTACTLESS Binary 19 secret "Track 2 Data (contactless)";
-    0xBF0C FCI_ISSUER_DISCRETIONARY Binary 222 open "File Control Information (FCI) Issuer Discretionary Data";
+impl fmt::Display for Format {
+    /// As Book 3 abbreviates it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Alphabetic => "a",
+            Self::Alphanumeric => "an",
+            Self::AlphanumericSpecial => "ans",
+            Self::Binary => "b",
+            Self::CompressedNumeric => "cn",
+            Self::Numeric => "n",
+        })
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Icc => "card",
+            Self::Terminal => "terminal",
+            Self::Issuer => "issuer",
+            Self::IssuerOrTerminal => "issuer or terminal",
+        })
+    }
+}
+
+impl fmt::Display for Definer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Books => "EMV",
+            Self::UnionPay => "UnionPay",
+            Self::Visa => "Visa",
+            Self::Mastercard => "Mastercard",
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn all() -> impl Iterator<Item = Definer> {
+        [Definer::Books].into_iter().chain(SYSTEMS)
+    }
+
     #[test]
-    fn the_table_is_sorted_and_each_tag_is_one_tag() {
-        assert!(ELEMENTS.is_sorted_by(|a, b| a.tag < b.tag));
-        for element in ELEMENTS {
-            assert_eq!(element.tag.to_string().parse(), Ok(element.tag), "{}", element.name);
+    fn each_table_is_sorted_and_each_tag_is_one_tag() {
+        for definer in all() {
+            assert!(definer.rows().is_sorted_by(|a, b| a.tag < b.tag), "{definer}");
+            for element in definer.rows() {
+                assert_eq!(element.definer, definer);
+                assert_eq!(element.tag.to_string().parse(), Ok(element.tag), "{}", element.name);
+                assert!(element.min_length <= element.max_length, "{}", element.name);
+            }
         }
     }
 
     #[test]
-    fn lengths_are_those_of_annex_a() {
-        let max_length = |tag| element(tag).unwrap().max_length;
-        assert_eq!([tags::PAN, tags::TRACK_2, tags::IAD, tags::CVM_LIST].map(max_length), [10, 19, 32, 252]);
-        assert_eq!([tags::DF_NAME, tags::CID, tags::SEQUENCE_COUNTER].map(max_length), [16, 1, 4]);
+    fn the_books_leave_the_payment_systems_their_tags() {
+        // Book 3 Annex B1: 9F50 to 9F7F are the payment systems', and no tag is both theirs and the Books'.
+        let theirs = |tag: Tag| (0x9F50..=0x9F7F).contains(&tag.number());
+        assert!(!Definer::Books.rows().iter().any(|element| theirs(element.tag)));
+        let mut private = SYSTEMS.iter().flat_map(|definer| definer.rows());
+        assert!(!private.any(|row| element(row.tag).is_some()));
+    }
+
+    /// EMV 4.4 Book 3 Annex A1, rows of every format and kind of length: tag, format, source, shortest, longest.
+    const ANNEX_A1: [(u32, Format, Source, usize, usize); 20] = [
+        (0x5A, Format::CompressedNumeric, Source::Icc, 0, 10),
+        (0x57, Format::Binary, Source::Icc, 0, 19),
+        (0x82, Format::Binary, Source::Icc, 2, 2),
+        (0x84, Format::Binary, Source::Icc, 5, 16),
+        (0x86, Format::Binary, Source::Issuer, 0, 261),
+        (0x8A, Format::Alphanumeric, Source::IssuerOrTerminal, 2, 2),
+        (0x8E, Format::Binary, Source::Icc, 10, 252),
+        (0x91, Format::Binary, Source::Issuer, 8, 16),
+        (0x98, Format::Binary, Source::Terminal, 20, 20),
+        (0x5F20, Format::AlphanumericSpecial, Source::Icc, 2, 26),
+        (0x5F2D, Format::Alphanumeric, Source::Icc, 2, 8),
+        (0x5F55, Format::Alphabetic, Source::Icc, 2, 2),
+        (0x9F01, Format::Numeric, Source::Terminal, 6, 6),
+        (0x9F0B, Format::AlphanumericSpecial, Source::Icc, 27, 45),
+        (0x9F10, Format::Binary, Source::Icc, 0, 32),
+        (0x9F1D, Format::Binary, Source::Terminal, 1, 8),
+        (0x9F24, Format::Alphanumeric, Source::Icc, 29, 29),
+        (0x9F40, Format::Binary, Source::Terminal, 5, 5),
+        (0x9F41, Format::Numeric, Source::Terminal, 2, 4),
+        (0x9F4C, Format::Binary, Source::Icc, 2, 8),
+    ];
+
+    #[test]
+    fn rows_are_those_of_annex_a() {
+        for (tag, format, source, min, max) in ANNEX_A1 {
+            let row = element(Tag::new(tag)).unwrap();
+            assert_eq!(
+                (row.format, row.source, row.min_length, row.max_length),
+                (format, source, min, max),
+                "{tag:X}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tag_of_several_payment_systems_has_all_their_meanings_and_each_its_own() {
+        let names = |tag| meanings(Tag::new(tag)).map(|row| (row.definer, row.name)).collect::<Vec<_>>();
+        let limit = "Card CVM Limit";
+        assert_eq!(
+            names(0x9F6B),
+            [(Definer::UnionPay, limit), (Definer::Visa, limit), (Definer::Mastercard, "Track 2 Data")]
+        );
+        assert_eq!(names(0x9F5B).len(), 2);
+        assert_eq!(names(0x9F6D).len(), 3);
+        assert_eq!(names(0xBF0C).len(), 1);
+        let of = |name: &[u8], tag| {
+            let definer = Definer::of_application(name)?;
+            Some(element_of(definer, Tag::new(tag))?.name)
+        };
+        assert_eq!(of(&[0xA0, 0, 0, 0, 4, 0x10, 0x10], 0x9F6B), Some("Track 2 Data"));
+        assert_eq!(of(&[0xA0, 0, 0, 3, 0x33, 1, 1, 1], 0x9F6B), Some(limit));
+        assert_eq!(of(&[0xA0, 0, 0, 3, 0x33, 1, 1, 1], 0x5A), element(tags::PAN).map(|row| row.name));
+        assert_eq!(of(&[0xA0, 0, 0, 9, 9, 1], 0x9F6B), None);
+        assert_eq!(element(Tag::new(0x9F6B)), None, "the Books don't say");
     }
 
     #[test]
     fn what_pci_dss_calls_account_data_is_sensitive() {
-        for tag in [0x5A, 0x57, 0x56, 0x5F20, 0x99, 0x9F1F, 0x9F20, 0x9F6B, 0x9F0B] {
+        let secret = [0x5A, 0x57, 0x56, 0x5F20, 0x99, 0x9F1F, 0x9F20, 0x9F6B, 0x9F0B, 0x9F60, 0x9F61, 0x5F53];
+        for tag in secret {
             assert!(is_sensitive(Tag::new(tag)), "{tag:X}");
         }
         assert!(!is_sensitive(tags::CRYPTOGRAM));

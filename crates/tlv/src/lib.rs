@@ -11,7 +11,7 @@ mod tag;
 mod writer;
 
 pub use dol::{Dol, DolEntry};
-pub use elements::{Element, Format, element, is_sensitive, tags};
+pub use elements::{Definer, Element, Format, Source, element, element_of, is_sensitive, meanings, tags};
 pub use reader::{MAX_DEPTH, Reader, Tlv, find};
 pub use tag::{Tag, TagBytes};
 pub use writer::{Buffer, Output, write};

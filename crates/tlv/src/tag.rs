@@ -111,6 +111,7 @@ impl FromStr for Tag {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn a_tag_is_read_to_its_last_byte_and_no_further() {
@@ -141,5 +142,16 @@ mod tests {
         assert!(Tag::new(0x70).is_constructed());
         assert!(Tag::new(0xBF0C).is_constructed());
         assert!(!Tag::new(0x9F36).is_constructed());
+    }
+
+    proptest! {
+        #[test]
+        fn a_tag_that_is_read_is_written_and_shown_as_it_was(bytes: [u8; 5]) {
+            if let Ok((tag, rest)) = Tag::parse(&bytes) {
+                let length = bytes.len() - rest.len();
+                prop_assert_eq!(&*tag.encoded(), &bytes[..length]);
+                prop_assert_eq!(tag.to_string().parse(), Ok(tag));
+            }
+        }
     }
 }

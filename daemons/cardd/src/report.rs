@@ -105,7 +105,7 @@ pub(crate) fn for_end(
 
 /// What the issuer is told of the scripts that the card has run, as UnionPay has it in DE 55; `None` where it had none run.
 fn script_data(kernel: &Kernel) -> Option<Vec<u8>> {
-    let results = element(kernel, tags::SCRIPT_RESULTS)?;
+    let results = element(kernel, tags::visa::SCRIPT_RESULTS)?;
     let mut data = kernel.field_55(SCRIPT_NOTICE).ok()?;
     tlv::write(&mut data, UNIONPAY_SCRIPT_RESULTS, &results).ok()?;
     Some(data)

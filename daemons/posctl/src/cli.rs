@@ -146,6 +146,24 @@ pub(crate) enum Command {
     Parameters(Parameters),
     /// Show the certification authority public keys that cards are authenticated with
     Capks,
+    /// Show data objects of a card or a host (BER-TLV) as a tree; what is sensitive is not shown. Needs no terminal
+    Tlv {
+        /// The bytes in hex, spaces don't matter; - is stdin
+        #[arg(required = true, value_name = "HEX")]
+        hex: Vec<String>,
+        /// Whose card it is, for tags that the payment systems use differently; left out: as the AID in it says
+        #[arg(long, value_enum)]
+        card: Option<PaymentSystem>,
+    },
+    /// Show what a card's answer to reset says (ISO 7816-3). Needs no terminal
+    Atr {
+        /// The bytes in hex, spaces don't matter; - is stdin
+        #[arg(required = true, value_name = "HEX")]
+        hex: Vec<String>,
+    },
+    /// The EMV kernel, without a card
+    #[command(subcommand)]
+    Emv(Emv),
     /// Show how the payment service, the card module and the printer are
     Status,
     /// Print a completion script for a shell
@@ -366,6 +384,37 @@ pub(crate) struct KeySource {
     /// A file with a key token (KT-KDH)
     #[arg(long, value_name = "FILE")]
     pub(crate) token: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Emv {
+    /// Run a recorded transaction through the kernel, and show each decision with its clause, the results and the outcome.
+    /// Needs no terminal. The exit code is 0 for an approval, else 1
+    Replay {
+        /// A trace, such as `simctl card trace` writes
+        file: PathBuf,
+        /// Where the kernel's parameters are that the trace names and that are not beside it; may be given several times
+        #[arg(long, value_name = "FOLDER", default_value = "/usr/lib/smartpos/emv")]
+        parameters: Vec<PathBuf>,
+    },
+}
+
+/// Whose card it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PaymentSystem {
+    Unionpay,
+    Visa,
+    Mastercard,
+}
+
+impl From<PaymentSystem> for tlv::Definer {
+    fn from(system: PaymentSystem) -> Self {
+        match system {
+            PaymentSystem::Unionpay => Self::UnionPay,
+            PaymentSystem::Visa => Self::Visa,
+            PaymentSystem::Mastercard => Self::Mastercard,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod approval;
 mod audit;
 mod chooser;
 mod cli;
+mod decode;
 mod dictionary;
 mod document;
 mod error;
@@ -18,6 +19,7 @@ mod money;
 mod output;
 mod paper;
 mod parameters;
+mod replay;
 mod service;
 mod shown;
 mod status;
@@ -29,7 +31,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use zbus::{Connection, connection};
 
-use cli::{Arguments, Audit, Command, Parameters};
+use cli::{Arguments, Audit, Command, Emv, Parameters};
 use error::Error;
 
 /// What a command comes to; an error is told on stderr.
@@ -74,6 +76,9 @@ async fn run(arguments: Arguments) -> Outcome {
         Command::Parameters(Parameters::Terminal) => parameters::terminal(&bus().await?, json).await,
         Command::Parameters(Parameters::Show) => parameters::show(&bus().await?, "applications", json).await,
         Command::Capks => parameters::show(&bus().await?, "capks", json).await,
+        Command::Tlv { hex, card } => decode::data_objects(&hex, card.map(Into::into), json),
+        Command::Atr { hex } => decode::answer_to_reset(&hex, json),
+        Command::Emv(Emv::Replay { file, parameters }) => replay::run(&file, &parameters, json),
         Command::Status => status::status(&bus().await?, json).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();

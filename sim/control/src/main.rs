@@ -19,6 +19,7 @@ simctl [--json] [--dir DIR] COMMAND
   card swipe NAME       swipe a card of the drawer at the stripe reader
   card list             the cards in the drawer
   card status           what is in the slot
+  card trace            what the card was told and answered since its reset, for `posctl emv replay`
 
   pin DIGITS            type the PIN and Enter as soon as the PIN pad asks
   pin cancel            press Cancel as soon as the PIN pad asks

@@ -1,15 +1,19 @@
 //! The card slot (ISO/IEC 7816-3), with a virtual card in it or none.
 
+use emv::trace::Answer;
 use link::Refusal;
 use sim_cards::{Card, Drawer};
 use zeroize::Zeroizing;
 
+use crate::trace::Recorder;
 use crate::{Refused, refused};
 
 /// The slot, and the drawer that its cards come from.
 pub(crate) struct CardSlot {
     drawer: Drawer,
     inserted: Option<Inserted>,
+    /// What the card was told since its reset; it outlives the card in the slot.
+    pub(crate) recorder: Recorder,
 }
 
 struct Inserted {
@@ -22,7 +26,7 @@ struct Inserted {
 impl CardSlot {
     /// An empty slot.
     pub(crate) fn new(drawer: Drawer) -> Self {
-        Self { drawer, inserted: None }
+        Self { drawer, inserted: None, recorder: Recorder::default() }
     }
 
     /// A slot with a card of the drawer in it, which stays there.
@@ -57,6 +61,9 @@ impl CardSlot {
     /// Takes the card out, and returns its name.
     pub(crate) fn remove(&mut self) -> Option<String> {
         let Inserted { card, .. } = self.inserted.take()?;
+        if !card.is_removed() {
+            self.recorder.removed();
+        }
         self.drawer.put_back(&card);
         Some(card.profile().name.clone())
     }
@@ -67,6 +74,7 @@ impl CardSlot {
         inserted.card.reset();
         let atr = inserted.card.atr();
         inserted.powered = atr.is_some();
+        self.recorder.begin();
         atr.ok_or_else(|| (Refusal::CardMute, "the card gives no answer to reset".to_owned()))
     }
 
@@ -104,10 +112,20 @@ impl CardSlot {
         self.check_power()?;
         let inserted = self.inserted()?;
         inserted.heard += 1;
-        if let Some(response) = inserted.card.transmit(command) {
+        let response = inserted.card.transmit(command);
+        let removed = inserted.card.is_removed();
+        self.recorder.exchange(
+            command,
+            match &response {
+                Some(response) => Answer::Response(response.clone()),
+                None if removed => Answer::Removed,
+                None => Answer::Mute,
+            },
+        );
+        if let Some(response) = response {
             return Ok(Zeroizing::new(response));
         }
-        if inserted.card.is_removed() {
+        if removed {
             return refused(Refusal::NoCard, "the card was pulled out");
         }
         refused(Refusal::CardMute, "the card does not answer")

@@ -11,7 +11,7 @@ use crate::key_slots::MasterKeys;
 use crate::pin_pad::Deed;
 
 const CARD_HELP: &str =
-    "say `card insert NAME`, `card remove`, `card swipe NAME`, `card list` or `card status`";
+    "say `card insert NAME`, `card remove`, `card swipe NAME`, `card list`, `card status` or `card trace`";
 const PIN_HELP: &str = "say `pin DIGITS`, `pin enter`, `pin cancel`, `pin timeout` or `pin clear`";
 const KEY_HELP: &str = "say `key NAME`, or `key NAME CODE` for another security code, `key NAME -` for none";
 const COMPONENT_HELP: &str =
@@ -43,6 +43,10 @@ pub fn command(
         },
         ["card", "list"] => list(),
         ["card", "status"] => card_status(&device),
+        ["card", "trace"] => match device.slot.recorder.trace() {
+            Some(trace) => Reply::ok(trace.to_string()),
+            None => Reply::refused("no card was told anything since the last reset of one"),
+        },
         ["card", ..] => Reply::refused(CARD_HELP),
         ["pin", "enter"] => queue(&mut device, Deed::Type(Zeroizing::default())),
         ["pin", "cancel"] => queue(&mut device, Deed::Cancel),

@@ -119,7 +119,9 @@ impl Device {
         if self.test_due <= Instant::now() && !self.pad.asks() && !self.key_entry.asks() {
             self.test();
         }
-        self.events.extend(self.pad.poll(now, &mut self.slot));
+        let entered = self.pad.poll(now, &mut self.slot);
+        entered.iter().for_each(|event| self.slot.recorder.event(event));
+        self.events.extend(entered);
         std::mem::take(&mut self.events)
     }
 

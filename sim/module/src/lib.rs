@@ -28,6 +28,7 @@ mod stripe;
 #[cfg(test)]
 mod tests;
 mod tls_key;
+mod trace;
 
 pub use control::command;
 pub use device::Device;

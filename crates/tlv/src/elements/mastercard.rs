@@ -1,0 +1,67 @@
+//! Mastercard's own data elements: M/Chip, and EMV Contactless Book C-2.
+
+use super::{VARIABLE, elements};
+
+elements! { Mastercard:
+    0x56 TRACK_1 AlphanumericSpecial Icc 0 76 secret "Track 1 Data";
+    0x9F50 OFFLINE_ACCUMULATOR_BALANCE Numeric Icc 6 6 open "Offline Accumulator Balance";
+    0x9F51 DRDOL Binary Icc 0 250 open "DRDOL";
+    0x9F53 TRANSACTION_CATEGORY Alphanumeric Terminal 1 1 open "Transaction Category Code";
+    0x9F54 DS_ODS_CARD Binary Icc 0 160 open "DS ODS Card";
+    0x9F5B DSDOL Binary Icc 0 250 open "DSDOL";
+    0x9F5C DS_REQUESTED_OPERATOR Binary Terminal 8 8 open "DS Requested Operator ID";
+    0x9F5D APPLICATION_CAPABILITIES Binary Icc 3 3 open "Application Capabilities Information";
+    0x9F5E DS_ID Numeric Icc 8 11 secret "DS ID";
+    0x9F5F DS_SLOT_AVAILABILITY Binary Icc 1 1 open "DS Slot Availability";
+    0x9F60 CVC3_TRACK_1 Binary Icc 2 2 secret "CVC3 (Track1)";
+    0x9F61 CVC3_TRACK_2 Binary Icc 2 2 secret "CVC3 (Track2)";
+    0x9F62 PCVC3_TRACK_1 Binary Icc 6 6 open "PCVC3 (Track1)";
+    0x9F63 PUNATC_TRACK_1 Binary Icc 6 6 open "PUNATC (Track1)";
+    0x9F64 NATC_TRACK_1 Binary Icc 1 1 open "NATC (Track1)";
+    0x9F65 PCVC3_TRACK_2 Binary Icc 2 2 open "PCVC3 (Track2)";
+    0x9F66 PUNATC_TRACK_2 Binary Icc 2 2 open "PUNATC (Track2)";
+    0x9F67 NATC_TRACK_2 Binary Icc 1 1 open "NATC (Track2)";
+    0x9F69 UDOL Binary Icc 0 250 open "UDOL";
+    0x9F6A UNPREDICTABLE_NUMBER_NUMERIC Numeric Terminal 4 4 open "Unpredictable Number (Numeric)";
+    0x9F6B TRACK_2_CONTACTLESS Binary Icc 0 19 secret "Track 2 Data";
+    0x9F6D MAG_STRIPE_VERSION_TERMINAL Binary Terminal 2 2 open "Mag-stripe Application Version Number (Reader)";
+    0x9F6E THIRD_PARTY_DATA Binary Icc 5 32 open "Third Party Data";
+    0x9F6F DS_SLOT_MANAGEMENT Binary Icc 1 1 open "DS Slot Management Control";
+    0x9F70 PROTECTED_ENVELOPE_1 Binary Icc 0 192 open "Protected Data Envelope 1";
+    0x9F71 PROTECTED_ENVELOPE_2 Binary Icc 0 192 open "Protected Data Envelope 2";
+    0x9F72 PROTECTED_ENVELOPE_3 Binary Icc 0 192 open "Protected Data Envelope 3";
+    0x9F73 PROTECTED_ENVELOPE_4 Binary Icc 0 192 open "Protected Data Envelope 4";
+    0x9F74 PROTECTED_ENVELOPE_5 Binary Icc 0 192 open "Protected Data Envelope 5";
+    0x9F75 UNPROTECTED_ENVELOPE_1 Binary Icc 0 192 open "Unprotected Data Envelope 1";
+    0x9F76 UNPROTECTED_ENVELOPE_2 Binary Icc 0 192 open "Unprotected Data Envelope 2";
+    0x9F77 UNPROTECTED_ENVELOPE_3 Binary Icc 0 192 open "Unprotected Data Envelope 3";
+    0x9F78 UNPROTECTED_ENVELOPE_4 Binary Icc 0 192 open "Unprotected Data Envelope 4";
+    0x9F79 UNPROTECTED_ENVELOPE_5 Binary Icc 0 192 open "Unprotected Data Envelope 5";
+    0x9F7C MERCHANT_CUSTOM_DATA Binary Terminal 20 20 open "Merchant Custom Data";
+    0x9F7D DS_SUMMARY_1 Binary Icc 8 16 open "DS Summary 1";
+    0x9F7E MOBILE_SUPPORT_INDICATOR Binary Terminal 1 1 open "Mobile Support Indicator";
+    0x9F7F DS_UNPREDICTABLE_NUMBER Binary Icc 4 4 open "DS Unpredictable Number";
+    0xDF4B POS_CARDHOLDER_INTERACTION Binary Icc 3 3 open "POS Cardholder Interaction Information";
+    0xDF8104 BALANCE_BEFORE Numeric Icc 6 6 open "Balance Read Before Gen AC";
+    0xDF8105 BALANCE_AFTER Numeric Icc 6 6 open "Balance Read After Gen AC";
+    0xDF8115 ERROR_INDICATION Binary Terminal 6 6 open "Error Indication";
+    0xDF8116 USER_INTERFACE_REQUEST Binary Terminal 22 22 open "User Interface Request Data";
+    0xDF8117 CARD_DATA_INPUT Binary Terminal 1 1 open "Card Data Input Capability";
+    0xDF8118 CVM_CAPABILITY Binary Terminal 1 1 open "CVM Capability - CVM Required";
+    0xDF8119 NO_CVM_CAPABILITY Binary Terminal 1 1 open "CVM Capability - No CVM Required";
+    0xDF811B KERNEL_CONFIGURATION Binary Terminal 1 1 open "Kernel Configuration";
+    0xDF811F SECURITY_CAPABILITY Binary Terminal 1 1 open "Security Capability";
+    0xDF8120 TAC_DEFAULT Binary Terminal 5 5 open "Terminal Action Code - Default";
+    0xDF8121 TAC_DENIAL Binary Terminal 5 5 open "Terminal Action Code - Denial";
+    0xDF8122 TAC_ONLINE Binary Terminal 5 5 open "Terminal Action Code - Online";
+    0xDF8123 CONTACTLESS_FLOOR_LIMIT Numeric Terminal 6 6 open "Reader Contactless Floor Limit";
+    0xDF8124 CONTACTLESS_LIMIT Numeric Terminal 6 6 open "Reader Contactless Transaction Limit (No On-device CVM)";
+    0xDF8125 CONTACTLESS_LIMIT_ON_DEVICE Numeric Terminal 6 6 open "Reader Contactless Transaction Limit (On-device CVM)";
+    0xDF8126 CVM_REQUIRED_LIMIT Numeric Terminal 6 6 open "Reader CVM Required Limit";
+    0xDF8129 OUTCOME_PARAMETERS Binary Terminal 8 8 open "Outcome Parameter Set";
+    0xDF812A TRACK_1_DISCRETIONARY CompressedNumeric Terminal 0 56 secret "DD Card (Track1)";
+    0xDF812B TRACK_2_DISCRETIONARY CompressedNumeric Terminal 0 11 secret "DD Card (Track2)";
+    0xFF8101 TORN_RECORD Binary Terminal 0 VARIABLE secret "Torn Record";
+    0xFF8105 DATA_RECORD Binary Terminal 0 VARIABLE open "Data Record";
+    0xFF8106 DISCRETIONARY_DATA Binary Terminal 0 VARIABLE open "Discretionary Data";
+}
