@@ -237,7 +237,7 @@ async fn stays_in_the_module(
     let shop = bench.shop().await;
     let mut sale = begin(&shop).await;
     sale.reached("host").await;
-    let dumps = [Part::Paymentd, Part::Cardd].map(|part| (part, core_dump(&bench, part)));
+    let dumps = [Part::Paymentd, Part::Cardd].map(|part| (part, core_dump(bench, part)));
     let (_, result) = sale.completed().await;
     let masked = smartpos_tests::text(&result, "masked_pan").as_bytes().to_vec();
     for (part, core) in dumps {
@@ -245,7 +245,7 @@ async fn stays_in_the_module(
         assert!(contains(&core, &masked), "the dump of {part} is not of the process that sold");
     }
     assert!(
-        found_in(&core_dump(&bench, Part::Module), &secrets).is_some(),
+        found_in(&core_dump(bench, Part::Module), &secrets).is_some(),
         "the search finds nothing anywhere"
     );
     for seen in seen {

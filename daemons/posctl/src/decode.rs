@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ccid::Atr;
 use emv::words::words;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tlv::{Definer, Element, Format, MAX_DEPTH, Tag, Tlv, element_of, is_sensitive, meanings, tags};
 
 use crate::error::Error;
@@ -139,19 +139,23 @@ impl<'a> Forest<'a> {
     fn in_json(&self, card: Option<Definer>) -> Vec<Value> {
         let one = |Tree { object, within }: &Tree<'_>| {
             let Tlv { tag, value } = object;
-            let mut told = json!({ "tag": tag.to_string(), "name": name(*tag, card), "length": value.len() });
+            let mut told = Map::new();
+            let mut tell = |key: &str, value: Value| drop(told.insert(key.to_owned(), value));
+            tell("tag", tag.to_string().into());
+            tell("name", name(*tag, card).into());
+            tell("length", value.len().into());
             if is_sensitive(*tag) {
-                told["shown"] = false.into();
+                tell("shown", false.into());
             } else if tag.is_constructed() {
-                told["objects"] = within.in_json(card).into();
+                tell("objects", within.in_json(card).into());
             } else {
-                told["value"] = digits(value).into();
+                tell("value", digits(value).into());
                 let said = words(*tag, value, card);
                 if !said.is_empty() {
-                    told["words"] = said.into();
+                    tell("words", said.into());
                 }
             }
-            told
+            Value::Object(told)
         };
         let mut told: Vec<Value> = self.trees.iter().map(one).collect();
         told.extend(self.fault.map(|fault| json!({ "fault": fault.to_string() })));
