@@ -46,7 +46,7 @@ impl<'t> Track3<'t> {
     /// The characters of a track with `data` between its sentinels, and the LRC: what a head reads.
     ///
     /// # Errors
-    /// [`Error::BadCharacter`] and [`Error::TooLong`] where no track has that.
+    /// [`Error::BadCharacter`](crate::Error::BadCharacter) and [`Error::TooLong`](crate::Error::TooLong) where no track has that.
     pub fn encode(data: &str) -> Result<Zeroizing<Vec<u8>>> {
         characters::TRACK_3.track(data)
     }
