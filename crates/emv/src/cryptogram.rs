@@ -78,6 +78,8 @@ impl Kernel {
                 self.data.set(tags::ARC, b"Z1");
                 self.end(Decision::Declined, Reason::CombinedAuthenticationFailed)
             }
+            // The card wants the issuer asked, of a terminal that asks nobody.
+            (CryptogramKind::Arqc, _) if self.config.terminal.is_offline_only() => self.decide_without_host(),
             (CryptogramKind::Arqc, _) => Ok(Wait::Host),
             (CryptogramKind::Tc, _) => {
                 self.data.set(tags::ARC, b"Y1");

@@ -1,0 +1,63 @@
+//! What single clauses ask of the terminal where a card or a configuration is not as it should be.
+
+use super::*;
+
+const NO_CVM: &str = "00000000 00000000 1F00";
+
+/// A terminal of this type that has no floor limit to exceed.
+fn of_type(kind: &str) -> Arc<Config> {
+    let terminal = terminal_with("E0 68 C8").replace(r#"type = "22""#, &format!(r#"type = "{kind}""#));
+    let applications =
+        AIDS.replace("floor_limit = 0", "floor_limit = 5000").replace("DC4000F800", "DC40000000");
+    Arc::new(Config::from_toml_parts(&terminal, &applications, &[&capk_toml()]).unwrap())
+}
+
+fn run_with(
+    config: Arc<Config>,
+    transaction: Transaction,
+    card: &mut Card,
+    world: World<'_>,
+) -> (Kernel, Outcome) {
+    let mut kernel = Kernel::new(config, transaction);
+    let (outcome, _) = run_until_end(&mut kernel, card, world).unwrap();
+    (kernel, outcome)
+}
+
+/// P1 of each GENERATE AC.
+fn requests(card: &Card) -> Vec<u8> {
+    card.log.iter().filter(|command| command[1] == 0xAE).map(|command| command[2]).collect()
+}
+
+fn without_cvm(first_ac: &'static str) -> Card {
+    let mut card = with(|card| card.cvm_list = NO_CVM);
+    card.set("80AE", &ok(&tlv("80", &bytes(first_ac))));
+    card
+}
+
+#[test]
+fn book_3_clause_10_7_an_offline_only_terminal_declines_what_the_issuer_alone_may_approve() {
+    let online_only = Transaction { online_only: true, ..transaction() };
+    let mut card = without_cvm("00 0021 1122334455667788");
+    let (_, outcome) = run_with(of_type("23"), online_only, &mut card, ALL_WELL);
+    assert_eq!((requests(&card), outcome.reason), (vec![0x00], Reason::DeclinedByTerminal));
+}
+
+#[test]
+fn book_3_clause_10_8_an_arqc_to_an_offline_only_terminal_is_as_unable_to_go_online() {
+    let mut card = without_cvm("40 0021 1122334455667788");
+    card.answers.insert(0, (bytes("80AE40001D"), ok(&tlv("80", &bytes("80 0021 1122334455667788")))));
+    let (_, outcome) = run_with(of_type("23"), transaction(), &mut card, ALL_WELL);
+    assert_eq!(requests(&card), [0x40, 0x40]);
+    assert_eq!((outcome.reason, outcome.arc), (Reason::ApprovedUnableToGoOnline, Some(*b"Y3")));
+    assert_eq!(outcome.online, Online::Unreachable, "the host was not asked");
+}
+
+#[test]
+fn book_3_clause_10_11_a_card_that_declines_what_was_approved_without_the_host_is_z3() {
+    let mut card = without_cvm("00 0021 1122334455667788");
+    card.answers.insert(0, (bytes("80AE8000"), ok(&tlv("80", &bytes("80 0021 1122334455667788")))));
+    let forced = Transaction { force_online: true, ..transaction() };
+    let (_, outcome) = run_with(of_type("22"), forced, &mut card, World { host: None, ..ALL_WELL });
+    assert_eq!(requests(&card), [0x80, 0x40]);
+    assert_eq!((outcome.reason, outcome.arc), (Reason::DeclinedUnableToGoOnline, Some(*b"Z3")));
+}
