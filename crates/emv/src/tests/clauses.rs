@@ -61,3 +61,23 @@ fn book_3_clause_10_11_a_card_that_declines_what_was_approved_without_the_host_i
     assert_eq!(requests(&card), [0x80, 0x40]);
     assert_eq!((outcome.reason, outcome.arc), (Reason::DeclinedUnableToGoOnline, Some(*b"Z3")));
 }
+
+#[test]
+fn book_4_clause_6_3_4_5_fail_ends_the_list_and_what_was_not_performed_leaves_no_results() {
+    for (list, results, tvr) in
+        [("4000 1F00", "400001", 0x80), ("4203 4100 2A00", "420301", 0xD8), ("4203 6A00", "420301", 0xC8)]
+    {
+        let cvm_list: &'static str = format!("00000000 00000000 {list}").leak();
+        let world = World { pin: PinResult::Bypassed, ..ALL_WELL };
+        let (kernel, outcome) = run(&mut with(|card| card.cvm_list = cvm_list), world);
+        assert_eq!((outcome.cvm, outcome.tvr[2]), (Cvm::Failed, tvr), "{list}");
+        assert_eq!(kernel.field_55(&[tags::CVM_RESULTS]).unwrap()[3..], bytes(results), "{list}");
+    }
+}
+
+#[test]
+fn book_3_clause_10_5_a_cvm_list_without_rules_is_missing() {
+    let (_, outcome) = run(&mut with(|card| card.cvm_list = "00000000 00000000"), ALL_WELL);
+    // The record is signed: but for this bit all is well.
+    assert_eq!((outcome.tvr[0], outcome.cvm), (0x20, Cvm::None));
+}
