@@ -62,6 +62,29 @@ fn book_3_clause_10_11_a_card_that_declines_what_was_approved_without_the_host_i
     assert_eq!((outcome.reason, outcome.arc), (Reason::DeclinedUnableToGoOnline, Some(*b"Z3")));
 }
 
+/// A record in whose place another value of this object is.
+fn with_value(record: &[u8], tag: &str, value: &[u8]) -> Vec<u8> {
+    let (template, _) = tlv::Tlv::parse(record).unwrap();
+    let objects = template.children().flatten().map(|object| {
+        let known = format!("{}", object.tag);
+        tlv(&known, if known == tag { value } else { object.value })
+    });
+    ok(&tlv("70", &objects.collect::<Vec<_>>().concat()))
+}
+
+#[test]
+fn book_2_clause_6_5_1_a_ddol_that_asks_for_less_than_the_whole_unpredictable_number_fails_dda() {
+    for ddol in ["9F3700", "9F3703", "9F3708", "9A03"] {
+        let mut card = with(|card| card.more = tlv("9F49", &bytes(ddol)));
+        let (_, outcome) = run(&mut card, ALL_WELL);
+        assert_eq!(outcome.tvr[0], 0x08, "{ddol}");
+        assert!(!card.log.iter().any(|command| command[1] == 0x88), "{ddol}");
+        let ours = AIDS.replace("9F3704", ddol);
+        let refused = Config::from_toml_parts(TERMINAL, &ours, &[]).unwrap_err().to_string();
+        assert!(refused.contains("9F37"), "{ddol}: {refused}");
+    }
+}
+
 #[test]
 fn book_4_clause_6_3_4_5_fail_ends_the_list_and_what_was_not_performed_leaves_no_results() {
     for (list, results, tvr) in
@@ -80,4 +103,16 @@ fn book_3_clause_10_5_a_cvm_list_without_rules_is_missing() {
     let (_, outcome) = run(&mut with(|card| card.cvm_list = "00000000 00000000"), ALL_WELL);
     // The record is signed: but for this bit all is well.
     assert_eq!((outcome.tvr[0], outcome.cvm), (0x20, Cvm::None));
+}
+
+#[test]
+fn book_3_clause_7_2_a_key_whose_remainder_did_not_come_is_missing_data() {
+    for (record, tag) in [("00B2021400", "92"), ("00B2031400", "9F48")] {
+        let mut card = Personalisation::default().card();
+        let whole = card.answer(&bytes(record));
+        card.set(record, &with_value(&whole, tag, &[]));
+        assert_eq!(run(&mut card, ALL_WELL).1.tvr[0], 0x28, "{tag} is missing");
+        card.set(record, &with_value(&whole, tag, &[1; 4]));
+        assert_eq!(run(&mut card, ALL_WELL).1.tvr[0], 0x08, "{tag} is wrong");
+    }
 }
