@@ -116,3 +116,35 @@ fn book_3_clause_7_2_a_key_whose_remainder_did_not_come_is_missing_data() {
         assert_eq!(run(&mut card, ALL_WELL).1.tvr[0], 0x08, "{tag} is wrong");
     }
 }
+
+#[test]
+fn book_4_annex_a5_a_card_that_is_pulled_during_a_script_leaves_results() {
+    let script = |tag, identifier: &str, command: &str| {
+        tlv(tag, &[tlv("9F18", &bytes(identifier)), tlv("86", &bytes(command))].concat())
+    };
+    let field_55 = [
+        script("71", "00000001", "84DA000001"),
+        script("71", "00000002", "84DA000002"),
+        script("72", "00000003", "8424000003"),
+    ]
+    .concat();
+    let world = World { host: Some(HostAnswer { field_55: &field_55, ..APPROVED }), ..ALL_WELL };
+    let (mut kernel, mut card) =
+        (Kernel::new(config_with(|toml| toml), transaction()), Personalisation::default().card());
+    for command in ["84DA", "8424"] {
+        card.set(command, &bytes("9000"));
+    }
+    let (whole, steps) = run_until_end(&mut kernel, &mut card, world).unwrap();
+    assert_eq!(whole.script_results, [[0x20, 0, 0, 0, 1], [0x20, 0, 0, 0, 2], [0x20, 0, 0, 0, 3]]);
+    let pulled = |at| {
+        let mut card = Card { answers: card.answers.clone(), ..Card::default() };
+        run(&mut card, World { pulled_at: at, ..world }).1
+    };
+    // The last steps are the two scripts, the second cryptogram and the third script.
+    let last = pulled(steps - 1);
+    assert_eq!(last.script_results, [[0x20, 0, 0, 0, 1], [0x20, 0, 0, 0, 2], [0x11, 0, 0, 0, 3]]);
+    assert_eq!((last.tvr[4] & 0x30, last.reason), (0x10, Reason::ApprovedOnline));
+    let first = pulled(steps - 4);
+    assert_eq!(first.script_results, [[0x11, 0, 0, 0, 1], [0, 0, 0, 0, 2], [0, 0, 0, 0, 3]]);
+    assert_eq!((first.tvr[4] & 0x30, first.reason), (0x30, Reason::CardRemoved));
+}
