@@ -62,6 +62,32 @@ fn book_3_clause_10_11_a_card_that_declines_what_was_approved_without_the_host_i
     assert_eq!((outcome.reason, outcome.arc), (Reason::DeclinedUnableToGoOnline, Some(*b"Z3")));
 }
 
+#[test]
+fn book_3_clause_7_5_an_object_of_the_card_in_the_wrong_format_ends_the_transaction() {
+    for (tag, value) in [
+        ("9F42", "01"),
+        ("9F14", "0203"),
+        ("9F23", "0203"),
+        ("5F25", "2606"),
+        ("5F25", "261301"),
+        ("5F25", "260600"),
+        ("5F25", "A60601"),
+    ] {
+        let mut card = with(|card| card.more = tlv(tag, &bytes(value)));
+        let reason = run(&mut card, ALL_WELL).1.reason;
+        assert_eq!(reason, Reason::DataMalformed(tag.parse().unwrap()), "{tag} {value}");
+    }
+    for (tag, value) in
+        [("9F0D", "D86004A0"), ("9F0E", "00109800"), ("9F0F", "D86804F8"), ("9F07", "FF"), ("5F28", "56")]
+    {
+        let mut card = Personalisation::default().card();
+        let record = card.answer(&bytes("00B2011C00"));
+        card.set("00B2011C00", &with_value(&record, tag, &bytes(value)));
+        let reason = run(&mut card, ALL_WELL).1.reason;
+        assert_eq!(reason, Reason::DataMalformed(tag.parse().unwrap()), "{tag} {value}");
+    }
+}
+
 /// A record in whose place another value of this object is.
 fn with_value(record: &[u8], tag: &str, value: &[u8]) -> Vec<u8> {
     let (template, _) = tlv::Tlv::parse(record).unwrap();
@@ -106,6 +132,37 @@ fn book_3_clause_10_5_a_cvm_list_without_rules_is_missing() {
 }
 
 #[test]
+fn book_3_clause_10_6_3_the_counter_of_a_record_does_not_stand_in_for_that_of_get_data() {
+    let mut card =
+        with(|card| card.more = [tlv("9F14", &[2]), tlv("9F23", &[4]), tlv("9F36", &[0, 0x21])].concat());
+    card.set("80CA9F36", &bytes("6A88"));
+    card.set("80CA9F13", &ok(&tlv("9F13", &bytes("0020"))));
+    let (_, outcome) = run(&mut card, ALL_WELL);
+    assert_eq!(outcome.tvr[3] & 0x60, 0x60);
+}
+
+#[test]
+fn book_1_clause_12_3_a_blocked_application_that_does_not_say_its_name_is_blocked() {
+    let mut card = Card::default();
+    card.set("00A404000E", &bytes("6A82"));
+    card.set("00A4040008 A000000333010101", &bytes("6283"));
+    let (_, outcome) = run(&mut card, ALL_WELL);
+    assert_eq!((outcome.reason, outcome.fallback), (Reason::ApplicationBlocked, false));
+}
+
+#[test]
+fn book_1_clause_11_3_4_nothing_that_records_have_to_give_is_taken_from_the_answer_to_select() {
+    let mut card = Personalisation::default().card();
+    let lists =
+        [tlv("8C", &bytes("9505")), tlv("8D", &bytes("8A02")), tlv("5F25", &bytes("250101"))].concat();
+    let inner = [tlv("50", b"Debit"), tlv("9F38", &bytes("9F1A02")), lists].concat();
+    let information = [tlv("84", &bytes("A000000333010101")), tlv("A5", &inner)].concat();
+    card.set("00A4040008 A000000333010101 00", &ok(&tlv("6F", &information)));
+    card.set("00B2011400", &ok(&tlv("70", &tlv("9F08", &[0, 0x30]))));
+    assert_eq!(run(&mut card, ALL_WELL).1.reason, Reason::DataMissing(tags::CDOL1));
+}
+
+#[test]
 fn book_3_clause_7_2_a_key_whose_remainder_did_not_come_is_missing_data() {
     for (record, tag) in [("00B2021400", "92"), ("00B2031400", "9F48")] {
         let mut card = Personalisation::default().card();
@@ -114,6 +171,94 @@ fn book_3_clause_7_2_a_key_whose_remainder_did_not_come_is_missing_data() {
         assert_eq!(run(&mut card, ALL_WELL).1.tvr[0], 0x28, "{tag} is missing");
         card.set(record, &with_value(&whole, tag, &[1; 4]));
         assert_eq!(run(&mut card, ALL_WELL).1.tvr[0], 0x08, "{tag} is wrong");
+    }
+}
+
+/// Runs with a card whose first cryptogram comes with these objects in template 77.
+fn with_first_ac(objects: &[Vec<u8>], more: Vec<u8>) -> (Kernel, Outcome) {
+    let mut card = with(|card| card.more.clone_from(&more));
+    card.set("80AE8000", &ok(&tlv("77", &objects.concat())));
+    card.set("80AE4000", &ok(&tlv("80", &bytes("40 0022 8877665544332211"))));
+    run(&mut card, ALL_WELL)
+}
+
+#[test]
+fn book_3_clause_7_2_a_response_to_generate_ac_has_each_object_once() {
+    let plain =
+        [tlv("9F27", &[0x80]), tlv("9F36", &[0, 1]), tlv("9F26", &[0xA1; 8]), tlv("9F10", &[0xD1; 7])];
+    assert_eq!(with_first_ac(&plain, Vec::new()).1.decision, Decision::Approved);
+    for repeated in &plain {
+        let objects = [&plain[..], core::slice::from_ref(repeated)].concat();
+        let (_, outcome) = with_first_ac(&objects, Vec::new());
+        assert_eq!(outcome.reason, Reason::ResponseMalformed { ins: 0xAE }, "{repeated:02X?}");
+    }
+}
+
+#[test]
+fn book_3_clause_6_5_5_4_field_55_has_the_data_that_came_with_the_last_cryptogram() {
+    let plain =
+        [tlv("9F27", &[0x80]), tlv("9F36", &[0, 1]), tlv("9F26", &[0xA1; 8]), tlv("9F10", &[0xD1; 7])];
+    let (kernel, _) = with_first_ac(&plain, Vec::new());
+    assert_eq!(kernel.field_55(&[tags::ATC, tags::IAD]).unwrap(), bytes("9F36020022"));
+    let empty = [plain[0].clone(), plain[1].clone(), plain[2].clone(), tlv("9F10", &[])];
+    let mut card = with(|card| card.more = tlv("9F10", &[0xEE; 7]));
+    card.set("80AE8000", &ok(&tlv("77", &empty.concat())));
+    let mut kernel = Kernel::new(config_with(|toml| toml), transaction());
+    let mut action = kernel.start();
+    let mut response;
+    while let Action::Transmit(command) = action {
+        response = card.answer(command);
+        action = kernel.step(Event::Response(&response));
+        if let Action::EnterOnlinePin = action {
+            action = kernel.step(Event::Pin(PinResult::Entered));
+        }
+    }
+    assert!(matches!(action, Action::GoOnline));
+    assert_eq!(kernel.field_55(&[tags::IAD]).unwrap(), []);
+}
+
+#[test]
+fn book_3_annex_a_what_the_terminal_alone_says_no_record_says_for_it() {
+    let objects = [
+        ("9F39", "05"),
+        ("9F01", "010203040506"),
+        ("9F4E", "4142"),
+        ("9F3A", "00000001"),
+        ("9F3C", "0840"),
+        ("5F57", "10"),
+        ("9F26", "0102030405060708"),
+        ("9F27", "40"),
+        ("81", "00000001"),
+        ("9F04", "00000001"),
+    ];
+    let more: Vec<u8> = objects.iter().flat_map(|(tag, value)| tlv(tag, &bytes(value))).collect();
+    let mut card = with(|card| (card.more, card.cvm_list) = (more.clone(), NO_CVM));
+    let transaction = Transaction { amount: 10_000_000_000, other: 5_000_000_000, ..transaction() };
+    let mut kernel = Kernel::new(config_with(|toml| toml), transaction);
+    let mut response = Vec::new();
+    let mut action = kernel.start();
+    while let Action::Transmit(command) = action {
+        if command[1] == 0xAE {
+            break;
+        }
+        response.clone_from(&card.answer(command));
+        action = kernel.step(Event::Response(&response));
+    }
+    let wanted = objects.map(|(tag, _)| tag.parse().unwrap());
+    assert_eq!(kernel.field_55(&wanted).unwrap(), [], "but it took {}", kernel.masked_pan().unwrap());
+}
+
+#[test]
+fn book_4_annex_a1_a_terminal_type_that_there_is_not_is_refused() {
+    let load = |kind: &str| {
+        let terminal = TERMINAL.replace(r#"terminal_type = "21""#, &format!(r#"terminal_type = "{kind}""#));
+        Config::from_toml_parts(&terminal, AIDS, &[])
+    };
+    for kind in ["11", "16", "21", "26", "34", "36"] {
+        assert!(load(kind).is_ok(), "{kind}");
+    }
+    for kind in ["00", "10", "17", "20", "27", "31", "33", "37", "41"] {
+        assert!(load(kind).unwrap_err().to_string().contains("terminal_type"), "{kind}");
     }
 }
 
