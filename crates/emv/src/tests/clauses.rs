@@ -293,3 +293,31 @@ fn book_4_annex_a5_a_card_that_is_pulled_during_a_script_leaves_results() {
     assert_eq!(first.script_results, [[0x11, 0, 0, 0, 1], [0, 0, 0, 0, 2], [0, 0, 0, 0, 3]]);
     assert_eq!((first.tvr[4] & 0x30, first.reason), (0x30, Reason::CardRemoved));
 }
+
+#[test]
+fn book_3_clause_6_3_5_a_refusal_or_an_answer_that_lacks_what_it_must_have_ends_the_transaction() {
+    let refused = |ins| Reason::CommandRefused { ins, status: 0x6A80 };
+    let without_afl = ok(&tlv("77", &tlv("82", &bytes("3C00"))));
+    let without_aip = ok(&tlv("77", &tlv("94", &bytes("18010101"))));
+    let second_arqc = ok(&tlv("80", &bytes("80 0022 8877665544332211")));
+    for (command, response, reason) in [
+        ("80A8", bytes("6A80"), refused(0xA8)),
+        ("80A8", without_afl, Reason::DataMissing(tags::AFL)),
+        ("80A8", without_aip, Reason::DataMissing(tags::AIP)),
+        ("00B2011400", bytes("6A80"), refused(0xB2)),
+        ("80AE4000", second_arqc, Reason::CryptogramUnexpected),
+    ] {
+        let mut card = Personalisation::default().card();
+        card.answers.insert(0, (bytes(command), response));
+        let (_, outcome) = run(&mut card, ALL_WELL);
+        assert_eq!((outcome.decision, outcome.reason), (Decision::Terminated, reason), "{command}");
+    }
+}
+
+#[test]
+fn book_3_clause_10_5_a_cvm_list_of_an_odd_length_or_without_its_amounts_ends_the_transaction() {
+    for list in ["00000000 00000000 1F", "00000000 00000000 1F00 1E", "00000000", "1F00"] {
+        let (_, outcome) = run(&mut with(|card| card.cvm_list = list), ALL_WELL);
+        assert_eq!(outcome.reason, Reason::DataMalformed(tags::CVM_LIST), "{list}");
+    }
+}
