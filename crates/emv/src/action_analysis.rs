@@ -12,6 +12,9 @@ impl Kernel {
     pub(crate) fn analyse_terminal_action(&mut self) -> Progress {
         let request = if self.denies() {
             reference_control::AAC
+        } else if self.config.terminal.is_offline_only() && self.transaction.online_only {
+            // What the issuer alone may approve, where the issuer can't be asked.
+            reference_control::AAC
         } else if self.config.terminal.is_offline_only() {
             self.offline_request()
         } else if self.is_online_only() || self.wants_online() {

@@ -7,7 +7,7 @@ use tlv::tags;
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{aip, terminal_capabilities, tsi, tvr};
 use crate::bytes::Bytes;
-use crate::certificates::Certificate;
+use crate::certificates::{Certificate, ICC_HEAD, ISSUER_HEAD};
 use crate::combined::Combined;
 use crate::data::MAX_COMMAND_DATA;
 use crate::kernel::{Kernel, Pending, Progress};
@@ -37,6 +37,13 @@ pub(crate) enum Failure {
     DataMissing,
     /// A key, certificate or signature is not right.
     Invalid,
+}
+
+impl Failure {
+    /// Why no key could be recovered from a certificate.
+    fn of(certificate: &Certificate<'_>, head: usize, signer: &PublicKey) -> Self {
+        if certificate.lacks_remainder(head, signer) { Self::DataMissing } else { Self::Invalid }
+    }
 }
 
 impl Kernel {
@@ -106,8 +113,10 @@ impl Kernel {
             return Err(Failure::Invalid);
         }
         let pan = self.required(tags::PAN)?;
-        let recovered = PublicKey::of(capk).and_then(|ca| ca.recover_issuer_key(&certificate, pan, today));
-        let (key, serial) = recovered.ok_or(Failure::Invalid)?;
+        let ca = PublicKey::of(capk).ok_or(Failure::Invalid)?;
+        let Some((key, serial)) = ca.recover_issuer_key(&certificate, pan, today) else {
+            return Err(Failure::of(&certificate, ISSUER_HEAD, &ca));
+        };
         if self.config.is_revoked(rid, index, serial) { Err(Failure::Invalid) } else { Ok(key) }
     }
 
@@ -119,8 +128,9 @@ impl Kernel {
             remainder: self.data.get(tags::ICC_PK_REMAINDER).unwrap_or_default(),
         };
         let (pan, today) = (self.required(tags::PAN)?, self.transaction.date);
-        let key = self.issuer_key()?.recover_icc_key(&certificate, &self.static_data()?, pan, today);
-        key.ok_or(Failure::Invalid)
+        let issuer = self.issuer_key()?;
+        let key = issuer.recover_icc_key(&certificate, &self.static_data()?, pan, today);
+        key.ok_or_else(|| Failure::of(&certificate, ICC_HEAD, &issuer))
     }
 
     /// Clause 10.3: the signed records, then the AIP if the tag list asks for it. The list may ask for nothing else.
@@ -151,7 +161,7 @@ impl Kernel {
         let default = self.application().map(|application| application.ddol.as_slice());
         let ddol = self.data.get(tags::DDOL).or(default).ok_or(Failure::DataMissing)?;
         // Clause 6.5.1: a DDOL without the unpredictable number makes DDA fail.
-        if !tlv::Dol::new(ddol).asks_for(tags::UNPREDICTABLE_NUMBER) {
+        if !asks_for_challenge(ddol) {
             return Err(Failure::Invalid);
         }
         let challenge = self.data.build(ddol).map_err(|_| Failure::Invalid)?;
@@ -182,6 +192,13 @@ impl Kernel {
             None => self.authentication_failed(Method::Dda, Failure::Invalid),
         }
     }
+}
+
+/// Book 2 clause 6.5.1: whether a DDOL asks for the unpredictable number, all of it: a signature over less could be
+/// another terminal's.
+pub(crate) fn asks_for_challenge(ddol: &[u8]) -> bool {
+    let mut entries = tlv::Dol::new(ddol).entries().flatten();
+    entries.any(|entry| entry.tag == tags::UNPREDICTABLE_NUMBER && entry.length == 4)
 }
 
 /// Book 2 table 17: format 05, SHA-1, length of the dynamic data, which start with the length of the number.

@@ -8,6 +8,10 @@ const SHA_1: u8 = 0x01;
 /// RSA, the one signature algorithm of Book 2 Annex B2.1.
 const RSA: u8 = 0x01;
 
+/// Book 2 tables 6 and 14: how many bytes come before the start of an issuer's and of a card's key.
+pub(crate) const ISSUER_HEAD: usize = 14;
+pub(crate) const ICC_HEAD: usize = 20;
+
 /// What a certificate comes with.
 pub(crate) struct Certificate<'a> {
     pub(crate) signature: &'a [u8],
@@ -49,6 +53,16 @@ impl PublicKey {
             return None;
         }
         certified_key(rest, from, today).map(|(key, _)| key)
+    }
+}
+
+impl Certificate<'_> {
+    /// Book 3 clause 7.2: whether the rest of the key is missing, of which the certificate has only the start. `head` is how many
+    /// bytes come before that, the last but one of which is the length of the whole key.
+    pub(crate) fn lacks_remainder(&self, head: usize, signer: &PublicKey) -> bool {
+        let recovered = self.remainder.is_empty().then(|| signer.open(self.signature)).flatten();
+        let parts = recovered.as_ref().and_then(|recovered| recovered.body().split_at_checked(head));
+        matches!(parts, Some((&[.., length, _], start)) if usize::from(length) > start.len())
     }
 }
 

@@ -10,6 +10,9 @@ impl Kernel {
     /// The card has given its last cryptogram. From here on nothing changes the decision: scripts that fail, or a
     /// card that is pulled while they run, are only reported.
     pub(crate) fn complete(&mut self, card_approved: bool) -> Progress {
+        if !card_approved && self.online == Online::Unreachable {
+            self.data.set(tags::ARC, b"Z3");
+        }
         self.conclude(match (card_approved, self.online) {
             (true, Online::Approved) => (Decision::Approved, Reason::ApprovedOnline),
             (true, _) => (Decision::Approved, Reason::ApprovedUnableToGoOnline),

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 use sha1::{Digest, Sha1};
 
+use crate::authentication::asks_for_challenge;
 use crate::bits::tvr::ActionCode;
 use crate::exceptions::Exceptions;
 
@@ -127,6 +128,9 @@ impl Terminal {
                 "additional_capabilities announce a code table other than ISO/IEC 8859-1: clear it",
             );
         }
+        if !matches!(self.terminal_type, [0x11..=0x16 | 0x21..=0x26 | 0x34..=0x36]) {
+            return refuse("terminal_type must be 11 to 16, 21 to 26 or 34 to 36 (Book 4, Annex A1)");
+        }
         if !(1..=4).contains(&self.cda_mode) {
             return refuse("cda_mode must be 1, 2, 3 or 4");
         }
@@ -238,8 +242,8 @@ impl Application {
         {
             return refuse("ddol or tdol is not a list of tags and lengths");
         }
-        if !tlv::Dol::new(&self.ddol).asks_for(tlv::tags::UNPREDICTABLE_NUMBER) {
-            return refuse("ddol must ask for the unpredictable number, 9F37");
+        if !asks_for_challenge(&self.ddol) {
+            return refuse("ddol must ask for the unpredictable number with all its bytes, 9F37 04");
         }
         Ok(())
     }

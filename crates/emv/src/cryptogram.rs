@@ -1,7 +1,7 @@
 //! EMV Book 3 clauses 6.5.5, 9.3, 10.8: GENERATE AC, first and second, and card action analysis.
 
 use sha1::{Digest, Sha1};
-use tlv::{Output, Tag, tags};
+use tlv::{Output, Reader, Tag, tags};
 
 use crate::apdu::{Command, OK, Response};
 use crate::bits::{tsi, tvr};
@@ -21,6 +21,8 @@ pub(crate) mod reference_control {
 
 /// The longest issuer application data (Annex A).
 const MAX_IAD: usize = 32;
+/// What a response has once at most.
+const ONCE: [Tag; 5] = [tags::CID, tags::ATC, tags::CRYPTOGRAM, tags::IAD, tags::SIGNED_DYNAMIC_DATA];
 /// Reason code "service not allowed" of the cryptogram information data.
 const SERVICE_NOT_ALLOWED: u8 = 0x01;
 
@@ -78,6 +80,8 @@ impl Kernel {
                 self.data.set(tags::ARC, b"Z1");
                 self.end(Decision::Declined, Reason::CombinedAuthenticationFailed)
             }
+            // The card wants the issuer asked, of a terminal that asks nobody.
+            (CryptogramKind::Arqc, _) if self.config.terminal.is_offline_only() => self.decide_without_host(),
             (CryptogramKind::Arqc, _) => Ok(Wait::Host),
             (CryptogramKind::Tc, _) => {
                 self.data.set(tags::ARC, b"Y1");
@@ -136,8 +140,9 @@ impl Kernel {
         self.data.replace_from_card(tags::CID, &[parts.cid]);
         self.data.replace_from_card(tags::ATC, &parts.atc);
         self.data.replace_from_card(tags::CRYPTOGRAM, &value);
-        if let Some(iad) = parts.iad {
-            self.data.replace_from_card(tags::IAD, iad);
+        match parts.iad {
+            Some(iad) => self.data.replace_from_card(tags::IAD, iad),
+            None => self.data.remove_from_card(tags::IAD),
         }
         self.cryptogram = Some(Cryptogram { kind, value });
         let refused = kind == CryptogramKind::Aac && parts.cid & 0x07 == SERVICE_NOT_ALLOWED;
@@ -208,8 +213,13 @@ fn parse_response(response: &[u8]) -> Option<Parts<'_>> {
         });
     }
     let objects = template(response, tags::RESPONSE_FORMAT_2)?;
+    // Clause 7.2.
+    let twice = |tag| Reader::new(objects).flatten().filter(|object| object.tag == tag).count() > 1;
+    if ONCE.into_iter().any(twice) {
+        return None;
+    }
     let &[cid] = child(objects, tags::CID)?? else { return None };
-    let iad = child(objects, tags::IAD)?;
+    let iad = child(objects, tags::IAD)?.filter(|iad| !iad.is_empty());
     if iad.is_some_and(|iad| iad.len() > MAX_IAD) {
         return None;
     }

@@ -43,8 +43,9 @@ impl Rule {
         self.code & 0x3F
     }
 
+    /// Book 4 clause 6.3.4.5, table 2: "fail" ends the list whatever its bit 7 says.
     fn goes_on_if_unsuccessful(self) -> bool {
-        self.code & 0x40 != 0
+        self.code & 0x40 != 0 && self.method() != method::FAIL
     }
 }
 
@@ -88,11 +89,10 @@ impl Kernel {
         }
         // Two amounts of four bytes, then rules of two; a list without rules is as good as none.
         match length {
-            None => {
+            None | Some(8) => {
                 self.mark_tvr(tvr::ICC_DATA_MISSING);
                 return self.manage_risk();
             }
-            Some(8) => return self.manage_risk(),
             Some(length) if length < 8 || length % 2 != 0 => {
                 return Err(Reason::DataMalformed(tags::CVM_LIST));
             }
@@ -126,7 +126,8 @@ impl Kernel {
                 Performed::AskForOfflinePin => return self.begin_offline_pin(),
                 Performed::Successful(cvm, result) => return self.verified(rule, cvm, result),
                 Performed::Unsuccessful => self.set_cvm_results(rule.code, rule.condition, result::FAILED),
-                Performed::Unsupported => self.set_cvm_results(NONE_PERFORMED, 0x00, result::FAILED),
+                // Book 4 Annex A4: the results are those of the last one that was performed.
+                Performed::Unsupported => {}
             }
             if !rule.goes_on_if_unsuccessful() {
                 break;

@@ -40,8 +40,23 @@ pub enum Field55Error {
     TooLong(usize),
 }
 
-/// What only the terminal or the issuer says. A card that gives one of these is not listened to.
+/// What records, GET PROCESSING OPTIONS and SELECT do not say: a card that gives one of these there is not listened to.
 const NOT_FROM_CARD: &[Tag] = &[
+    // The response to GENERATE AC alone gives these, and GET DATA the counter.
+    tags::CRYPTOGRAM,
+    tags::CID,
+    tags::IAD,
+    tags::ATC,
+    // The terminal may have none of these; then nobody has.
+    tags::AMOUNT_AUTHORISED_BINARY,
+    tags::AMOUNT_OTHER_BINARY,
+    tags::AMOUNT_REFERENCE,
+    tags::REFERENCE_CURRENCY,
+    tags::ACQUIRER_IDENTIFIER,
+    tags::MERCHANT_NAME,
+    tags::POS_ENTRY_MODE,
+    tags::ACCOUNT_TYPE,
+    tags::PIN_DATA,
     tags::AUTHORISATION_CODE,
     tags::ARC,
     tags::ISSUER_AUTHENTICATION,
@@ -135,6 +150,11 @@ impl Data {
     /// Takes an object that the card may give anew, such as its cryptogram.
     pub(crate) fn replace_from_card(&mut self, tag: Tag, value: &[u8]) {
         self.card.insert(tag, value);
+    }
+
+    /// Forgets an object that the card has not given anew.
+    pub(crate) fn remove_from_card(&mut self, tag: Tag) {
+        self.card.remove(tag);
     }
 
     /// Forgets the application that was selected.

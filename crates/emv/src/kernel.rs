@@ -296,7 +296,10 @@ impl Kernel {
     fn settle(&mut self, progress: Progress) -> Action<'_> {
         match progress {
             Ok(wait) => self.wait = wait,
-            Err(reason) => self.finish(self.verdict.unwrap_or((Decision::Terminated, reason))),
+            Err(reason) => {
+                self.abandon_scripts();
+                self.finish(self.verdict.unwrap_or((Decision::Terminated, reason)));
+            }
         }
         match self.wait {
             Wait::Card(_) => Action::Transmit(self.exchange.outgoing()),

@@ -68,6 +68,13 @@ impl Objects {
         false
     }
 
+    pub(crate) fn remove(&mut self, tag: Tag) {
+        if let Some(position) = self.position(tag) {
+            self.tags.swap_remove(position);
+            self.places.swap_remove(position);
+        }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.tags.clear();
         self.places.clear();

@@ -23,6 +23,9 @@ const NOT_DECIPHERED: u16 = 0x6984;
 const WRONG: u16 = 0x63C0;
 const WRONG_AT_MOST: u16 = 0x63CF;
 
+/// As many tries as VERIFY can tell of.
+const MAX_WRONG: u8 = 15;
+
 /// The lengths of a modulus that a PIN is enciphered under, in bytes (Book 2 Annex B2.1).
 const MODULUS: core::ops::RangeInclusive<usize> = 64..=MAX_MODULUS;
 
@@ -50,6 +53,8 @@ pub struct PinEncipherment<'k> {
 #[derive(Default)]
 pub(crate) struct Asking {
     tries_left: Option<u8>,
+    /// How many PINs were wrong.
+    wrong: u8,
     key: Option<PublicKey>,
     challenge: [u8; 8],
 }
@@ -92,7 +97,7 @@ impl Kernel {
         } else {
             None
         };
-        self.verification.asking = Asking { tries_left, key, challenge: [0; 8] };
+        self.verification.asking = Asking { tries_left, key, ..Asking::default() };
         self.ask_for_offline_pin()
     }
 
@@ -123,15 +128,11 @@ impl Kernel {
             BLOCKED | NOT_DECIPHERED | WRONG => self.pin_tries_exceeded(),
             WRONG..=WRONG_AT_MOST => {
                 let [_, low] = status.to_be_bytes();
-                let told = low & 0x0F;
-                // A counter that does not go down would have the cardholder asked for ever.
-                let before = self.verification.asking.tries_left;
-                let left = before.map_or(told, |before| told.min(before.saturating_sub(1)));
-                if left == 0 {
-                    return self.pin_tries_exceeded();
-                }
-                self.verification.asking.tries_left = Some(left);
-                self.ask_for_offline_pin()
+                let asking = &mut self.verification.asking;
+                asking.tries_left = Some(low & 0x0F);
+                asking.wrong += 1;
+                // A counter that does not go down would have the cardholder asked for ever; the limit of tries it is not.
+                if asking.wrong < MAX_WRONG { self.ask_for_offline_pin() } else { self.fail_asked_rule() }
             }
             // Clause 6.3.5: none that the command has.
             other => Err(Reason::CommandRefused { ins: VERIFY, status: other }),

@@ -1,6 +1,6 @@
 //! EMV Book 3 clause 10.2: read application data.
 
-use tlv::tags;
+use tlv::{Tag, tags};
 use zeroize::Zeroize;
 
 use crate::apdu::{Command, OK, Response};
@@ -13,6 +13,19 @@ use crate::selection::template;
 
 /// An AFL that lists more records than this is refused; cards have about ten.
 const MAX_RECORDS: usize = 255;
+
+/// Annex A: objects that the terminal decides by and that have one length, in bytes.
+const FIXED: [(Tag, usize); 9] = [
+    (tags::IAC_DEFAULT, 5),
+    (tags::IAC_DENIAL, 5),
+    (tags::IAC_ONLINE, 5),
+    (tags::USAGE_CONTROL, 2),
+    (tags::VERSION_ICC, 2),
+    (tags::ISSUER_COUNTRY, 2),
+    (tags::APPLICATION_CURRENCY, 2),
+    (tags::LOWER_CONSECUTIVE_LIMIT, 1),
+    (tags::UPPER_CONSECUTIVE_LIMIT, 1),
+];
 
 /// A record that the AFL lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +138,29 @@ impl Kernel {
             let list = tlv::Dol::new(self.data.get(tag).unwrap_or_default());
             list.total_length().map_err(|_| Reason::DataMalformed(tag))?;
         }
+        self.check_formats()
+    }
+
+    /// Clause 7.5: an object in the wrong format is not as good as absent; it ends the transaction.
+    fn check_formats(&self) -> Result<(), Reason> {
+        for (tag, length) in FIXED {
+            if self.data.get(tag).is_some_and(|value| value.len() != length) {
+                return Err(Reason::DataMalformed(tag));
+            }
+        }
+        if self.data.get(tags::EFFECTIVE_DATE).is_some_and(|date| !is_date(date)) {
+            return Err(Reason::DataMalformed(tags::EFFECTIVE_DATE));
+        }
         Ok(())
     }
+}
+
+/// BCD YYMMDD.
+fn is_date(bcd: &[u8]) -> bool {
+    let &[_, month, day] = bcd else { return false };
+    digits(bcd).is_some_and(|digits| digits.len() == 6)
+        && (0x01..=0x12).contains(&month)
+        && (0x01..=0x31).contains(&day)
 }
 
 /// Clause 10.2: entries of four bytes: SFI, first record, last record, how many of them are signed.

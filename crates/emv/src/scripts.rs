@@ -128,6 +128,16 @@ impl Kernel {
         }
     }
 
+    /// The transaction breaks off: the script that was running has failed, those that wait are not run.
+    pub(crate) fn abandon_scripts(&mut self) {
+        if let Some(script) = self.scripts.running.take() {
+            self.script_failed(&script, 1, script.sent);
+        }
+        while let Some(script) = self.scripts.waiting.pop_front() {
+            self.script_failed(&script, 0, 0);
+        }
+    }
+
     fn script_done(&mut self, script: &Script) {
         self.add_script_result(script.result(2, 0));
     }

@@ -19,6 +19,18 @@ const BLOCKED: u16 = 0x6283;
 /// There are no more records.
 const RECORD_NOT_FOUND: u16 = 0x6A83;
 
+/// Clause 11.3.4: what is taken from the answer of the selected application. All else is for records to say, under the rules of
+/// those.
+const FROM_FCI: [Tag; 7] = [
+    tags::APPLICATION_LABEL,
+    tags::APPLICATION_PRIORITY,
+    tags::PDOL,
+    tags::LANGUAGE_PREFERENCE,
+    tags::CODE_TABLE_INDEX,
+    tags::PREFERRED_NAME,
+    tags::LOG_ENTRY,
+];
+
 /// A card with more occurrences of a partial name than this is not followed further.
 const MAX_OCCURRENCES: u8 = 16;
 /// A card with more applications than this shows only the first ones.
@@ -157,6 +169,8 @@ impl Kernel {
         }
         let found = response.status == OK || matches!(response.sw1(), 0x62 | 0x63);
         let name = find(&response.data, tags::DF_NAME).ok().flatten();
+        // Without its name it is the one that was asked for.
+        self.selection.blocked |= response.status == BLOCKED && name.is_none();
         let (Some(name), true, Some(application)) = (name, found, self.config.applications.get(index)) else {
             return self.select_listed(index + 1);
         };
@@ -249,7 +263,7 @@ impl Kernel {
         self.data.set_fci(tags::DF_NAME, name).ok()?;
         for object in Reader::new(proprietary) {
             let object = object.ok()?;
-            if !object.tag.is_constructed() {
+            if FROM_FCI.contains(&object.tag) {
                 self.data.set_fci(object.tag, object.value).ok()?;
             }
         }

@@ -1,6 +1,7 @@
 //! Whole transactions with a scripted card.
 
 mod card;
+mod clauses;
 mod combined;
 mod heap;
 mod identify;

@@ -93,14 +93,16 @@ fn the_card_verifies_the_pin_and_the_outcome_says_how() {
         ),
         ("0103 1E03", "9F170101 9000", &[wrong(0x63C0)], Cvm::Failed, "010301", 0xA0, &[Some(1)]),
         // A card whose counter does not go down.
+        ("0100", three, &[wrong(0x63C3); 15], Cvm::Failed, "010001", 0x80, &[Some(3); 15]),
+        // What VERIFY tells goes before what GET DATA told.
         (
             "0100",
-            three,
-            &[wrong(0x63C3), wrong(0x63C3), wrong(0x63CF)],
-            Cvm::Failed,
-            "010001",
-            0xA0,
-            &[Some(3), Some(2), Some(1)],
+            "9F170101 9000",
+            &[wrong(0x63C2), wrong(0x63C1), RIGHT],
+            Cvm::OfflinePin,
+            "010002",
+            0x00,
+            &[Some(1), Some(2), Some(1)],
         ),
         // Blocked: nobody is asked.
         ("4103 1E03", "9F170100 9000", &[], Cvm::Signature, "1E0300", 0x20, &[]),
