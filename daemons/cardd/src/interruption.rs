@@ -361,6 +361,20 @@ impl Watch {
         interruption
     }
 
+    /// What the transaction is told next; none by the `deadline`.
+    async fn told(&mut self, deadline: Instant) -> std::result::Result<Option<Request>, Interruption> {
+        loop {
+            if let Some(interruption) = self.loss() {
+                return Err(interruption);
+            }
+            tokio::select! {
+                changed = self.view.changed() => if changed.is_err() { return Err(lost()) },
+                Some(request) = self.requests.recv() => return Ok(Some(request)),
+                () = sleep_until(deadline) => return Ok(None),
+            }
+        }
+    }
+
     /// Has the customer choose one of the card's applications, which are called `labels`: its index.
     pub(crate) async fn choice(
         &mut self,
@@ -373,18 +387,8 @@ impl Watch {
         self.signal(Signal::Progress("choose-application", details)).await;
         let deadline = Instant::now() + limit;
         loop {
-            if let Some(interruption) = self.loss() {
-                return Err(interruption);
-            }
-            let request = tokio::select! {
-                changed = self.view.changed() => match changed {
-                    Ok(()) => continue,
-                    Err(_) => return Err(lost()),
-                },
-                Some(request) = self.requests.recv() => request,
-                () = sleep_until(deadline) => {
-                    return Err(Interruption::cancelled("none of the card's applications was chosen in time"));
-                }
+            let Some(request) = self.told(deadline).await? else {
+                return Err(Interruption::cancelled("none of the card's applications was chosen in time"));
             };
             match request.command {
                 Command::ChooseApplication(index) if index < count => {
@@ -416,18 +420,7 @@ impl Watch {
         self.signal(Signal::OnlineRequested(card)).await;
         let deadline = Instant::now() + limit;
         let answer = loop {
-            if let Some(interruption) = self.loss() {
-                return Err(interruption);
-            }
-            let request = tokio::select! {
-                changed = self.view.changed() => match changed {
-                    Ok(()) => continue,
-                    Err(_) => return Err(lost()),
-                },
-                Some(request) = self.requests.recv() => request,
-                () = sleep_until(deadline) => break None,
-            };
-            let Request { command, reply } = request;
+            let Some(Request { command, reply }) = self.told(deadline).await? else { break None };
             let told =
                 if matches!(command, Command::ChooseApplication(_)) { Err(no_choice()) } else { Ok(()) };
             let _ = reply.send(told);
